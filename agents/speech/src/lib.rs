@@ -1,0 +1,126 @@
+//! Speech: recognizers and voices behind narrow traits, the pool that blocking engines run on, the prompt cache, and the
+//! test voice. Engines in C sit in `tandem-speech-engines`, the only crate with `unsafe`.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// What an engine is and how good, for the start page of a new user: "pocketsphinx, menus and digits only".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineInfo {
+    pub name: String,
+    pub quality: String,
+}
+
+/// What a recognizer is to listen for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Grammar {
+    /// One of these phrases, in plain words.
+    Phrases { phrases: Vec<String> },
+    /// A string of spoken digits.
+    Digits { min: u8, max: u8 },
+    /// A JSGF grammar, for those who need one.
+    Jsgf { source: String },
+    /// Anything (dictation); recognizers that cannot do it say so in their error.
+    Open,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecognizeRequest {
+    pub grammar: Grammar,
+    /// Hz of the audio that will be pushed.
+    pub rate: u32,
+    /// BCP 47.
+    pub language: String,
+}
+
+/// Whose fault, and whether to try again.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SpeechError {
+    #[error("{engine} cannot {what}")]
+    NotSupported { engine: String, what: String },
+    #[error("{engine} is not available: {why}")]
+    Unavailable { engine: String, why: String },
+    #[error("all {limit} decoders of {engine} are busy")]
+    Busy { engine: String, limit: usize },
+    #[error("{engine} failed: {why}")]
+    Failed { engine: String, why: String, retry: bool },
+}
+
+/// Caller audio for a running recognition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecognizerInput {
+    Audio(Arc<[i16]>),
+    /// The caller finished; a `Final` or `Rejected` follows.
+    Finish,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecognizerEvent {
+    /// Words so far; may change.
+    Partial {
+        text: String,
+    },
+    /// The grammar was matched. Confidence 0 to 1.
+    Final {
+        text: String,
+        confidence: f32,
+    },
+    /// Something was said that the grammar does not hold (or nothing was said).
+    Rejected,
+    Failed(SpeechError),
+}
+
+/// A running recognition: dropping it cancels it.
+#[derive(Debug)]
+pub struct Recognition {
+    /// Full: the engine is slower than the caller; the session drops the frame and counts it.
+    pub audio: mpsc::Sender<RecognizerInput>,
+    pub events: mpsc::Receiver<RecognizerEvent>,
+}
+
+pub trait Recognizer: Send + Sync {
+    fn info(&self) -> EngineInfo;
+    /// Starts listening. Never blocks.
+    ///
+    /// # Errors
+    /// When the engine cannot do it or has no decoder free.
+    fn listen(&self, request: RecognizeRequest) -> Result<Recognition, SpeechError>;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SpeakRequest {
+    pub text: String,
+    /// Hz in which the audio is wanted: the leg's rate. The voice converts.
+    pub rate: u32,
+}
+
+/// A word and where it sits in the utterance, in samples of the requested rate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlignedWord {
+    pub text: String,
+    pub start: u64,
+    /// One past the last sample.
+    pub end: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum VoiceEvent {
+    Audio(Arc<[i16]>),
+    /// More alignment, in order. Voices without timestamps send none and the ledger divides by the audio's length.
+    Words(Vec<AlignedWord>),
+    Done,
+    Failed(SpeechError),
+}
+
+pub trait Voice: Send + Sync {
+    fn info(&self) -> EngineInfo;
+    /// Starts speaking. Never blocks; dropping the receiver cancels. `Done` or `Failed` is the last event.
+    ///
+    /// # Errors
+    /// When the engine cannot do it.
+    fn speak(&self, request: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError>;
+}

@@ -1,0 +1,117 @@
+//! The brain: takes caller events, yields what the agent says and does. A pure core: work that takes time (a tool, a
+//! language model) is an effect which the session's shell performs in a child task, and whose result comes back as an event.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tandem_contract::{Epoch, Private, UtteranceId};
+use tandem_media::Time;
+use tandem_speech::Grammar;
+
+/// Session to brain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum BrainEvent {
+    /// The leg was answered.
+    Started,
+    /// The caller's utterance, understood: the recognizer's words, or a chat message. `epoch` of the reply to come.
+    Said {
+        epoch: Epoch,
+        text: Private<String>,
+    },
+    /// Something was said that the grammar does not hold.
+    NotUnderstood {
+        epoch: Epoch,
+    },
+    /// The caller was silent for the policy's time.
+    Silent {
+        epoch: Epoch,
+    },
+    /// Digits, collected by the session as `Listen::digits` asks (one at a time when it is none).
+    Digits {
+        epoch: Epoch,
+        digits: Private<String>,
+    },
+    ToolDone {
+        epoch: Epoch,
+        call: u32,
+        result: Result<Value, ToolFailure>,
+    },
+    /// The agent's utterance is over: what of it was heard, and whether the caller cut it short.
+    Heard {
+        utterance: UtteranceId,
+        heard: Private<String>,
+        interrupted: bool,
+    },
+    /// SIP status of a transfer.
+    TransferProgress {
+        status: u16,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolFailure {
+    /// A refusal's code ("slot_taken"), or "failed".
+    pub code: String,
+    pub detail: String,
+}
+
+/// Brain to session. Effects of one event are carried out in order; speech is queued behind speech.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum BrainEffect {
+    /// Say this. Several in a row are one reply.
+    Say {
+        epoch: Epoch,
+        text: String,
+        interruptible: bool,
+    },
+    /// The reply of this epoch is complete: when it was heard, the caller has the floor.
+    Done {
+        epoch: Epoch,
+    },
+    /// From now on, listen like this (also during the reply: barge-in).
+    Listen(Listen),
+    CallTool {
+        epoch: Epoch,
+        call: u32,
+        tool: String,
+        arguments: Value,
+    },
+    /// After what was said before was played out.
+    Transfer {
+        target: Private<String>,
+    },
+    /// After what was said before was played out.
+    HangUp,
+    /// Loop the caller's audio back (on) or stop doing so.
+    Echo {
+        on: bool,
+    },
+    /// For the timeline.
+    EnteredState {
+        state: String,
+    },
+}
+
+/// What the caller may say or press.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listen {
+    pub grammar: Option<Grammar>,
+    pub digits: Option<DigitCollection>,
+    /// Instead of the policy's silence timeout.
+    pub silence_timeout_ms: Option<u32>,
+}
+
+/// How many digits make an answer. `#` ends a shorter one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DigitCollection {
+    pub min: u8,
+    pub max: u8,
+    /// After this long without a further digit the answer is complete.
+    pub inter_digit_ms: u32,
+}
+
+pub trait Brain: Send {
+    /// Handles one event; effects are appended to `out`.
+    fn handle(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>);
+}

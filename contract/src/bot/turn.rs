@@ -1,0 +1,43 @@
+//! Who may speak when: `turn` of the bot config.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// All durations in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TurnPolicy {
+    /// Silence after which the caller's turn is over when what was said is complete.
+    pub min_endpointing_ms: u32,
+    /// Silence after which the caller's turn is over in any case.
+    pub max_endpointing_ms: u32,
+    /// Voice of this length while the agent speaks pauses the agent.
+    pub min_interruption_ms: u32,
+    /// Paused, and the caller fell silent again: if nothing was understood within this time, the agent goes on.
+    pub false_interruption_ms: u32,
+    /// Nothing heard for this long after the agent finished: no-input.
+    pub silence_timeout_ms: u32,
+    /// The caller's turn is cut off after this.
+    pub max_caller_turn_ms: u32,
+}
+
+impl Default for TurnPolicy {
+    fn default() -> Self {
+        Self {
+            min_endpointing_ms: 500,
+            max_endpointing_ms: 3_000,
+            min_interruption_ms: 200,
+            false_interruption_ms: 700,
+            silence_timeout_ms: 6_000,
+            max_caller_turn_ms: 30_000,
+        }
+    }
+}
+
+impl TurnPolicy {
+    pub fn min_interruption(&self) -> Duration {
+        Duration::from_millis(self.min_interruption_ms.into())
+    }
+}

@@ -1,0 +1,55 @@
+//! The signaling half of a leg: what a session asks of a wire, and what the wire tells. The audio half is `media::leg`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Private, UtteranceId};
+
+/// Why a leg ended, in the words of the call record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LegEnd {
+    /// The far end hung up or closed the connection.
+    CallerHungUp,
+    /// The far end gave up before the call was answered (CANCEL).
+    Cancelled,
+    /// We hung up.
+    AgentHungUp,
+    /// A transfer was accepted and the far end left for its new target.
+    Transferred,
+    /// The wire died: no RTP, no ACK, a broken connection.
+    WireLost,
+    /// The node stopped and the drain limit was over.
+    Drained,
+}
+
+/// Session to wire.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum LegCommand {
+    /// Blind transfer (RFC 3515 REFER on SIP). The target is a SIP or tel URI, or a number the wire understands.
+    Transfer { target: Private<String> },
+    /// End the leg.
+    HangUp,
+    /// The wire buffers agent audio remotely: throw away what was not played of this utterance and say how much was.
+    Clear { utterance: UtteranceId },
+    /// Text for the person at the far end (chat).
+    Text { utterance: UtteranceId, text: Private<String> },
+}
+
+/// Wire to session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum LegEvent {
+    /// The far end is there and media may flow.
+    Answered,
+    /// A digit that came by signaling (0-9, *, #, A-D). RFC 4733 digits come from the media worker.
+    Dtmf { digit: char },
+    /// Text from the person at the far end (chat).
+    Text { text: Private<String> },
+    /// The far end reports how much of an utterance it has played, in samples at the leg's rate.
+    Played { utterance: UtteranceId, offset: u64 },
+    /// The transfer target answered (the leg ends next) or could not be reached: SIP status of the last NOTIFY.
+    TransferProgress { status: u16 },
+    /// The leg is gone. Nothing follows.
+    Ended { reason: LegEnd },
+}
