@@ -1,0 +1,258 @@
+//! docs: the rules of CONTRIBUTING.md that a machine can check. Function length and parameter counts are clippy's.
+
+use tandem_tidy::{Source, report, sources};
+
+/// A file above this is split by meaning.
+const FILE_LINES: usize = 600;
+/// A struct above this is several structs.
+const STRUCT_FIELDS: usize = 15;
+/// contract holds types and validation only.
+const CONTRACT_LINES: usize = 2_000;
+
+/// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
+const CORES: [&str; 17] = [
+    "contract/src/",
+    "media/src/codec/",
+    "media/src/dtmf/",
+    "media/src/jitter/",
+    "media/src/leg/",
+    "media/src/playout/",
+    "media/src/resample/",
+    "media/src/rtp/",
+    "media/src/vad/",
+    "media/src/worker/core",
+    "signaling/src/sdp/",
+    "signaling/src/stream/",
+    "signaling/src/sip/guard/core",
+    "agents/src/brain/",
+    "agents/src/ledger/",
+    "agents/src/turn/",
+    "agents/src/session/core",
+];
+
+/// Where a lock may live: registries that many tasks share, by path and reason.
+const LOCK_REGISTRIES: [(&str, &str); 0] = [];
+
+/// Words that say nothing about what a thing is.
+const EMPTY_NAMES: [&str; 5] = ["manager", "helper", "utils", "common", "misc"];
+
+fn rust() -> Vec<Source> {
+    sources(".rs")
+}
+
+#[test]
+fn files_stay_readable() {
+    let long = |source: &Source| source.lines() > FILE_LINES && !source.path.contains("/vectors");
+    let breaches: Vec<_> =
+        rust().iter().filter(|s| long(s)).map(|s| format!("{} has {} lines", s.path, s.lines())).collect();
+    report("a file has at most 600 lines", &breaches);
+}
+
+#[test]
+fn structs_stay_small() {
+    let mut breaches = Vec::new();
+    for source in rust() {
+        for (name, fields) in structs(source.product()) {
+            if fields > STRUCT_FIELDS {
+                breaches.push(format!("{}: struct {name} has {fields} fields", source.path));
+            }
+        }
+    }
+    report("a struct has at most 15 fields", &breaches);
+}
+
+/// Name and field count of each braced struct. Relies on rustfmt: a field is a line of four spaces, a name and a colon.
+fn structs(text: &str) -> Vec<(String, usize)> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    let mut open = false;
+    for line in text.lines() {
+        let declared =
+            line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
+        if let Some(rest) = declared.strip_prefix("struct ").filter(|_| line.ends_with('{')) {
+            let name = rest.split(['<', ' ', '(']).next().unwrap_or_default();
+            found.push((name.to_owned(), 0));
+            open = true;
+        } else if line == "}" {
+            open = false;
+        } else if open && is_field(line) {
+            found.last_mut().expect("open struct").1 += 1;
+        }
+    }
+    found
+}
+
+fn is_field(line: &str) -> bool {
+    let Some(field) = line.strip_prefix("    ").filter(|rest| !rest.starts_with([' ', '/', '#'])) else { return false };
+    let name = field.rsplit_once("pub ").map_or(field, |(_, name)| name).split_once(": ").map(|(name, _)| name);
+    name.is_some_and(|name| {
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '(' || c == ')' || c == ' ')
+    })
+}
+
+#[test]
+fn cores_do_no_io() {
+    const BANNED: [&str; 9] = [
+        "tokio::net",
+        "tokio::time",
+        "tokio::spawn",
+        "std::net::UdpSocket",
+        "std::fs",
+        "std::env",
+        "Instant::now",
+        "SystemTime::now",
+        "rand::",
+    ];
+    let mut breaches = Vec::new();
+    for source in rust().iter().filter(|s| !s.is_test() && CORES.iter().any(|core| s.path.starts_with(core))) {
+        for (number, line) in code_lines(source.product()) {
+            for banned in BANNED.iter().filter(|word| line.contains(**word)) {
+                breaches.push(format!("{}:{number}: {banned}", source.path));
+            }
+            if line.contains("async fn") {
+                breaches.push(format!("{}:{number}: async", source.path));
+            }
+        }
+    }
+    report("a core takes time and events as arguments and returns effects", &breaches);
+}
+
+#[test]
+fn every_core_is_there() {
+    let files = rust();
+    let missing: Vec<_> = CORES
+        .iter()
+        .filter(|core| !files.iter().any(|s| s.path.starts_with(**core)))
+        .map(|c| (*c).to_owned())
+        .collect();
+    report("a path named as core exists", &missing);
+}
+
+#[test]
+fn locks_live_in_registries() {
+    let mut breaches = Vec::new();
+    for source in rust().iter().filter(|s| !s.is_test() && !LOCK_REGISTRIES.iter().any(|(path, _)| s.path == *path)) {
+        for (number, line) in code_lines(source.product()) {
+            if ["Mutex<", "RwLock<", "Mutex::new", "RwLock::new"].iter().any(|lock| line.contains(lock)) {
+                breaches.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report("one task owns the state; a lock lives in a named registry only", &breaches);
+}
+
+#[test]
+fn queues_are_bounded() {
+    let mut breaches = Vec::new();
+    for source in rust().iter().filter(|s| !s.path.starts_with("tests/tidy")) {
+        for (number, line) in code_lines(&source.text) {
+            if line.contains("unbounded_channel") || line.contains("UnboundedSender") {
+                breaches.push(format!("{}:{number}", source.path));
+            }
+        }
+    }
+    report("queues are bounded", &breaches);
+}
+
+#[test]
+fn tests_do_not_sleep() {
+    let mut breaches = Vec::new();
+    for source in rust().iter().filter(|s| !s.path.starts_with("tests/tidy")) {
+        for (number, line) in code_lines(&source.text) {
+            if line.contains("thread::sleep(") || (in_tests(source, number) && line.contains("sleep(")) {
+                breaches.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report("a test waits for an event or advances a virtual clock", &breaches);
+}
+
+fn in_tests(source: &Source, line: usize) -> bool {
+    source.is_test() || line > source.product().lines().count()
+}
+
+#[test]
+fn names_say_what_a_thing_is() {
+    let mut breaches = Vec::new();
+    for source in rust().iter().filter(|s| !s.path.starts_with("tests/tidy")) {
+        for part in source.path.to_lowercase().split(['/', '.', '_']) {
+            if EMPTY_NAMES.contains(&part) {
+                breaches.push(source.path.clone());
+            }
+        }
+        for (number, line) in code_lines(source.product()) {
+            let Some(name) = declared_name(line) else { continue };
+            let lower = name.to_lowercase();
+            if EMPTY_NAMES.iter().any(|empty| lower.contains(empty)) {
+                breaches.push(format!("{}:{number}: {name}", source.path));
+            }
+        }
+    }
+    report("no manager, helper, utils, common, misc", &breaches);
+}
+
+fn declared_name(line: &str) -> Option<&str> {
+    let at = ["struct ", "enum ", "trait ", "fn ", "mod "].iter().find_map(|word| {
+        let start = line.trim_start();
+        let rest = start.trim_start_matches("pub ").trim_start_matches("pub(crate) ").trim_start_matches("async ");
+        rest.strip_prefix(word)
+    })?;
+    at.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+#[test]
+fn nothing_is_left_half_done() {
+    const SMELLS: [&str; 7] =
+        ["todo!(", "unimplemented!(", "FIXME", "TODO", "not yet implemented", "for now", "placeholder"];
+    let mut breaches = Vec::new();
+    for source in rust().iter().filter(|s| !s.path.starts_with("tests/tidy")) {
+        for (number, line) in source.text.lines().enumerate() {
+            if let Some(smell) = SMELLS.iter().find(|smell| line.contains(**smell)) {
+                breaches.push(format!("{}:{}: {smell}", source.path, number + 1));
+            }
+        }
+    }
+    report("no stub is called done", &breaches);
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    let mut breaches = Vec::new();
+    for source in rust().iter().filter(|s| !s.path.starts_with("tests/tidy")) {
+        for (number, line) in code_lines(&source.text) {
+            if line.contains("#[ignore") {
+                breaches.push(format!("{}:{number}", source.path));
+            }
+        }
+    }
+    report("every test runs in make test", &breaches);
+}
+
+#[test]
+fn unsafe_lives_in_one_crate() {
+    let mut breaches = Vec::new();
+    for source in
+        rust().iter().filter(|s| !s.path.starts_with("agents/speech/engines/") && !s.path.starts_with("tests/tidy"))
+    {
+        for (number, line) in code_lines(&source.text) {
+            if line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl") {
+                breaches.push(format!("{}:{number}", source.path));
+            }
+        }
+    }
+    report("unsafe code lives in agents/speech/engines", &breaches);
+}
+
+#[test]
+fn the_contract_stays_thin() {
+    let lines: usize =
+        rust().iter().filter(|s| s.path.starts_with("contract/src/")).map(|s| s.product().lines().count()).sum();
+    assert!(lines < CONTRACT_LINES, "contract has {lines} lines; types and validation only, under {CONTRACT_LINES}");
+}
+
+/// Numbered lines that are not comments.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
