@@ -1,0 +1,136 @@
+//! A child process whose lines can be waited for, and that ends with its owner.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// Lines that a child may be ahead of its reader; then it waits on its pipe.
+const LINES_AHEAD: usize = 100_000;
+
+pub struct Process {
+    name: String,
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Starts a command; standard output and error are read line by line.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let (sender, lines) = sync_channel(LINES_AHEAD);
+        let pipes: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+            child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+        ];
+        let mut readers = Vec::new();
+        for pipe in pipes.into_iter().flatten() {
+            let sender = sender.clone();
+            readers.push(std::thread::spawn(move || {
+                for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                    let text = String::from_utf8_lossy(&line).into_owned();
+                    if sender.send(text).is_err() {
+                        break;
+                    }
+                }
+            }));
+        }
+        Ok(Self { name, child, lines, seen: Vec::new(), readers })
+    }
+
+    /// Waits until a line holds `text`, and returns that line.
+    ///
+    /// # Errors
+    /// When the process ends first or the time is over; the error shows what it had said.
+    pub fn wait_for(&mut self, text: &str, limit: Duration) -> Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return Ok(line);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("{} did not say {text:?} within {limit:?}:\n{}", self.name, self.seen.join("\n"))
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("{} ended without saying {text:?}:\n{}", self.name, self.seen.join("\n"))
+                }
+            }
+        }
+    }
+
+    /// Waits for the end of the process and returns its status and all that it said.
+    ///
+    /// # Errors
+    /// When it still runs at the limit (it is then ended).
+    pub fn wait(mut self, limit: Duration) -> Result<(ExitStatus, String)> {
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!("{} still ran after {limit:?}:\n{}", self.name, self.tail())
+                }
+            }
+        }
+        let status = self.child.wait()?;
+        Ok((status, self.seen.join("\n")))
+    }
+
+    fn tail(&self) -> String {
+        self.seen[self.seen.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Sends a signal by name ("TERM", "KILL", "INT") to this process alone.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
+        anyhow::ensure!(status.success(), "{} is gone already", self.name);
+        Ok(())
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said so far, as far as it was read.
+    pub fn said(&mut self) -> String {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        for reader in self.readers.drain(..) {
+            while self.lines.try_recv().is_ok() {}
+            if reader.is_finished() {
+                let _ = reader.join();
+            }
+        }
+    }
+}
