@@ -32,57 +32,75 @@ pub enum Step<'a> {
 
 /// The scenario as sipp reads it.
 pub fn xml(steps: &[Step<'_>]) -> String {
-    let mut xml = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<scenario name=\"caller\">\n".to_owned();
+    let mut scenario = Scenario::default();
     for step in steps {
-        step.write(&mut xml);
+        scenario.add(step);
     }
-    xml.push_str("</scenario>\n");
-    xml
+    format!(
+        "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<scenario name=\"caller\">\n{}</scenario>\n",
+        scenario.elements
+    )
 }
 
-impl Step<'_> {
-    fn write(&self, xml: &mut String) {
-        match self {
-            Self::Invite(formats) => send(xml, " retrans=\"500\"", &invite(formats)),
-            Self::Maybe(status) => line(xml, &format!("<recv response=\"{status}\" optional=\"true\"/>")),
-            Self::Expect(status) => line(xml, &format!("<recv response=\"{status}\" rrs=\"true\"/>")),
-            Self::Ack => send(xml, "", &in_dialog("ACK", "[cseq]")),
-            Self::AckRefusal => send(xml, "", &same_transaction("ACK", "[last_To:]")),
-            Self::Cancel => send(
-                xml,
-                " retrans=\"500\"",
-                &same_transaction("CANCEL", "To: <sip:[service]@[remote_ip]:[remote_port]>"),
-            ),
-            Self::Bye => send(xml, " retrans=\"500\"", &in_dialog("BYE", "[cseq]")),
-            Self::Options => send(xml, " retrans=\"500\"", &options()),
-            Self::ExpectBye => {
-                line(xml, "<recv request=\"BYE\"/>");
-                send(
-                    xml,
-                    "",
-                    "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n",
+#[derive(Default)]
+struct Scenario {
+    elements: String,
+    /// How many elements there are: sipp counts back by them in `[branch-n]`.
+    count: usize,
+    invite: usize,
+}
+
+impl Scenario {
+    fn add(&mut self, step: &Step<'_>) {
+        match step {
+            Step::Invite(formats) => {
+                self.invite = self.count;
+                self.send(" retrans=\"500\"", &invite(formats));
+            }
+            Step::Maybe(status) => self.element(&format!("<recv response=\"{status}\" optional=\"true\"/>")),
+            Step::Expect(status) => self.element(&format!("<recv response=\"{status}\" rrs=\"true\"/>")),
+            Step::Ack => self.send("", &in_dialog("ACK", "[cseq]")),
+            Step::AckRefusal => self.send("", &self.same_transaction("ACK", "[last_To:]")),
+            Step::Cancel => self.send(" retrans=\"500\"", &self.same_transaction("CANCEL", TO)),
+            Step::Bye => self.send(" retrans=\"500\"", &in_dialog("BYE", "[cseq]")),
+            Step::Options => self.send(" retrans=\"500\"", &options()),
+            Step::ExpectBye => {
+                self.element("<recv request=\"BYE\"/>");
+                self.send("", OK);
+            }
+            Step::Pause(ms) => self.element(&format!("<pause milliseconds=\"{ms}\"/>")),
+            Step::PauseField => {
+                self.element(
+                    "<nop><action><assignstr assign_to=\"text\" value=\"[field0]\"/>\
+                     <todouble assign_to=\"ms\" variable=\"text\"/></action></nop>",
                 );
+                self.element("<pause variable=\"ms\"/>");
             }
-            Self::Pause(ms) => line(xml, &format!("<pause milliseconds=\"{ms}\"/>")),
-            Self::PauseField => {
-                line(xml, "<nop><action><assignstr assign_to=\"text\" value=\"[field0]\"/>");
-                line(xml, "<todouble assign_to=\"ms\" variable=\"text\"/></action></nop>");
-                line(xml, "<pause variable=\"ms\"/>");
-            }
-            Self::Play(pcap) => {
-                line(xml, &format!("<nop><action><exec play_pcap_audio=\"{}\"/></action></nop>", pcap.display()));
+            Step::Play(pcap) => {
+                self.element(&format!("<nop><action><exec play_pcap_audio=\"{}\"/></action></nop>", pcap.display()));
             }
         }
     }
+
+    fn element(&mut self, text: &str) {
+        let _ = writeln!(self.elements, "  {text}");
+        self.count += 1;
+    }
+
+    fn send(&mut self, attributes: &str, message: &str) {
+        self.element(&format!("<send{attributes}><![CDATA[\n\n{message}\n]]></send>"));
+    }
+
+    /// A request of the INVITE's own transaction (RFC 3261 sections 9.1 and 17.1.1.3): the same branch.
+    fn same_transaction(&self, method: &str, to: &str) -> String {
+        let branch = format!("[branch-{}]", self.count - self.invite);
+        format!("{}Content-Length: 0\n\n", head(method, &branch, to, "1"))
+    }
 }
 
-fn line(xml: &mut String, text: &str) {
-    let _ = writeln!(xml, "  {text}");
-}
-
-fn send(xml: &mut String, attributes: &str, message: &str) {
-    let _ = write!(xml, "  <send{attributes}><![CDATA[\n\n{message}\n]]></send>\n");
-}
+const TO: &str = "To: <sip:[service]@[remote_ip]:[remote_port]>";
+const OK: &str =
+    "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n";
 
 fn head(method: &str, branch: &str, to: &str, cseq: &str) -> String {
     format!(
@@ -98,13 +116,12 @@ fn head(method: &str, branch: &str, to: &str, cseq: &str) -> String {
 }
 
 fn invite(formats: &str) -> String {
-    let to = "To: <sip:[service]@[remote_ip]:[remote_port]>";
     let sdp = format!(
         "v=0\no=sipp 1 1 IN IP[local_ip_type] [local_ip]\ns=-\nc=IN IP[media_ip_type] [media_ip]\nt=0 0\n\
          m=audio [auto_media_port] RTP/AVP {formats}\n{}",
         formats.split(' ').filter_map(rtpmap).collect::<String>()
     );
-    format!("{}Content-Type: application/sdp\nContent-Length: [len]\n\n{sdp}", head("INVITE", "[branch]", to, "1"))
+    format!("{}Content-Type: application/sdp\nContent-Length: [len]\n\n{sdp}", head("INVITE", "[branch]", TO, "1"))
 }
 
 fn rtpmap(format: &str) -> Option<String> {
@@ -127,11 +144,6 @@ fn in_dialog(method: &str, cseq: &str) -> String {
     format!("{text}[routes]\nContent-Length: 0\n\n")
 }
 
-fn same_transaction(method: &str, to: &str) -> String {
-    format!("{}Content-Length: 0\n\n", head(method, "[branch-1]", to, "1"))
-}
-
 fn options() -> String {
-    let to = "To: <sip:[service]@[remote_ip]:[remote_port]>";
-    format!("{}Accept: application/sdp\nContent-Length: 0\n\n", head("OPTIONS", "[branch]", to, "1"))
+    format!("{}Accept: application/sdp\nContent-Length: 0\n\n", head("OPTIONS", "[branch]", TO, "1"))
 }
