@@ -14,6 +14,12 @@ use tandem_media::worker::LegHandle;
 use tandem_speech::{Recognizer, Voice};
 use tokio::sync::{broadcast, mpsc};
 
+use crate::brain::Brain;
+
+mod shell;
+
+pub use shell::run;
+
 /// All that a session needs from the outside.
 pub struct SessionSetup {
     pub offer: CallOffer,
@@ -22,17 +28,22 @@ pub struct SessionSetup {
     /// None for chat.
     pub media: Option<LegHandle>,
     pub speech: SpeechSet,
+    /// Made by the gateway for this bot and this caller.
+    pub brain: Box<dyn Brain>,
     pub tools: Arc<dyn Tools>,
     pub log: Arc<dyn CallLog>,
     pub clock: Clock,
+    /// All senders may be gone: the session then only listens to its leg.
     pub commands: mpsc::Receiver<SessionCommand>,
+    /// Watchers that fall behind miss events and are told so by the channel.
     pub watch: broadcast::Sender<SessionEvent>,
 }
 
 /// The signaling half of a leg, whatever its door.
 pub struct SignalingLeg {
-    /// Full: the session waits.
+    /// Full: commands wait in the session, in order, while the conversation goes on.
     pub commands: mpsc::Sender<LegCommand>,
+    /// Closed without `LegEvent::Ended`: the wire is taken as lost.
     pub events: mpsc::Receiver<LegEvent>,
 }
 
@@ -41,4 +52,6 @@ pub struct SignalingLeg {
 pub struct SpeechSet {
     pub recognizer: Option<Arc<dyn Recognizer>>,
     pub voice: Arc<dyn Voice>,
+    /// BCP 47; what the recognizer is asked to listen for.
+    pub language: String,
 }
