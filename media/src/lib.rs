@@ -3,6 +3,7 @@
 
 pub mod codec;
 pub mod dtmf;
+pub mod emulator;
 pub mod jitter;
 pub mod leg;
 pub mod playout;

@@ -1,1 +1,101 @@
+//! Voice activity detection: when the caller begins and ends to speak.
 //!
+//! [`EarshotDetector`] scores 16 ms at a time with a small network, and lets a score count only where the level is above
+//! an absolute floor and above the line's own noise, and only when it lasts.
+
+mod gate;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::Time;
+use crate::leg::VadSettings;
+use crate::resample::{ResampleError, Resampler};
+use gate::{Gate, Turn};
+
+/// A change from silence to voice or back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VadEdge {
+    /// Known at `at`; voice since `onset`.
+    Started { at: Time, onset: Time },
+    /// Known at `at`; no voice since `end`.
+    Ended { at: Time, end: Time },
+}
+
+/// Listens to one stream of PCM.
+pub trait VoiceDetector {
+    /// Takes samples of which the last was captured at `now`. At most one edge an answer: where a long push holds two, the
+    /// second comes with the next push.
+    fn push(&mut self, now: Time, pcm: &[i16]) -> Option<VadEdge>;
+}
+
+/// Samples per second that earshot hears, and samples of one of its frames (16 ms).
+const EARSHOT_RATE: u32 = 16_000;
+const EARSHOT_FRAME: usize = 256;
+
+/// Earshot with gates. About 25 KB.
+pub struct EarshotDetector {
+    network: Box<earshot::Detector>,
+    resampler: Resampler,
+    /// At 16 kHz, not yet scored: less than a frame, plus what followed an edge.
+    waiting: Vec<i16>,
+    gate: Gate,
+    score: f32,
+}
+
+impl std::fmt::Debug for EarshotDetector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EarshotDetector").field("gate", &self.gate).field("score", &self.score).finish_non_exhaustive()
+    }
+}
+
+impl EarshotDetector {
+    /// `rate`: samples per second of what is pushed.
+    ///
+    /// # Errors
+    /// When the rate cannot be converted to 16 kHz.
+    pub fn new(rate: u32, settings: VadSettings) -> Result<Self, ResampleError> {
+        Ok(Self {
+            network: earshot::Detector::default_boxed(),
+            resampler: Resampler::new(rate, EARSHOT_RATE)?,
+            waiting: Vec::new(),
+            gate: Gate::new(settings, frame_duration()),
+            score: 0.0,
+        })
+    }
+
+    /// The network's last score, 0 to 1.
+    pub const fn score(&self) -> f32 {
+        self.score
+    }
+}
+
+impl VoiceDetector for EarshotDetector {
+    fn push(&mut self, now: Time, pcm: &[i16]) -> Option<VadEdge> {
+        self.resampler.push(pcm, &mut self.waiting);
+        let mut done = 0;
+        let mut edge = None;
+        while edge.is_none() && self.waiting.len() - done >= EARSHOT_FRAME {
+            let frame = &self.waiting[done..done + EARSHOT_FRAME];
+            done += EARSHOT_FRAME;
+            self.score = self.network.predict_i16(frame);
+            let turn = self.gate.frame(self.score, frame);
+            let end = now - duration(self.waiting.len() - done);
+            edge = turn.map(|turn| match turn {
+                Turn::Started { ago } => VadEdge::Started { at: now, onset: end - ago },
+                Turn::Ended { ago } => VadEdge::Ended { at: now, end: end - ago },
+            });
+        }
+        self.waiting.drain(..done);
+        edge
+    }
+}
+
+fn frame_duration() -> Duration {
+    duration(EARSHOT_FRAME)
+}
+
+fn duration(samples: usize) -> Duration {
+    Duration::from_micros(samples as u64 * 1_000_000 / u64::from(EARSHOT_RATE))
+}

@@ -1,0 +1,81 @@
+//! What turns scores into edges: level and duration gates.
+
+use std::time::Duration;
+
+use crate::leg::VadSettings;
+
+/// How far above the line's noise voice must be, in decibels.
+const ABOVE_NOISE_DB: f32 = 6.0;
+
+/// How fast the noise estimate rises, decibels a second. It falls at once. Slow enough that 10 s of speech without a pause
+/// do not lift it to the speech.
+const NOISE_RISE_DB_PER_S: f32 = 1.5;
+
+/// Where the noise estimate starts, dBFS: a quiet line.
+const QUIET_LINE_DBFS: f32 = -60.0;
+
+/// An edge, and how long before the end of the frame it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Started { ago: Duration },
+    Ended { ago: Duration },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Voice for so long, not yet enough.
+    Silence { voiced: Duration },
+    /// Silence for so long, not yet enough.
+    Speech { silent: Duration },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    settings: VadSettings,
+    frame: Duration,
+    state: State,
+    noise_dbfs: f32,
+}
+
+impl Gate {
+    pub(super) const fn new(settings: VadSettings, frame: Duration) -> Self {
+        let state = State::Silence { voiced: Duration::ZERO };
+        Self { settings, frame, state, noise_dbfs: QUIET_LINE_DBFS }
+    }
+
+    pub(super) fn frame(&mut self, score: f32, pcm: &[i16]) -> Option<Turn> {
+        let level = level_dbfs(pcm);
+        let loud = level >= self.settings.floor_dbfs && level >= self.noise_dbfs + ABOVE_NOISE_DB;
+        let voice = loud && score >= self.settings.threshold;
+        let rise = NOISE_RISE_DB_PER_S * self.frame.as_secs_f32();
+        self.noise_dbfs = level.clamp(-90.0, self.noise_dbfs + rise);
+        self.step(voice)
+    }
+
+    fn step(&mut self, voice: bool) -> Option<Turn> {
+        match &mut self.state {
+            State::Silence { voiced } => {
+                *voiced = if voice { *voiced + self.frame } else { Duration::ZERO };
+                let ago = *voiced;
+                (voice && ago >= self.settings.min_speech).then(|| {
+                    self.state = State::Speech { silent: Duration::ZERO };
+                    Turn::Started { ago }
+                })
+            }
+            State::Speech { silent } => {
+                *silent = if voice { Duration::ZERO } else { *silent + self.frame };
+                let ago = *silent;
+                (!voice && ago >= self.settings.min_silence).then(|| {
+                    self.state = State::Silence { voiced: Duration::ZERO };
+                    Turn::Ended { ago }
+                })
+            }
+        }
+    }
+}
+
+/// Root mean square in decibels below a full-scale square wave; -100 for digital silence.
+pub(super) fn level_dbfs(pcm: &[i16]) -> f32 {
+    let power = pcm.iter().map(|&s| f32::from(s) * f32::from(s)).sum::<f32>() / pcm.len().max(1) as f32;
+    (10.0 * (power / (32768.0 * 32768.0)).log10()).max(-100.0)
+}
