@@ -1,19 +1,55 @@
 //! The bot's config: the seed's blocks plus `flow`, `turn`, `limits`. Every field typed; unknown keys are errors, keys
 //! starting with `_` are ignored; what Tandem does not act on is reported as `not_supported` by validation.
 
+mod block;
+pub mod blocks;
 pub mod flow;
 pub mod turn;
+pub mod voice;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+pub use block::Nullable;
+use block::is_default;
 pub use turn::TurnPolicy;
+pub use voice::{FliteVoice, RecognizerChoice, VoiceChoice};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BotConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_metadata: Option<blocks::ConfigMetadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_prompt: Option<blocks::SystemPrompt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools_available: Option<Vec<blocks::ToolAvailable>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools_needed: Option<Vec<blocks::ToolNeeded>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integrations: Option<Vec<blocks::Integration>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integrations_needed: Option<Vec<blocks::IntegrationNeeded>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip_config: Option<blocks::SipConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub livekit_config: Option<blocks::LivekitConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub llm_config: Option<blocks::LlmConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_config: Option<blocks::DatabaseConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vector_db_config: Option<blocks::VectorDbConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_features: Option<blocks::WorkflowFeatures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice_settings: Option<blocks::VoiceSettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<flow::Flow>,
+    #[serde(skip_serializing_if = "is_default")]
     pub turn: TurnPolicy,
+    #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
 }
 
@@ -28,5 +64,22 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { max_sessions: 200 }
+    }
+}
+
+/// The JSON Schema of a bot config, for editors.
+pub fn schema() -> Schema {
+    schema_for!(BotConfig)
+}
+
+/// Takes away every key that starts with `_`, at any depth: comments of people and generators.
+pub fn strip_comments(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !key.starts_with('_'));
+            map.values_mut().for_each(strip_comments);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_comments),
+        _ => {}
     }
 }

@@ -1,0 +1,284 @@
+//! The seed's blocks: what a config generator writes. Vendors and models stay names here, since a config may name any;
+//! those that Tandem acts on become types where they are chosen (`voice.rs`).
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+
+use super::block::{Nullable, block};
+use crate::Private;
+
+block! {
+    /// Whose config this is. The ids are free text: generators use UUIDs, people use names.
+    ConfigMetadata {
+        config_id: String,
+        product_type: ProductType;
+        client_id: String,
+        version: u32,
+        environment: Environment,
+        /// RFC 3339.
+        created_at: String,
+    }
+
+    SystemPrompt {
+        ;
+        role: String,
+        instructions: String,
+        constraints: Vec<String>,
+        tone: String,
+        voice_specific: VoiceSpecific,
+    }
+
+    VoiceSpecific {
+        ;
+        speaking_rate: SpeakingRate,
+        interruption_sensitivity: Level,
+        silence_timeout_ms: u32,
+    }
+
+    ToolAvailable {
+        tool_name: String,
+        status: BuildStatus,
+        #[serde(default, skip_serializing_if = "Nullable::is_absent")]
+        github_issue: Nullable<String>;
+    }
+
+    ToolNeeded {
+        tool_name: String;
+        input_schema: IndexMap<String, FieldType>,
+        output_schema: IndexMap<String, FieldType>,
+        metadata: WorkItem,
+    }
+
+    /// Who builds a missing part, and when.
+    WorkItem {
+        #[serde(default, skip_serializing_if = "Nullable::is_absent")]
+        assigned_to: Nullable<String>;
+        priority: Level,
+        estimated_effort: String,
+    }
+
+    Integration {
+        integration_name: String,
+        status: BuildStatus,
+        #[serde(default, skip_serializing_if = "Nullable::is_absent")]
+        github_issue: Nullable<String>;
+        product_compatibility: Vec<ProductType>,
+        r#type: String,
+        config: IntegrationConfig,
+    }
+
+    IntegrationConfig {
+        ;
+        endpoint: String,
+        auth_type: String,
+    }
+
+    IntegrationNeeded {
+        integration_name: String;
+        purpose: String,
+        details: IntegrationDetails,
+        metadata: WorkItem,
+    }
+
+    IntegrationDetails {
+        ;
+        provider: String,
+        api_endpoint: String,
+        authentication: String,
+        rate_limit: String,
+    }
+
+    SipConfig {
+        ;
+        primary_provider: String,
+        primary_endpoint: Private<String>,
+        failover_provider: String,
+        failover_endpoint: Private<String>,
+        inbound_calls_enabled: bool,
+        outbound_calls_enabled: bool,
+        call_recording: bool,
+        recording_retention_days: u32,
+    }
+
+    /// Rooms, and the engines that the bot hears and speaks with.
+    LivekitConfig {
+        ;
+        room_prefix: String,
+        /// `pocketsphinx` is embedded.
+        stt_provider: String,
+        stt_model: String,
+        /// BCP 47.
+        stt_language: String,
+        /// `flite` is embedded; `test` speaks each word as a pair of tones.
+        tts_provider: String,
+        tts_voice_id: String,
+        tts_model: String,
+        vad_enabled: bool,
+        /// 0 to 1.
+        vad_threshold: Number,
+    }
+
+    LlmConfig {
+        provider: String,
+        model: String;
+        parameters: LlmParameters,
+        fallback: LlmFallback,
+    }
+
+    LlmParameters {
+        ;
+        temperature: Number,
+        max_tokens: u32,
+        top_p: Number,
+    }
+
+    LlmFallback {
+        provider: String,
+        model: String;
+        parameters: LlmParameters,
+    }
+
+    DatabaseConfig {
+        r#type: String;
+        tables: Vec<String>,
+        rls_enabled: bool,
+    }
+
+    VectorDbConfig {
+        r#type: String;
+        index_name: String,
+        namespace: String,
+    }
+
+    WorkflowFeatures {
+        ;
+        pii_collection: PiiCollection,
+        followup_scheduling: FollowupScheduling,
+        cross_sell_upsell: CrossSellUpsell,
+        survey_questions: SurveyQuestions,
+        human_escalation: HumanEscalation,
+        outbound_retargeting: Outbound,
+        call_transfer: CallTransfer,
+        voicemail: Voicemail,
+        outbound_calling: Outbound,
+    }
+
+    PiiCollection {
+        enabled: bool;
+        fields: Vec<String>,
+    }
+
+    FollowupScheduling {
+        enabled: bool;
+        channels: Vec<String>,
+        triggers: Vec<String>,
+    }
+
+    CrossSellUpsell {
+        enabled: bool;
+        recommendation_engine: String,
+        max_suggestions: u32,
+    }
+
+    SurveyQuestions {
+        enabled: bool;
+        questions: Vec<String>,
+    }
+
+    HumanEscalation {
+        enabled: bool;
+        triggers: Vec<EscalationTrigger>,
+        unavailable_action: String,
+    }
+
+    EscalationTrigger {
+        /// CEL.
+        condition: String,
+        action: String;
+    }
+
+    /// Calls and messages that the bot begins itself.
+    Outbound {
+        enabled: bool;
+        triggers: Vec<OutboundTrigger>,
+    }
+
+    OutboundTrigger {
+        event: String,
+        template: String;
+        channel: String,
+    }
+
+    CallTransfer {
+        enabled: bool;
+        transfer_destinations: Vec<TransferDestination>,
+    }
+
+    TransferDestination {
+        name: String,
+        phone: Private<String>;
+    }
+
+    Voicemail {
+        enabled: bool;
+        max_duration_seconds: u32,
+        transcription_enabled: bool,
+    }
+
+    /// The visual editor's knobs.
+    VoiceSettings {
+        ;
+        background_sound: BackgroundSound,
+        input_min_characters: u32,
+        punctuation_boundaries: Vec<String>,
+        model_settings: ModelSettings,
+        max_tokens: u32,
+        stop_speaking_plan: StopSpeakingPlan,
+    }
+
+    BackgroundSound {
+        r#type: String,
+        #[serde(default, skip_serializing_if = "Nullable::is_absent")]
+        custom_url: Nullable<String>;
+    }
+
+    ModelSettings {
+        ;
+        model: String,
+        clarity_similarity: Number,
+        speed: Number,
+        style_exaggeration: Number,
+        optimize_streaming_latency: u32,
+        use_speaker_boost: bool,
+        auto_mode: bool,
+    }
+
+    StopSpeakingPlan {
+        ;
+        number_of_words: u32,
+        voice_seconds: Number,
+        back_off_seconds: Number,
+    }
+}
+
+/// A closed list of words, as a type.
+macro_rules! words {
+    ($($(#[$meta:meta])* $name:ident { $($word:ident),* })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($word),* }
+    )*};
+}
+
+words! {
+    /// A chatbot is written to, a voicebot is spoken to.
+    ProductType { Chatbot, Voicebot }
+    Environment { Development, Staging, Production }
+    BuildStatus { Implemented, InProgress, Missing }
+    Level { Low, Medium, High }
+    SpeakingRate { Slow, Normal, Fast }
+    FieldType { String, Number, Integer, Boolean, Array, Object }
+}

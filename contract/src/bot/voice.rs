@@ -1,0 +1,96 @@
+//! Which engines a bot hears and speaks with, from `livekit_config`. A vendor that is not embedded is answered with the
+//! default and reported as not supported by `check`.
+
+use super::BotConfig;
+use super::blocks::ProductType;
+use crate::call::Modality;
+
+/// The voice that a bot speaks with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VoiceChoice {
+    Flite(FliteVoice),
+    /// Each word a pair of tones, for tests that measure what was heard.
+    Test,
+}
+
+/// The voices of Debian's libflite1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FliteVoice {
+    #[default]
+    Slt,
+    Rms,
+    Awb,
+    Kal,
+    Kal16,
+}
+
+/// The recognizer that a bot hears with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RecognizerChoice {
+    #[default]
+    Pocketsphinx,
+}
+
+/// The language that the embedded engines know, BCP 47.
+pub const EMBEDDED_LANGUAGE: &str = "en-US";
+
+impl VoiceChoice {
+    pub fn provider(self) -> &'static str {
+        match self {
+            Self::Flite(_) => "flite",
+            Self::Test => "test",
+        }
+    }
+
+    /// The provider's own name of the voice.
+    pub fn voice(self) -> &'static str {
+        match self {
+            Self::Flite(voice) => voice.as_str(),
+            Self::Test => "tones",
+        }
+    }
+}
+
+impl FliteVoice {
+    pub const ALL: [Self; 5] = [Self::Slt, Self::Rms, Self::Awb, Self::Kal, Self::Kal16];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slt => "slt",
+            Self::Rms => "rms",
+            Self::Awb => "awb",
+            Self::Kal => "kal",
+            Self::Kal16 => "kal16",
+        }
+    }
+}
+
+impl BotConfig {
+    pub fn voice(&self) -> VoiceChoice {
+        let livekit = self.livekit_config.as_ref();
+        if livekit.and_then(|config| config.tts_provider.as_deref()) == Some("test") {
+            return VoiceChoice::Test;
+        }
+        let id = livekit.and_then(|config| config.tts_voice_id.as_deref());
+        let voice = FliteVoice::ALL.into_iter().find(|voice| Some(voice.as_str()) == id);
+        VoiceChoice::Flite(voice.unwrap_or_default())
+    }
+
+    pub fn recognizer(&self) -> RecognizerChoice {
+        RecognizerChoice::Pocketsphinx
+    }
+
+    /// BCP 47.
+    pub fn language(&self) -> &str {
+        self.livekit_config.as_ref().and_then(|config| config.stt_language.as_deref()).unwrap_or(EMBEDDED_LANGUAGE)
+    }
+
+    /// Whether the bot may be spoken or written to. Without `config_metadata.product_type` both.
+    pub fn allows(&self, modality: Modality) -> bool {
+        match self.config_metadata.as_ref().map(|metadata| metadata.product_type) {
+            None => true,
+            Some(ProductType::Chatbot) => modality == Modality::Text,
+            Some(ProductType::Voicebot) => modality == Modality::Voice,
+        }
+    }
+}
