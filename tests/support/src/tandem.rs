@@ -1,1 +1,172 @@
-//! The binary under test, on ports of its own and an empty data folder.
+//! The binary under test, on ports of its own and a data folder of its own.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::Process;
+use crate::sound::run;
+
+/// How long the binary may take to start on a machine that is busy with other tests.
+const START: Duration = Duration::from_secs(60);
+/// How often the API is asked for something that another process is about to write.
+const ATTEMPTS: usize = 200;
+
+/// A running server.
+pub struct Tandem {
+    pub process: Process,
+    folder: TempDir,
+    /// `127.0.0.1:port`
+    pub http: String,
+    /// `127.0.0.1:port`
+    pub sip: String,
+    pub key: String,
+    pub rtp: std::ops::RangeInclusive<u16>,
+}
+
+/// What a test wants different from the defaults.
+#[derive(Default)]
+pub struct Options {
+    /// Name and config of bots beside `demo` and `echo`.
+    pub bots: Vec<(&'static str, Value)>,
+    /// Settings, as environment.
+    pub env: Vec<(&'static str, String)>,
+}
+
+/// Where cargo put the programs of this build: beside the folder of the running test.
+///
+/// # Errors
+/// When the program was not built (`make test` builds it first).
+pub fn program(name: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().nth(2).context("test program has no target folder")?;
+    let file = folder.join(name);
+    ensure!(file.is_file(), "{} is not there: run `cargo build --bins` first", file.display());
+    Ok(file)
+}
+
+impl Tandem {
+    /// Starts a server and waits until it takes calls.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start(options: Options) -> Result<Self> {
+        Self::start_in(TempDir::new()?, options)
+    }
+
+    /// Starts a server on a data folder that another one left.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start_in(folder: TempDir, options: Options) -> Result<Self> {
+        let bots = folder.path().join("data/bots");
+        std::fs::create_dir_all(&bots)?;
+        for (name, config) in options.bots {
+            std::fs::write(bots.join(format!("{name}.json")), serde_json::to_vec_pretty(&config)?)?;
+        }
+        let ready = folder.path().join("ready.json");
+        let _ = std::fs::remove_file(&ready);
+        let rtp = rtp_ports()?;
+        let mut command = Command::new(program("tandem")?);
+        command.arg("serve").arg("--ready-file").arg(&ready).current_dir(folder.path());
+        command.env("TANDEM_DATA_DIR", folder.path().join("data"));
+        command.env("TANDEM_HTTP_ADDR", "127.0.0.1:0").env("TANDEM_SIP_ADDR", "127.0.0.1:0");
+        command.env("TANDEM_RTP_PORTS", format!("{}-{}", rtp.start(), rtp.end()));
+        command.envs(options.env);
+        let mut process = Process::start(&mut command)?;
+        process.wait_for("ready", START)?;
+        let text = std::fs::read_to_string(&ready)?;
+        let ready: Value = serde_json::from_str(&text)?;
+        let field = |name: &str| ready[name].as_str().map(str::to_owned).with_context(|| format!("{name} in {text}"));
+        Ok(Self {
+            process,
+            http: field("http")?,
+            sip: field("sip")?,
+            key: field("key").unwrap_or_default(),
+            rtp,
+            folder,
+        })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Ends the process by a signal and gives back the data folder.
+    ///
+    /// # Errors
+    /// When the process does not end.
+    pub fn end(self, signal: &str, limit: Duration) -> Result<(TempDir, std::process::ExitStatus, String)> {
+        self.process.signal(signal)?;
+        let (status, said) = self.process.wait(limit)?;
+        Ok((self.folder, status, said))
+    }
+
+    /// `GET` with the key, by curl.
+    ///
+    /// # Errors
+    /// When the answer is not JSON with status 2xx.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        let url = format!("http://{}{path}", self.http);
+        let authorization = format!("Authorization: Bearer {}", self.key);
+        let answer = run(Command::new("curl").args(["-sS", "--fail-with-body", "-H", &authorization, &url]))?;
+        serde_json::from_slice(&answer).with_context(|| String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// Waits until exactly so many sessions run.
+    ///
+    /// # Errors
+    /// When it does not come to that.
+    pub fn sessions(&self, count: usize) -> Result<()> {
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            last = self.metrics()?;
+            let gauges = last.lines().filter(|line| line.starts_with("tandem_sessions_active"));
+            let running: f64 = gauges.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+            if running as usize == count {
+                return Ok(());
+            }
+            std::thread::park_timeout(Duration::from_millis(25));
+        }
+        bail!("never {count} sessions at once:\n{last}")
+    }
+
+    /// The text of `/metrics`.
+    ///
+    /// # Errors
+    /// When it is not served.
+    pub fn metrics(&self) -> Result<String> {
+        let url = format!("http://{}/metrics", self.http);
+        Ok(String::from_utf8(run(Command::new("curl").args(["-sS", "--fail-with-body", &url]))?)?)
+    }
+
+    /// The call record of a session, once it is final.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub fn record(&self, session: &str) -> Result<Value> {
+        let mut last = Value::Null;
+        for _ in 0..ATTEMPTS {
+            if let Ok(record) = self.get(&format!("/api/v1/calls/{session}")) {
+                if record["outcome"]["kind"] != "in_progress" {
+                    return Ok(record);
+                }
+                last = record;
+            }
+            // The record is written by another process: there is nothing to wait on but the API itself.
+            std::thread::park_timeout(Duration::from_millis(25));
+        }
+        bail!("the record of {session} stays {last}")
+    }
+}
+
+/// A span of 2,000 ports that no other test of this machine uses: drawn by a port the system gives out.
+fn rtp_ports() -> Result<std::ops::RangeInclusive<u16>> {
+    let seed = crate::free_udp_port()?;
+    let start = 10_000 + (seed % 10) * 2_000;
+    Ok(start..=start + 1_999)
+}
