@@ -61,11 +61,12 @@ const fn mu_compress(magnitude: i32) -> u8 {
 }
 
 const fn a_compress(magnitude: i32) -> u8 {
+    // The first two segments have the same step, so that their codes are the magnitude itself.
     let code = if magnitude < 32 {
-        magnitude >> 1
+        magnitude
     } else {
-        let segment = 27 - magnitude.leading_zeros() as i32;
-        (segment << 4) | ((magnitude >> segment) & 0x0F)
+        let segment = 28 - magnitude.leading_zeros() as i32;
+        (segment << 4) | ((magnitude >> (segment - 1)) & 0x0F)
     };
     // Even bits are sent inverted.
     (code as u8 ^ 0x55) | POSITIVE

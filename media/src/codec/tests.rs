@@ -4,6 +4,10 @@ use super::*;
 const SOX_MU_LAW: &[u8] = include_bytes!("vectors/mu_law.s16le");
 const SOX_A_LAW: &[u8] = include_bytes!("vectors/a_law.s16le");
 
+/// And of every 64th sample from the lowest on. (Between them sox rounds where G.191 cuts, so a few codes are neighbours.)
+const SOX_MU_LAW_CODES: &[u8] = include_bytes!("vectors/mu_law.codes");
+const SOX_A_LAW_CODES: &[u8] = include_bytes!("vectors/a_law.codes");
+
 fn decoded(codec: Codec) -> Vec<i16> {
     let mut out = Vec::new();
     decode(codec, &(0..=255).collect::<Vec<u8>>(), &mut out);
@@ -24,6 +28,13 @@ fn samples(bytes: &[u8]) -> Vec<i16> {
 fn every_code_decodes_as_sox_does() {
     assert_eq!(decoded(Codec::Pcmu), samples(SOX_MU_LAW));
     assert_eq!(decoded(Codec::Pcma), samples(SOX_A_LAW));
+}
+
+#[test]
+fn samples_encode_as_sox_does() {
+    let pcm: Vec<i16> = (i16::MIN..=i16::MAX).step_by(64).collect();
+    assert_eq!(encoded(Codec::Pcmu, &pcm), SOX_MU_LAW_CODES);
+    assert_eq!(encoded(Codec::Pcma, &pcm), SOX_A_LAW_CODES);
 }
 
 #[test]
