@@ -1,0 +1,194 @@
+/** One conversation with the agent: the connection, the sound, and what the page shows of it. */
+import type { Chunk, Position } from "./audio/playback";
+import { RATE } from "./audio/playback";
+import { MicrophoneError, Voice } from "./audio/voice";
+import { Connection, type ClientMessage, type Listener, type Mode, type ServerMessage } from "./protocol";
+import type { Timeline } from "./timeline";
+import type { Transcript } from "./transcript";
+
+export type Status = "idle" | "connecting" | "live" | "ending";
+
+export interface Surroundings {
+  url: URL;
+  bot: string;
+  transcript: Transcript;
+  timeline: Timeline;
+  status(status: Status, mode: Mode): void;
+  /** Loudness of the microphone, 0 to 1. */
+  level(level: number): void;
+  speaking(who: "caller" | "agent", on: boolean): void;
+  problem(text: string): void;
+  tap: ((samples: Float32Array) => void) | undefined;
+}
+
+/** How long the rest of the agent's goodbye may play after the server has closed: as much as the player may hold. */
+const LAST_WORDS_MS = 1_500;
+
+export class Conversation implements Listener {
+  private connection: Connection | undefined;
+  private voice: Voice | undefined;
+  private started = false;
+  private told = false;
+  private over = false;
+  private readonly waiting: ClientMessage[] = [];
+
+  constructor(
+    readonly mode: Mode,
+    private readonly at: Surroundings,
+  ) {}
+
+  async start(): Promise<void> {
+    this.at.status("connecting", this.mode);
+    if (this.mode === "voice") {
+      try {
+        this.voice = await Voice.open({ microphone: (pcm, level) => this.microphone(pcm, level), played: (p, s) => this.played(p, s) }, this.at.tap);
+      } catch (error) {
+        this.at.problem(error instanceof MicrophoneError ? error.message : "Sound can't be started in this browser. You can type meanwhile.");
+        return this.finish();
+      }
+      if (this.over) return void this.voice.close();
+    }
+    this.at.transcript.begin();
+    this.at.timeline.begin();
+    const rate = this.mode === "voice" ? { rate: RATE } : {};
+    this.connection = new Connection(this.at.url, { type: "start", mode: this.mode, bot: this.at.bot, ...rate }, this);
+  }
+
+  say(text: string): void {
+    this.send({ type: "text", text });
+  }
+
+  press(digit: string): void {
+    this.send({ type: "dtmf", digit });
+  }
+
+  hangUp(): void {
+    if (this.over) return;
+    this.voice?.stopMicrophone();
+    this.at.status("ending", this.mode);
+    if (this.connection) this.connection.bye();
+    else this.finish();
+  }
+
+  message(message: ServerMessage): void {
+    switch (message.type) {
+      case "started":
+        return this.onStarted();
+      case "agent_utterance":
+        if (this.mode === "voice") this.at.transcript.agent(message);
+        return;
+      case "clear":
+        return this.voice?.clear(message.utterance);
+      case "committed":
+        return this.at.transcript.committed(message.entry);
+      case "timeline":
+        this.showSpeaking(message.entry.event);
+        return this.at.timeline.entry(message.entry);
+      case "turn":
+        return this.at.timeline.turn(message.turn);
+      case "text":
+        return this.at.transcript.text(message.utterance, message.text);
+      case "ended":
+        this.told = true;
+        return this.at.transcript.note(farewell(message.outcome));
+      case "error":
+        this.told ||= message.fatal;
+        return this.at.problem(friendly(message.code, message.message));
+      case "agent_progress":
+      case "pong":
+        return;
+    }
+  }
+
+  audio(chunk: Chunk): void {
+    this.voice?.play(chunk);
+  }
+
+  closed(code: number, opened: boolean): void {
+    if (!this.told) {
+      this.at.problem(
+        opened
+          ? `The connection to the server was lost (${code}). Press Talk to start again.`
+          : "The server does not answer. Is `tandem serve` still running? Reload the page once it is.",
+      );
+    }
+    this.finish();
+  }
+
+  private onStarted(): void {
+    this.started = true;
+    this.at.status("live", this.mode);
+    for (const message of this.waiting.splice(0)) this.connection?.send(message);
+  }
+
+  private microphone(pcm: ArrayBuffer, level: number): void {
+    this.at.level(level);
+    if (this.started) this.connection?.sendAudio(pcm);
+  }
+
+  private played(position: Position, silent: boolean): void {
+    if (position.utterance === 0) return;
+    this.connection?.send({ type: "played", ...position });
+    const wait = silent ? 0 : (this.voice?.latency ?? 0) * 1000;
+    setTimeout(() => this.at.transcript.played(position.utterance, position.offset), wait);
+  }
+
+  private send(message: ClientMessage): void {
+    if (this.started) this.connection?.send(message);
+    else this.waiting.push(message);
+  }
+
+  private showSpeaking(event: string): void {
+    if (event === "caller_started_speaking") this.at.speaking("caller", true);
+    if (event === "caller_stopped_speaking") this.at.speaking("caller", false);
+    if (event === "agent_started_speaking" || event === "resumed") this.at.speaking("agent", true);
+    if (event === "agent_stopped_speaking" || event === "paused") this.at.speaking("agent", false);
+  }
+
+  private finish(): void {
+    if (this.over) return;
+    this.over = true;
+    this.started = false;
+    this.at.level(0);
+    this.at.speaking("caller", false);
+    this.at.speaking("agent", false);
+    this.voice?.stopMicrophone();
+    const voice = this.voice;
+    setTimeout(() => void voice?.close(), LAST_WORDS_MS);
+    this.at.status("idle", this.mode);
+  }
+}
+
+function farewell(outcome: { kind: string; reason?: string }): string {
+  switch (outcome.reason) {
+    case "caller_hung_up":
+      return "You hung up.";
+    case "agent_hung_up":
+      return "The agent hung up.";
+    case "transferred":
+      return "The call was transferred.";
+    case "drained":
+      return "The server is restarting and ended the conversation.";
+    default:
+      return "The conversation ended.";
+  }
+}
+
+/** Words for a person; the server's own words where it knows better. */
+function friendly(code: string, message: string): string {
+  switch (code) {
+    case "node_full":
+      return "All lines are busy. Try again in a moment.";
+    case "bot_busy":
+      return "This agent talks to as many people as it may. Try again in a moment.";
+    case "draining":
+      return "The server is about to restart. Try again in a minute.";
+    case "unknown_bot":
+      return "There is no such agent here. Check the name behind ?bot= in the address.";
+    case "unauthorized":
+    case "forbidden":
+      return "This agent wants a key: put #token=KEY behind the address of this page.";
+    default:
+      return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
+  }
+}

@@ -1,0 +1,120 @@
+/** The conversation as it is heard. */
+import type { AgentUtterance, LedgerEntry, Word } from "./protocol";
+import { heardUpTo, settled, tokens } from "./words";
+
+interface Line {
+  element: HTMLElement;
+  words: Word[];
+  spans: HTMLSpanElement[];
+  offset: number;
+  settled: boolean;
+}
+
+export class Transcript {
+  private lines = new Map<number, Line>();
+
+  /** `log` shows; `announcer` is read aloud by screen readers, one whole line at a time. */
+  constructor(
+    private readonly log: HTMLElement,
+    private readonly announcer: HTMLElement,
+  ) {}
+
+  /** A new conversation: what was said before stays readable above a rule. */
+  begin(): void {
+    this.lines.clear();
+    if (this.log.querySelector(".line")) this.log.append(document.createElement("hr"));
+    this.log.querySelector(".invitation")?.remove();
+  }
+
+  agent({ utterance, text, words }: AgentUtterance): void {
+    const line = this.line(utterance);
+    if (line.settled) return;
+    line.words = words;
+    const all = tokens(text);
+    line.spans = all.map((token) => wordSpan(token, "coming"));
+    line.element.replaceChildren(...spaced(line.spans));
+    this.played(utterance, line.offset);
+    this.scroll();
+  }
+
+  /** Darkens what was heard. */
+  played(utterance: number, offset: number): void {
+    const line = this.lines.get(utterance);
+    if (!line || line.settled) return;
+    line.offset = Math.max(line.offset, offset);
+    const heard = heardUpTo(line.words, line.offset);
+    line.spans.forEach((span, index) => {
+      span.className = index < heard ? "heard" : "coming";
+    });
+  }
+
+  committed(entry: LedgerEntry): void {
+    if (entry.speaker === "caller") {
+      this.append("line caller", entry.heard);
+      this.announce(`You: ${entry.heard}`);
+      return;
+    }
+    const line = this.line(entry.utterance);
+    line.settled = true;
+    line.element.replaceChildren(...spaced(settled(entry).map(({ token, state }) => wordSpan(token, state))));
+    line.element.classList.toggle("interrupted", entry.interrupted);
+    this.announce(entry.interrupted ? `Agent, interrupted after: ${entry.heard || "nothing"}` : `Agent: ${entry.heard}`);
+    this.scroll();
+  }
+
+  /** Chat: all of it is read at once, so nothing is pale. */
+  text(utterance: number, text: string): void {
+    const line = this.line(utterance);
+    if (line.settled) return;
+    line.settled = true;
+    line.element.replaceChildren(...spaced(tokens(text).map((token) => wordSpan(token, "heard"))));
+    this.announce(`Agent: ${text}`);
+    this.scroll();
+  }
+
+  note(text: string): void {
+    this.append("note", text);
+  }
+
+  private line(utterance: number): Line {
+    const known = this.lines.get(utterance);
+    if (known) return known;
+    const element = this.append("line agent", "");
+    element.dataset["utterance"] = String(utterance);
+    const line = { element, words: [], spans: [], offset: 0, settled: false };
+    this.lines.set(utterance, line);
+    return line;
+  }
+
+  private append(className: string, text: string): HTMLElement {
+    this.log.querySelector(".invitation")?.remove();
+    const element = document.createElement("p");
+    element.className = className;
+    element.textContent = text;
+    this.log.append(element);
+    this.scroll();
+    return element;
+  }
+
+  private announce(text: string): void {
+    const line = document.createElement("p");
+    line.textContent = text;
+    this.announcer.append(line);
+    while (this.announcer.childElementCount > 20) this.announcer.firstElementChild?.remove();
+  }
+
+  private scroll(): void {
+    this.log.scrollTop = this.log.scrollHeight;
+  }
+}
+
+function wordSpan(token: string, className: string): HTMLSpanElement {
+  const span = document.createElement("span");
+  span.className = className;
+  span.textContent = token;
+  return span;
+}
+
+function spaced(spans: HTMLSpanElement[]): (Node | string)[] {
+  return spans.flatMap((span, index) => (index === 0 ? [span] : [" ", span]));
+}

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Playback, type Position, RATE } from "../src/audio/playback";
+import { Resampler } from "../src/audio/resample";
+import { type LedgerEntry, decodeAgentAudio, sessionUrl } from "../src/protocol";
+import { heardUpTo, settled } from "../src/words";
+
+const FRAME = 320;
+
+function frame(utterance: number, offset: number): { utterance: number; offset: number; samples: Int16Array } {
+  const samples = new Int16Array(FRAME).map((_, i) => ((offset + i) % 30_000) + 1);
+  return { utterance, offset, samples };
+}
+
+/** Pulls quanta of 128 samples and gives back what was not silence. */
+function pull(playback: Playback, samples: number): number[] {
+  const out: number[] = [];
+  for (let done = 0; done < samples; done += 128) {
+    const quantum = new Float32Array(128);
+    playback.pull(quantum);
+    for (const value of quantum) if (value !== 0) out.push(Math.round(value * 32_768));
+  }
+  return out;
+}
+
+function player(): { playback: Playback; told: (Position & { silent: boolean })[] } {
+  const told: (Position & { silent: boolean })[] = [];
+  return { told, playback: new Playback((position, silent) => told.push({ ...position, silent })) };
+}
+
+test("a played utterance is counted to its last sample", () => {
+  const { playback, told } = player();
+  for (let i = 0; i < 10; i++) playback.push(frame(1, i * FRAME));
+  assert.equal(pull(playback, 6_400).length, 3_200);
+  assert.deepEqual(told.at(-1), { utterance: 1, offset: 3_200, silent: true });
+  assert.ok(told.some(({ offset, silent }) => offset === 1_600 && !silent), "told every 100 ms");
+});
+
+test("nothing plays before the cushion is full, and a short utterance plays all the same", () => {
+  const { playback } = player();
+  playback.push(frame(1, 0));
+  assert.equal(pull(playback, 512).length, 0);
+  assert.equal(pull(playback, 1_280).length, FRAME);
+});
+
+test("clear is silence at once, tells what was heard, and a resume continues with the next sample", () => {
+  const { playback, told } = player();
+  for (let i = 0; i < 5; i++) playback.push(frame(7, i * FRAME));
+  const before = pull(playback, 640);
+  playback.clear(7);
+  assert.deepEqual(told.at(-1), { utterance: 7, offset: 640, silent: true });
+  assert.equal(pull(playback, 6_400).length, 0);
+  for (let i = 5; i < 8; i++) playback.push(frame(7, i * FRAME));
+  const after = pull(playback, 6_400);
+  assert.deepEqual([...before, ...after], Array.from({ length: 8 * FRAME }, (_, i) => i + 1));
+});
+
+test("what was cleared does not come back with the next utterance", () => {
+  const { playback, told } = player();
+  for (let i = 0; i < 5; i++) playback.push(frame(1, i * FRAME));
+  pull(playback, 640);
+  playback.clear(1);
+  for (let i = 0; i < 3; i++) playback.push(frame(2, i * FRAME));
+  assert.equal(pull(playback, 6_400).length, 3 * FRAME);
+  assert.deepEqual(told.at(-1), { utterance: 2, offset: 960, silent: true });
+});
+
+test("an utterance of which nothing was played is told as zero", () => {
+  const { playback, told } = player();
+  playback.push(frame(3, 0));
+  playback.clear(3);
+  assert.deepEqual(told, [{ utterance: 3, offset: 0, silent: true }]);
+});
+
+test("48 kHz becomes 16 kHz: tones below 8 kHz pass, tones above do not come back as others", () => {
+  for (const [hertz, expected] of [[1_000, 0.707], [6_000, 0.707], [11_000, 0]] as const) {
+    const resampler = new Resampler(48_000, RATE);
+    const out: number[] = [];
+    for (let block = 0; block < 400; block++) {
+      const input = Float32Array.from({ length: 128 }, (_, i) => Math.sin((2 * Math.PI * hertz * (block * 128 + i)) / 48_000));
+      out.push(...resampler.push(input));
+    }
+    assert.ok(Math.abs(out.length - (400 * 128) / 3) < 20, `${out.length}`);
+    const steady = out.slice(500);
+    const level = Math.sqrt(steady.reduce((sum, value) => sum + value * value, 0) / steady.length);
+    assert.ok(Math.abs(level - expected) < 0.01, `${hertz} Hz at ${level}`);
+  }
+});
+
+test("44.1 kHz comes out at the right pace", () => {
+  const resampler = new Resampler(44_100, RATE);
+  let count = 0;
+  for (let block = 0; block < 3_446; block++) count += resampler.push(new Float32Array(128)).length;
+  assert.ok(Math.abs(count - (3_446 * 128 * 160) / 441) < 60);
+});
+
+test("agent frames are read as docs/websocket.md says", () => {
+  const wire = Uint8Array.from([3, 0, 0, 0, 4, 3, 2, 1, 1, 0, 0xfe, 0xff, 0xff, 0x7f]);
+  const chunk = decodeAgentAudio(wire.buffer);
+  assert.deepEqual([chunk.utterance, chunk.offset, ...chunk.samples], [3, 0x01020304, 1, -2, 0x7fff]);
+});
+
+test("a word is heard with its last sample", () => {
+  const words = [{ text: "a", start: 0, end: 100 }, { text: "b", start: 100, end: 250 }];
+  assert.deepEqual([0, 99, 100, 249, 250, 9_999].map((offset) => heardUpTo(words, offset)), [0, 0, 1, 1, 2, 2]);
+});
+
+test("the ledger's word is final", () => {
+  const entry = { text: "one two  three", heard: "one", interrupted: true } as LedgerEntry;
+  assert.deepEqual(settled(entry).map(({ state }) => state), ["heard", "unheard", "unheard"]);
+  assert.ok(settled({ ...entry, heard: "one two three", interrupted: false }).every(({ state }) => state === "heard"));
+});
+
+test("the page finds its server, and a key in the fragment goes along", () => {
+  assert.equal(sessionUrl(new URL("http://127.0.0.1:8080/?bot=x")).href, "ws://127.0.0.1:8080/ws/v1/session");
+  assert.equal(sessionUrl(new URL("https://a.example/#token=k%2B")).href, "wss://a.example/ws/v1/session?token=k%2B");
+});
