@@ -29,8 +29,10 @@ fn frozen_bytes() {
 #[test]
 fn a_press_on_the_wire() {
     let wire: Vec<_> = sent("5", 1_000).into_iter().flatten().collect();
-    let fields: Vec<_> =
-        wire.iter().map(|p| (p.marker, p.timestamp, Event::parse(&p.payload).map(|e| (e.code, e.end, e.duration)))).collect();
+    let fields: Vec<_> = wire
+        .iter()
+        .map(|p| (p.marker, p.timestamp, Event::parse(&p.payload).map(|e| (e.code, e.end, e.duration))))
+        .collect();
     assert_eq!(
         fields,
         [

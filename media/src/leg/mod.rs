@@ -1,5 +1,15 @@
 //! The audio half of a leg: what a session asks of it and what it tells. Offsets are samples at the leg's rate.
 
+mod echo;
+mod effects;
+mod inactivity;
+mod latch;
+mod listening;
+mod peer;
+mod rtp_leg;
+mod speaking;
+mod stream_leg;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +17,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
+
+pub use effects::{Datagram, Effect, Effects};
+pub use rtp_leg::{RtpLeg, RtpLegSetup};
+pub use stream_leg::{StreamLeg, StreamLegSetup};
+
+/// Number of a leg within its worker. Used again after the leg is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LegId(pub u32);
 
 /// Length of a frame on every wire: 20 ms (RFC 3551 section 4.2).
 pub const FRAME: Duration = Duration::from_millis(20);
@@ -70,7 +88,8 @@ pub enum MediaCommand {
     Resume,
     /// Throw the whole queue away, pause or not; the leg is then not paused.
     Clear,
-    /// Send back what comes in (the echo bot).
+    /// Send back what comes in (the echo bot). While this is on, the session hears digits and nothing else: no `Audio`, no
+    /// speech events. What is queued for playout goes before.
     Loop { on: bool },
     /// Where RTP goes, when that was not known at the start, or changed.
     Remote(RtpRemote),
@@ -118,6 +137,18 @@ pub struct LegStats {
     pub packets_invalid: u64,
     /// RFC 3550 A.8, microseconds.
     pub jitter_us: u64,
-    /// Frames that left more than 20 ms after their slot.
+    /// Frames that left more than 20 ms after their slot, or never.
     pub playout_late: u64,
+    /// `MediaEvent::Audio` that the session was too slow to take.
+    pub audio_dropped: u64,
+}
+
+/// At most 20 ms of agent audio for a remote player, of one utterance. Nothing is sent while the line is silent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamFrame {
+    /// None: looped caller audio.
+    pub tag: Option<Tag>,
+    /// Offset of the first sample within the utterance.
+    pub offset: u64,
+    pub samples: Arc<[i16]>,
 }

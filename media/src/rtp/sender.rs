@@ -33,6 +33,11 @@ impl Sender {
         self.next.timestamp = self.next.timestamp.wrapping_add(ticks);
     }
 
+    /// The clock goes on from this timestamp.
+    pub fn seek(&mut self, timestamp: u32) {
+        self.next.timestamp = timestamp;
+    }
+
     /// Appends the header of the next packet; its payload is to follow. `timestamp` differs from the stream's own for events
     /// (RFC 4733 section 2.2.1.1: the start of the event).
     pub fn write(&mut self, payload_type: u8, marker: bool, timestamp: u32, out: &mut Vec<u8>) {

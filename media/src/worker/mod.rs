@@ -2,19 +2,31 @@
 //!
 //! `core` holds the decisions (packets and time in, packets and events out), `shell` the sockets and the thread.
 
+pub mod core;
+mod handle;
+mod inlet;
+mod ports;
+mod rings;
+mod shell;
+
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::leg::{MediaCommand, MediaEvent, RtpRemote, Tag, VadSettings};
+pub use handle::{WorkerError, WorkerHandle};
+pub use inlet::StreamInlet;
+pub use shell::{Worker, WorkerSettings};
+
+pub use crate::leg::StreamFrame;
+use crate::leg::{MediaCommand, MediaEvent, RtpRemote, VadSettings};
 
 /// How a new leg is to be.
 #[derive(Clone, Debug)]
 pub struct LegSetup {
     pub wire: WireSetup,
-    pub vad: VadSettings,
+    /// None: nobody wants to know when the caller speaks.
+    pub vad: Option<VadSettings>,
     /// Whether the session wants `MediaEvent::Audio` (a load generator or the echo bot does not).
     pub deliver_audio: bool,
     /// `MediaEvent::Inactive` after this long without a packet.
@@ -46,17 +58,7 @@ pub struct LegHandle {
 #[derive(Debug)]
 pub struct StreamPort {
     /// Caller audio, any length, at the leg's rate. Full: the frame is dropped.
-    pub incoming: mpsc::Sender<Arc<[i16]>>,
+    pub incoming: StreamInlet,
     /// Agent audio, paced at 20 ms. Full (the client does not read): the frame is dropped and counted late.
     pub outgoing: mpsc::Receiver<StreamFrame>,
-}
-
-/// 20 ms of agent audio for a remote player. Nothing is sent while the line is silent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamFrame {
-    /// None: looped caller audio.
-    pub tag: Option<Tag>,
-    /// Offset of the first sample within the utterance.
-    pub offset: u64,
-    pub samples: Arc<[i16]>,
 }

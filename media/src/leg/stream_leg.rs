@@ -1,0 +1,141 @@
+//! A leg whose wire carries frames of PCM (a WebSocket): no jitter buffer, a short lead for the client's player.
+
+use std::time::Duration;
+
+use super::inactivity::Inactivity;
+use super::listening::Listening;
+use super::speaking::{Speaking, frame_len};
+use super::{Effects, LegId, LegStats, MediaCommand, MediaEvent, StreamFrame, VadSettings};
+use crate::Time;
+use crate::resample::ResampleError;
+
+/// Frames that the client may hold beyond the one it plays, so that its player does not run dry between two slots.
+const LEAD_FRAMES: usize = 2;
+
+/// What a stream leg is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLegSetup {
+    /// Samples per second.
+    pub rate: u32,
+    pub vad: Option<VadSettings>,
+    pub deliver_audio: bool,
+    pub inactivity: Option<Duration>,
+}
+
+/// The audio half of a leg that takes and gives PCM. TCP delivers in order and without loss, so what comes in is cut to 20 ms
+/// and handed on at once. Frames go out only while something plays.
+#[derive(Debug)]
+pub struct StreamLeg {
+    id: LegId,
+    frame_len: usize,
+    speaking: Speaking,
+    listening: Listening,
+    looped: bool,
+    /// Caller audio that does not fill a frame.
+    waiting: Vec<i16>,
+    /// Samples sent beyond what the client has played by now.
+    ahead: usize,
+    inactivity: Inactivity,
+    stats: LegStats,
+}
+
+impl StreamLeg {
+    /// # Errors
+    /// When the voice detector cannot hear this rate.
+    pub fn new(id: LegId, now: Time, setup: &StreamLegSetup) -> Result<Self, ResampleError> {
+        Ok(Self {
+            id,
+            frame_len: frame_len(setup.rate),
+            speaking: Speaking::new(id, setup.rate),
+            listening: Listening::new(setup.rate, setup.vad, setup.deliver_audio)?,
+            looped: false,
+            waiting: Vec::new(),
+            ahead: 0,
+            inactivity: Inactivity::new(now, setup.inactivity),
+            stats: LegStats::default(),
+        })
+    }
+
+    /// Caller audio of any length.
+    pub fn handle_frame(&mut self, now: Time, samples: &[i16], effects: &mut Effects) {
+        self.stats.packets_received += 1;
+        self.inactivity.packet(now);
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.extend_from_slice(samples);
+        let mut frames = waiting.chunks_exact(self.frame_len);
+        for frame in &mut frames {
+            self.heard(now, frame, effects);
+        }
+        let rest = frames.remainder().len();
+        waiting.drain(..waiting.len() - rest);
+        self.waiting = waiting;
+    }
+
+    fn heard(&mut self, now: Time, frame: &[i16], effects: &mut Effects) {
+        if !self.looped {
+            self.listening.hear(self.id, now, now, frame, effects);
+        } else if !self.speaking.has_floor() {
+            let frame = StreamFrame { tag: None, offset: 0, samples: frame.into() };
+            effects.frame(self.id, frame);
+            self.stats.packets_sent += 1;
+        }
+    }
+
+    /// A command of the session. There is no address and no telephone event on this wire.
+    pub fn handle_command(&mut self, command: MediaCommand) {
+        match command {
+            MediaCommand::Push { tag, samples } => self.speaking.push(tag, samples),
+            MediaCommand::Finish { tag } => self.speaking.finish(tag),
+            MediaCommand::Pause => {
+                // The door tells its client to throw away what it holds.
+                self.ahead = 0;
+                self.speaking.pause();
+            }
+            MediaCommand::Resume => self.speaking.resume(),
+            MediaCommand::Clear => {
+                self.ahead = 0;
+                self.speaking.clear();
+            }
+            MediaCommand::Loop { on } => self.looped = on,
+            MediaCommand::Remote(_) | MediaCommand::Dtmf { .. } | MediaCommand::Close => {}
+        }
+    }
+
+    /// The leg's slot: a frame out, and at the start of speech two more.
+    pub fn slot(&mut self, now: Time, late: bool, effects: &mut Effects) {
+        self.speaking.answer(now, effects);
+        self.ahead = self.ahead.saturating_sub(self.frame_len);
+        self.stats.playout_late += u64::from(late && self.speaking.has_next());
+        while self.ahead <= LEAD_FRAMES * self.frame_len && self.speaking.has_next() {
+            self.send(now, effects);
+        }
+        if self.inactivity.is_over(now) {
+            effects.event(self.id, MediaEvent::Inactive { at: now });
+        }
+    }
+
+    /// Slots passed in which the worker did not run: the client played on from what it held.
+    pub fn skip(&mut self, slots: u32) {
+        self.ahead = self.ahead.saturating_sub(self.frame_len.saturating_mul(slots as usize));
+        if self.speaking.has_next() {
+            self.stats.playout_late += u64::from(slots);
+        }
+    }
+
+    fn send(&mut self, now: Time, effects: &mut Effects) {
+        let (id, mut sent) = (self.id, 0);
+        let (frame, spans) = self.speaking.next_frame(now, effects);
+        for span in spans.iter().filter(|span| span.len > 0) {
+            let samples = frame[span.at..span.at + span.len].into();
+            effects.frame(id, StreamFrame { tag: Some(span.tag), offset: span.offset, samples });
+            sent += span.len;
+            self.stats.packets_sent += 1;
+        }
+        self.ahead += sent;
+    }
+
+    /// What was counted so far: frames, for packets.
+    pub fn stats(&self) -> LegStats {
+        self.stats.clone()
+    }
+}
