@@ -1,6 +1,15 @@
 //! Speech: recognizers and voices behind narrow traits, the pool that blocking engines run on, the prompt cache, and the
 //! test voice. Engines in C sit in `tandem-speech-engines`, the only crate with `unsafe`.
 
+mod chunk;
+pub mod flite;
+pub mod pool;
+mod prompts;
+mod sentence;
+pub mod test_voice;
+#[cfg(test)]
+mod voice_conformance;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
