@@ -1,0 +1,109 @@
+//! How a conversation begins, whatever its door: request -> route -> admission -> (the door opens its wire) -> session.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tandem_agents::session::{SessionSetup, SignalingLeg};
+use tandem_contract::call::{Accept, CallOffer, Door, Modality, Refusal};
+use tandem_contract::event::SessionEvent;
+use tandem_contract::{BotName, Private, SessionId};
+use tandem_media::worker::LegHandle;
+use tokio::sync::{broadcast, mpsc};
+use tracing::{Instrument as _, info, info_span};
+
+use crate::admission::{Permit, SessionHandle};
+use crate::public_errors::PublicError;
+use crate::state::AppState;
+
+/// Commands of a session that it has not taken yet: a drain, its end, and a hang-up fit.
+const COMMANDS: usize = 8;
+/// Events that a watcher may be behind: some seconds of a lively conversation. A slower one misses the oldest.
+const EVENTS: usize = 256;
+
+/// What a door asks for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub door: Door,
+    pub modality: Modality,
+    /// As the wire said it: the user part of a SIP URI, or a parameter.
+    pub bot: String,
+    /// Who asks; private.
+    pub caller: Private<String>,
+}
+
+/// A conversation that was agreed to and has its place, but no wire yet. Dropping it gives the place back.
+pub struct Admitted {
+    state: AppState,
+    offer: CallOffer,
+    accept: Accept,
+    permit: Permit,
+}
+
+/// Asks router and admission.
+///
+/// # Errors
+/// Why not; [`PublicError`] says how each door puts it. Counted here.
+pub fn admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
+    let door = request.door;
+    try_admit(state, request).inspect_err(|refusal| {
+        let code = PublicError::from(refusal).answer().code;
+        metrics::counter!("tandem_refusals_total", "door" => door.as_str(), "code" => code).increment(1);
+        info!(door = door.as_str(), code, "refused a call");
+    })
+}
+
+fn try_admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
+    let bot = BotName::new(&request.bot).map_err(|_| Refusal::UnknownBot(request.bot))?;
+    let session = SessionId::new(state.node());
+    let Request { door, modality, caller, .. } = request;
+    let offer = CallOffer { session, door, modality, bot, caller };
+    let accept = state.router.route(&offer)?;
+    let permit = state.registry.admit(&offer, &accept)?;
+    Ok(Admitted { state: state.clone(), offer, accept, permit })
+}
+
+impl Admitted {
+    pub fn session(&self) -> SessionId {
+        self.offer.session
+    }
+
+    pub fn accept(&self) -> &Accept {
+        &self.accept
+    }
+
+    /// Starts the session on its wire. `media` is none for chat. The receiver misses no event of the session.
+    pub fn start(self, leg: SignalingLeg, media: Option<LegHandle>) -> broadcast::Receiver<SessionEvent> {
+        let Self { state, offer, accept, permit } = self;
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let events = broadcast::Sender::new(EVENTS);
+        let watcher = events.subscribe();
+        permit.register(SessionHandle { commands, events: events.clone() });
+        let span = info_span!("session", session = %offer.session, bot = %accept.bot);
+        let door = offer.door;
+        let setup = SessionSetup {
+            brain: (state.brain)(&offer, &accept),
+            speech: (state.speech)(&accept.config),
+            offer,
+            accept,
+            leg,
+            media,
+            tools: Arc::clone(&state.tools),
+            log: Arc::new(state.calls.clone()),
+            clock: state.clock,
+            commands: inbox,
+            watch: events,
+        };
+        let session = (state.run_session)(setup);
+        let run = async move {
+            let began = Instant::now();
+            info!(door = door.as_str(), "session starts");
+            let outcome = session.await;
+            let (door, outcome) = (door.as_str(), outcome.label());
+            metrics::counter!("tandem_sessions_total", "door" => door, "outcome" => outcome).increment(1);
+            info!(outcome, seconds = began.elapsed().as_secs_f32(), "session is over");
+            drop(permit);
+        };
+        state.tasks.spawn(run.instrument(span));
+        watcher
+    }
+}

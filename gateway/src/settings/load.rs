@@ -1,0 +1,256 @@
+//! Reads settings: file, then environment, then checks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use toml::{Table, Value};
+
+use super::Settings;
+
+/// The file that is read when it is there and no other was named.
+pub const DEFAULT_FILE: &str = "tandem.toml";
+const PREFIX: &str = "TANDEM_";
+/// Variables with our prefix that are not ours: continuous integration and test runs set the first two, Kubernetes sets
+/// the others for a service named `tandem`.
+const FOREIGN: [&str; 4] = ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_SERVICE_", "TANDEM_PORT"];
+
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    #[error("cannot read {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{path} is not TOML: {source}")]
+    Syntax {
+        path: PathBuf,
+        #[source]
+        source: toml::de::Error,
+    },
+    #[error("{origin}: {key} = {value}: {reason}")]
+    Value { origin: String, key: String, value: String, reason: String },
+    #[error("there is no setting {name}{hint}")]
+    UnknownVariable { name: String, hint: String },
+}
+
+/// Reads the file (or [`DEFAULT_FILE`], if it is there), lays the environment over it and checks the whole.
+///
+/// # Errors
+/// The first thing that is wrong, with key, value and reason.
+pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound && file.is_none() => String::new(),
+        Err(source) => return Err(SettingsError::Read { path: path.into(), source }),
+    };
+    parse(path, &text, env)
+}
+
+/// As [`load`], with the file's text at hand.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(
+    path: &Path,
+    text: &str,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<Settings, SettingsError> {
+    let mut table: Table =
+        text.parse().map_err(|source| SettingsError::Syntax { path: path.into(), source })?;
+    // Checked alone first, so that an error of the file is not told as one of the environment.
+    typed(&table, &|_| path.display().to_string())?;
+    let overrides = overlay(&mut table, env)?;
+    let origin = |key: &str| overrides.get(key).cloned().unwrap_or_else(|| path.display().to_string());
+    let settings = typed(&table, &origin)?;
+    check(&settings, &origin)?;
+    Ok(settings)
+}
+
+fn typed(table: &Table, origin: &dyn Fn(&str) -> String) -> Result<Settings, SettingsError> {
+    serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
+        let key = error.path().to_string();
+        let value = find(table, &key).map_or_else(|| "?".into(), shown);
+        let reason = error.inner().message().trim().to_owned();
+        SettingsError::Value { origin: origin(&key), key, value, reason }
+    })
+}
+
+/// A value as one would write it in the file.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Table(table) => format!("{{ {} }}", table.keys().cloned().collect::<Vec<_>>().join(", ")),
+        plain => serde_json::to_string(plain).unwrap_or_default(),
+    }
+}
+
+fn find<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    match key.split_once('.') {
+        Some((section, rest)) => find(table.get(section)?.as_table()?, rest),
+        None => table.get(key),
+    }
+}
+
+/// Every setting, `section.key`, with its default.
+pub fn leaves() -> BTreeMap<String, Value> {
+    fn walk(prefix: &str, table: &Table, out: &mut BTreeMap<String, Value>) {
+        for (key, value) in table {
+            match value {
+                Value::Table(inner) => walk(&format!("{prefix}{key}."), inner, out),
+                leaf => drop(out.insert(format!("{prefix}{key}"), leaf.clone())),
+            }
+        }
+    }
+    let mut out = BTreeMap::new();
+    if let Ok(Value::Table(table)) = Value::try_from(Settings::default()) {
+        walk("", &table, &mut out);
+    }
+    out
+}
+
+/// The variable that overrides a key: `http.addr` by `TANDEM_HTTP_ADDR`.
+pub fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+/// Lays variables over the table; returns key -> variable for error messages.
+fn overlay(
+    table: &mut Table,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<BTreeMap<String, String>, SettingsError> {
+    let known: BTreeMap<String, (String, Value)> =
+        leaves().into_iter().map(|(key, default)| (variable(&key), (key, default))).collect();
+    let mut overrides = BTreeMap::new();
+    for (name, text) in env.filter(|(name, _)| name.starts_with(PREFIX)) {
+        if FOREIGN.iter().any(|foreign| name.starts_with(foreign)) {
+            continue;
+        }
+        let Some((key, default)) = known.get(&name) else {
+            return Err(SettingsError::UnknownVariable { hint: nearest(&name, known.keys()), name });
+        };
+        set(table, key, typed_like(default, &text));
+        overrides.insert(key.clone(), name);
+    }
+    Ok(overrides)
+}
+
+/// The variable's text in the default's type where it fits; else as text, which the typed read then refuses.
+fn typed_like(default: &Value, text: &str) -> Value {
+    let text = text.trim();
+    match default {
+        Value::Integer(_) => text.parse().map_or_else(|_| Value::String(text.into()), Value::Integer),
+        Value::Boolean(_) => text.parse().map_or_else(|_| Value::String(text.into()), Value::Boolean),
+        Value::Float(_) => text.parse().map_or_else(|_| Value::String(text.into()), Value::Float),
+        _ => Value::String(text.into()),
+    }
+}
+
+fn set(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        Some((section, rest)) => {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Some(inner) = inner.as_table_mut() {
+                set(inner, rest, value);
+            }
+        }
+        None => drop(table.insert(key.into(), value)),
+    }
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
+    let shared = |other: &str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    known
+        .max_by_key(|other| shared(other))
+        .filter(|other| shared(other) > PREFIX.len())
+        .map_or_else(String::new, |other| format!("; did you mean {other}?"))
+}
+
+/// What types alone cannot say.
+fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), SettingsError> {
+    let bad = |key: &str, value: String, reason: &str| {
+        Err(SettingsError::Value { origin: origin(key), key: key.into(), value, reason: reason.into() })
+    };
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&settings.log) {
+        return bad("log", format!("{:?}", settings.log), &error.to_string());
+    }
+    if settings.node.max_sessions == 0 {
+        return bad("node.max_sessions", "0".into(), "a node that takes no session is no use");
+    }
+    if settings.data.dir.as_os_str().is_empty() {
+        return bad("data.dir", "\"\"".into(), "a folder is wanted");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::PortRange;
+
+    fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Settings, String> {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        parse(Path::new("tandem.toml"), text, env).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_at_all_gives_the_defaults() {
+        assert_eq!(parse_with("", &[]).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let file = "[http]\naddr = \"127.0.0.1:1\"\n[node]\nmax_sessions = 5\n";
+        let env = [("TANDEM_HTTP_ADDR", "127.0.0.1:0"), ("TANDEM_RTP_PORTS", "30000-30010"), ("PATH", "/bin")];
+        let settings = parse_with(file, &env).unwrap();
+        assert_eq!(settings.http.addr.port(), 0);
+        assert_eq!(settings.node.max_sessions, 5);
+        assert_eq!(settings.rtp.ports, PortRange { first: 30_000, last: 30_010 });
+    }
+
+    #[test]
+    fn every_setting_can_be_set_by_its_variable() {
+        for (key, default) in leaves() {
+            let text = default.as_str().map_or_else(|| shown(&default), str::to_owned);
+            let settings = parse_with("", &[(&variable(&key), &text)]);
+            assert_eq!(settings.as_ref(), Ok(&Settings::default()), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_key_value_and_reason() {
+        let table = [
+            ("[http]\naddr = \"here\"", "tandem.toml: http.addr = \"here\": invalid socket address syntax"),
+            ("[node]\nmax_sessions = -1", "node.max_sessions = -1: "),
+            ("[node]\nmax_sessions = 0", "node.max_sessions = 0: a node that takes no session"),
+            ("[rtp]\nports = \"200\"", "rtp.ports = \"200\": two ports with a dash"),
+            ("[rtp]\nports = \"300-200\"", "rtp.ports = \"300-200\": the first port has to be"),
+            ("log = \"x=y=z\"", "log = \"x=y=z\": "),
+            ("log_format = \"xml\"", "log_format = \"xml\": unknown variant `xml`"),
+            ("port = 1", "unknown field `port`"),
+            ("[http]\nport = 1", "unknown field `port`"),
+            ("[[", "tandem.toml is not TOML"),
+        ];
+        for (text, message) in table {
+            let error = parse_with(text, &[]).unwrap_err();
+            assert!(error.contains(message), "{text:?} gave {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_variable_is_named_and_so_is_an_unknown_one() {
+        let error = parse_with("", &[("TANDEM_NODE_MAX_SESSIONS", "many")]).unwrap_err();
+        assert!(error.starts_with("TANDEM_NODE_MAX_SESSIONS: node.max_sessions = \"many\": "), "{error}");
+        let error = parse_with("", &[("TANDEM_HTTP_PORT", "1")]).unwrap_err();
+        assert_eq!(error, "there is no setting TANDEM_HTTP_PORT; did you mean TANDEM_HTTP_ADDR?");
+        assert!(parse_with("", &[("TANDEM_PORT_8080_TCP", "tcp://10.0.0.1:8080")]).is_ok());
+        assert!(parse_with("", &[("TANDEM_CI_TARGET", "/x")]).is_ok());
+    }
+
+    #[test]
+    fn a_named_file_has_to_be_there() {
+        let missing = Path::new("/nowhere/tandem.toml");
+        assert!(matches!(load(Some(missing), std::iter::empty()), Err(SettingsError::Read { .. })));
+    }
+}

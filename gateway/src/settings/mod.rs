@@ -1,0 +1,165 @@
+//! Settings: `tandem.toml` overridden by `TANDEM_*`, parsed and checked as a whole before a port is bound.
+//!
+//! A key `[section] key` is overridden by `TANDEM_SECTION_KEY`. `docs/settings.md` is generated from these types.
+
+pub mod doc;
+pub mod load;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use load::load;
+
+/// All settings of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What is logged: a level (`error` to `trace`), or a filter such as `info,tandem_agents=debug`. Transcripts and
+    /// phone numbers are logged at no level.
+    pub log: String,
+    /// `human` for terminals, `json` for log collectors; `auto` takes `human` on a terminal.
+    pub log_format: LogFormat,
+    pub http: Http,
+    pub sip: Sip,
+    pub rtp: Rtp,
+    pub data: Data,
+    pub node: Node,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            log: "info".into(),
+            log_format: LogFormat::default(),
+            http: Http::default(),
+            sip: Sip::default(),
+            rtp: Rtp::default(),
+            data: Data::default(),
+            node: Node::default(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Auto,
+    Human,
+    Json,
+}
+
+/// The landing page, the API, the WebSocket door.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Address of the HTTP and WebSocket server. Port 0 takes a free one.
+    pub addr: SocketAddr,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+    }
+}
+
+/// The telephone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sip {
+    /// Address of the SIP server (UDP). Requests from public addresses are dropped wherever it is bound. Port 0 takes
+    /// a free one.
+    pub addr: SocketAddr,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Self { addr: SocketAddr::from(([0, 0, 0, 0], 5060)) }
+    }
+}
+
+/// The audio of telephone calls.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rtp {
+    /// UDP ports of calls, `first-last`; each call takes an even one.
+    pub ports: PortRange,
+}
+
+/// Where files are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// Folder of bots, call records and keys; made if it is not there. One process uses it at a time.
+    pub dir: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("./data") }
+    }
+}
+
+/// This process as one of a deployment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Node {
+    /// Number of this node; part of every session id.
+    pub id: u16,
+    /// Sessions at once, all doors and bots together; the next caller gets 503. A bot's own limit is
+    /// `limits.max_sessions` of its config.
+    pub max_sessions: u32,
+    /// Seconds that running sessions may take to finish after SIGTERM or SIGINT.
+    pub drain_seconds: u32,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { id: 0, max_sessions: 1_000, drain_seconds: 30 }
+    }
+}
+
+impl Node {
+    pub fn drain_limit(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds.into())
+    }
+}
+
+/// UDP ports, `first-last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct PortRange {
+    pub first: u16,
+    pub last: u16,
+}
+
+impl Default for PortRange {
+    fn default() -> Self {
+        Self { first: 20_000, last: 29_999 }
+    }
+}
+
+impl TryFrom<String> for PortRange {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let (first, last) = text.split_once('-').ok_or("two ports with a dash between them are wanted")?;
+        let port = |text: &str| text.trim().parse::<u16>().map_err(|error| format!("{:?}: {error}", text.trim()));
+        let (first, last) = (port(first)?, port(last)?);
+        if first == 0 || first >= last {
+            return Err("the first port has to be above 0 and below the last".into());
+        }
+        Ok(Self { first, last })
+    }
+}
+
+impl From<PortRange> for String {
+    fn from(range: PortRange) -> Self {
+        format!("{}-{}", range.first, range.last)
+    }
+}

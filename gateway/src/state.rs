@@ -1,0 +1,82 @@
+//! What every door shares: made once by the composition root, handed around as a cheap clone.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tandem_agents::brain::Brain;
+use tandem_agents::session::{SessionSetup, SpeechSet};
+use tandem_contract::bot::BotConfig;
+use tandem_contract::call::{Accept, CallOffer, Refusal};
+use tandem_contract::ports::{Router, Tools};
+use tandem_contract::record::Outcome;
+use tandem_contract::{BotName, NodeId};
+use tandem_media::time::Clock;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Registry;
+use crate::settings::Settings;
+use crate::store::calls::FileCalls;
+use crate::store::key::Keys;
+
+/// Runs one session to its end.
+pub type SessionRunner = Arc<dyn Fn(SessionSetup) -> BoxFuture<'static, Outcome> + Send + Sync>;
+/// Makes the brain of one conversation.
+pub type BrainSource = Arc<dyn Fn(&CallOffer, &Accept) -> Box<dyn Brain> + Send + Sync>;
+/// Chooses the engines of a bot.
+pub type SpeechSource = Arc<dyn Fn(&BotConfig) -> SpeechSet + Send + Sync>;
+
+/// The bot that anyone who reaches the node may talk to.
+pub const DEMO_BOT: &str = "demo";
+/// The line test; open to anyone too.
+pub const ECHO_BOT: &str = "echo";
+
+/// The node's parts, shared by all doors.
+#[derive(Clone)]
+pub struct AppState(Arc<Parts>);
+
+pub struct Parts {
+    pub settings: Settings,
+    /// Running sessions, admission and drain; implements the port `Sessions`.
+    pub registry: Arc<Registry>,
+    pub router: Arc<dyn Router>,
+    pub calls: FileCalls,
+    pub keys: Keys,
+    pub clock: Clock,
+    /// Every task of the node is spawned here, so that the drain can wait for it.
+    pub tasks: TaskTracker,
+    pub run_session: SessionRunner,
+    pub brain: BrainSource,
+    pub speech: SpeechSource,
+    pub tools: Arc<dyn Tools>,
+}
+
+impl AppState {
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub fn node(&self) -> NodeId {
+        NodeId(self.settings.node.id)
+    }
+
+    /// Whether a caller of the WebSocket door may talk to this bot: the demo bots are open, the others want a key.
+    ///
+    /// # Errors
+    /// `Forbidden`, without a word on whether the bot exists.
+    pub fn may_reach(&self, bot: &BotName, token: Option<&str>) -> Result<(), Refusal> {
+        let open = [DEMO_BOT, ECHO_BOT].contains(&bot.as_str()) && token.is_none();
+        if open || token.is_some_and(|token| self.keys.opens(token)) {
+            return Ok(());
+        }
+        Err(Refusal::Forbidden("this bot wants a valid token".into()))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
