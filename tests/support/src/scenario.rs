@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+/// The number that every caller calls from. It must never be seen in a log.
+pub const CALLER: &str = "+15550100123";
+
 /// One step of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
@@ -106,7 +109,7 @@ fn head(method: &str, branch: &str, to: &str, cseq: &str) -> String {
     format!(
         "{method} sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n\
          Via: SIP/2.0/[transport] [local_ip]:[local_port];branch={branch}\n\
-         From: <sip:sipp@[local_ip]:[local_port]>;tag=[pid]caller[call_number]\n\
+         From: <sip:{CALLER}@[local_ip]:[local_port]>;tag=[pid]caller[call_number]\n\
          {to}\n\
          Call-ID: [call_id]\n\
          CSeq: {cseq} {method}\n\

@@ -96,14 +96,38 @@ impl Tandem {
         self.folder.path().join(name)
     }
 
+    /// Waits for the end of a process that was told to end.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn wait(self, limit: Duration) -> Result<(TempDir, std::process::ExitStatus, String)> {
+        let (status, said) = self.process.wait(limit)?;
+        Ok((self.folder, status, said))
+    }
+
+    /// Waits until the server says that it takes no more sessions.
+    ///
+    /// # Errors
+    /// When it stays ready.
+    pub fn not_ready(&self) -> Result<()> {
+        let url = format!("http://{}/health/ready", self.http);
+        for _ in 0..ATTEMPTS {
+            let status = run(Command::new("curl").args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", &url]))?;
+            if status == b"503" {
+                return Ok(());
+            }
+            std::thread::park_timeout(Duration::from_millis(25));
+        }
+        bail!("the server stays ready")
+    }
+
     /// Ends the process by a signal and gives back the data folder.
     ///
     /// # Errors
     /// When the process does not end.
     pub fn end(self, signal: &str, limit: Duration) -> Result<(TempDir, std::process::ExitStatus, String)> {
         self.process.signal(signal)?;
-        let (status, said) = self.process.wait(limit)?;
-        Ok((self.folder, status, said))
+        self.wait(limit)
     }
 
     /// `GET` with the key, by curl.
