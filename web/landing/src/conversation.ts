@@ -23,6 +23,8 @@ export interface Surroundings {
 
 /** How long the rest of the agent's goodbye may play after the server has closed: as much as the player may hold. */
 const LAST_WORDS_MS = 1_500;
+/** How often the strip grows while somebody speaks. */
+const CLOCK_MS = 100;
 
 export class Conversation implements Listener {
   private connection: Connection | undefined;
@@ -30,6 +32,7 @@ export class Conversation implements Listener {
   private started = false;
   private told = false;
   private over = false;
+  private clock: ReturnType<typeof setInterval> | undefined;
   private readonly waiting: ClientMessage[] = [];
 
   constructor(
@@ -118,6 +121,8 @@ export class Conversation implements Listener {
   private onStarted(): void {
     this.started = true;
     this.at.status("live", this.mode);
+    const began = performance.now();
+    this.clock = setInterval(() => this.at.timeline.now(performance.now() - began), CLOCK_MS);
     for (const message of this.waiting.splice(0)) this.connection?.send(message);
   }
 
@@ -149,6 +154,7 @@ export class Conversation implements Listener {
     if (this.over) return;
     this.over = true;
     this.started = false;
+    clearInterval(this.clock);
     this.at.level(0);
     this.at.speaking("caller", false);
     this.at.speaking("agent", false);

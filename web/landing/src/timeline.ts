@@ -31,6 +31,7 @@ export class Timeline {
   private pausedAt: number | undefined;
   private turns: Turn[] = [];
   private length = 0;
+  private latest = 0;
 
   constructor(
     private readonly strip: HTMLElement,
@@ -43,16 +44,24 @@ export class Timeline {
     this.pausedAt = undefined;
     this.turns = [];
     this.length = 0;
+    this.latest = 0;
     this.svg = make("svg", { height: HEIGHT, role: "img", "aria-label": "Who spoke when, and where the agent paused" });
     this.strip.replaceChildren(this.svg);
     this.table.replaceChildren();
     this.grow(10_000);
   }
 
+  /** Time goes on, milliseconds of the session: what is being said grows. */
+  now(clock: number): void {
+    const at = (this.latest = Math.max(this.latest, clock));
+    this.grow(at + 2_000);
+    for (const block of this.open.values()) setWidth(block, at);
+    this.follow(at);
+  }
+
   entry(entry: TimelineEntry): void {
     this.section.classList.add("alive");
-    this.grow(entry.at_ms + 2_000);
-    this.stretch(entry.at_ms);
+    this.now(entry.at_ms);
     switch (entry.event) {
       case "caller_started_speaking":
         return this.startBlock("caller", entry.at_ms);
@@ -79,7 +88,8 @@ export class Timeline {
     this.section.classList.add("alive");
     this.turns.push(turn);
     const longest = Math.max(...this.turns.map((one) => one.gap_us), 1);
-    this.table.replaceChildren(...this.turns.map((one, index) => turnRow(one, index + 1, longest)));
+    const room = this.section.clientWidth - 150;
+    this.table.replaceChildren(...this.turns.map((one, index) => turnRow(one, index + 1, room / longest)));
   }
 
   private startBlock(lane: Lane, at: number): void {
@@ -94,10 +104,6 @@ export class Timeline {
     if (!block) return;
     setWidth(block, at);
     this.open.delete(lane);
-  }
-
-  private stretch(now: number): void {
-    for (const block of this.open.values()) setWidth(block, now);
   }
 
   private pause(at: number, what: "barge-in" | "resumed"): void {
@@ -134,7 +140,12 @@ export class Timeline {
     for (let at = this.length; at < target; at += 1_000) this.svg.prepend(...tick(at));
     this.length = target;
     this.svg.setAttribute("width", String(px(target)));
-    this.strip.scrollLeft = this.strip.scrollWidth;
+  }
+
+  /** Keeps the present in sight, unless somebody scrolled back to look at the past. */
+  private follow(now: number): void {
+    const edge = px(now) + 3 * SCALE - this.strip.clientWidth;
+    if (edge > this.strip.scrollLeft && edge - this.strip.scrollLeft < 8 * SCALE) this.strip.scrollLeft = edge;
   }
 }
 
@@ -166,7 +177,11 @@ function tick(at: number): SVGElement[] {
   return [line, label];
 }
 
-function turnRow(turn: Turn, number: number, longest: number): HTMLTableRowElement {
+/** Narrowest part of a bar that its figure fits into, pixels. */
+const FIGURE_WIDTH = 52;
+
+/** `scale`: pixels a microsecond; the same for all turns, so that they compare. */
+function turnRow(turn: Turn, number: number, scale: number): HTMLTableRowElement {
   const row = document.createElement("tr");
   const head = document.createElement("th");
   head.scope = "row";
@@ -174,7 +189,7 @@ function turnRow(turn: Turn, number: number, longest: number): HTMLTableRowEleme
   const cell = document.createElement("td");
   const bar = document.createElement("div");
   bar.className = "bar";
-  bar.style.width = `${(100 * turn.gap_us) / longest}%`;
+  bar.style.width = `${turn.gap_us * scale}px`;
   for (const [stage, name] of STAGES) {
     const us = turn.stages.find((span) => span.stage === stage)?.us ?? 0;
     if (us === 0) continue;
@@ -182,8 +197,7 @@ function turnRow(turn: Turn, number: number, longest: number): HTMLTableRowEleme
     part.className = `stage ${stage}`;
     part.style.flexGrow = String(us);
     part.title = `${name}: ${milliseconds(us)}`;
-    const share = us / longest;
-    part.textContent = share > 0.12 ? milliseconds(us) : "";
+    part.textContent = us * scale > FIGURE_WIDTH ? milliseconds(us) : "";
     bar.append(part);
   }
   const spoken = document.createElement("span");
