@@ -42,10 +42,7 @@ fn listener(tandem: &Tandem, folder: &TempDir, ms: u32) -> Result<Process> {
 
 /// The session whose record lies in the data folder.
 fn only_session(tandem: &Tandem) -> Result<String> {
-    let files = std::fs::read_dir(tandem.path("data/calls"))?.flatten();
-    let mut names =
-        files.filter_map(|file| file.file_name().into_string().ok()?.strip_suffix(".json").map(str::to_owned));
-    names.next().context("no call record")
+    tandem.call_ids()?.into_iter().next().context("no call record")
 }
 
 #[test]

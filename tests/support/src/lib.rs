@@ -1,5 +1,6 @@
 //! Starts the binary under test and its independent peers, and reads what the wire carried.
 
+pub mod baresip;
 pub mod capture;
 pub mod process;
 pub mod scenario;

@@ -168,6 +168,16 @@ impl Tandem {
         Ok(String::from_utf8(run(Command::new("curl").args(["-sS", "--fail-with-body", &url]))?)?)
     }
 
+    /// The sessions that have a call record in the data folder.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn call_ids(&self) -> Result<Vec<String>> {
+        let files = std::fs::read_dir(self.path("data/calls"))?.flatten();
+        let id = |name: String| name.strip_suffix(".json").map(str::to_owned);
+        Ok(files.filter_map(|file| id(file.file_name().into_string().ok()?)).collect())
+    }
+
     /// The call record of a session, once it is final.
     ///
     /// # Errors

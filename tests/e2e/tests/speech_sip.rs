@@ -1,0 +1,221 @@
+//! Spoken answers by baresip through G.711: which state do they reach?
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tandem_test_support::baresip::Baresip;
+use tandem_test_support::peer;
+use tandem_test_support::sound::{Speaker, run, speech, telephone};
+use tandem_test_support::tandem::{Options, Tandem};
+use tempfile::TempDir;
+
+/// Every answer has this long, pauses included.
+const SLOT_S: f32 = 6.0;
+/// Before the first answer the agent greets.
+const LEAD_S: f32 = 3.0;
+const CLIPS: &str = "/usr/share/pocketsphinx/test/data";
+
+const YES_NO: [(&str, &str); 10] = [
+    ("yes", "yes"),
+    ("no", "no"),
+    ("yeah", "yes"),
+    ("nope", "no"),
+    ("yes please", "yes"),
+    ("no thanks", "no"),
+    ("correct", "yes"),
+    ("no", "no"),
+    ("sure", "yes"),
+    ("yes", "yes"),
+];
+const MENU: [(&str, &str); 10] = [
+    ("opening hours", "hours"),
+    ("book an appointment", "book"),
+    ("cancel an appointment", "cancel"),
+    ("a person", "person"),
+    ("book", "book"),
+    ("cancel", "cancel"),
+    ("reception", "person"),
+    ("hours", "hours"),
+    ("make an appointment", "book"),
+    ("opening times", "hours"),
+];
+const DIGITS: [&str; 10] = ["12345", "90210", "31415", "27182", "86420", "55501", "70368", "49913", "60026", "18374"];
+
+/// A bot that asks the same again and again, and goes through a state that is named after each answer.
+fn asking(ask: Value, values: &[&str]) -> Value {
+    let mut states = json!({
+        "ask": { "say": "Next?", "again": "Next?", "ask": ask, "slot": "answer", "goto": "ask",
+                 "no_match": { "say": "What?", "max": 200 }, "no_input": { "say": "Next?", "max": 200, "after_ms": 60_000 } }
+    });
+    for value in values {
+        states["ask"]["on"][*value] = json!(format!("heard_{value}"));
+        states[format!("heard_{value}")] = json!({ "say": "Right.", "goto": "ask" });
+    }
+    json!({ "flow": { "start": "ask", "states": states } })
+}
+
+fn bots() -> Vec<(&'static str, Value)> {
+    let choice = json!({ "choice": {
+        "hours": { "say": ["opening hours", "hours", "opening times"] },
+        "book": { "say": ["book an appointment", "book", "make an appointment"] },
+        "cancel": { "say": ["cancel an appointment", "cancel"] },
+        "person": { "say": ["a person", "reception"] },
+    }});
+    let grammar = |file: &str| std::fs::read_to_string(Path::new(CLIPS).join(file)).unwrap_or_default();
+    vec![
+        ("yesno", asking(json!("yes_no"), &["yes", "no"])),
+        ("menu", asking(choice, &["hours", "book", "cancel", "person"])),
+        ("digits", asking(json!({ "digits": { "length": 5 } }), &[])),
+        ("forward", asking(json!({ "jsgf": grammar("goforward.gram") }), &[])),
+        ("cards", asking(json!({ "jsgf": grammar("cards/cards.gram") }), &[])),
+    ]
+}
+
+/// One call: who speaks, to which bot, what, and what should be understood.
+struct Trial {
+    name: String,
+    bot: &'static str,
+    clips: Vec<PathBuf>,
+    expected: Vec<String>,
+    /// Hits that the test insists on; none where the table only shows them.
+    at_least: Option<usize>,
+}
+
+fn spoken(
+    speaker: Speaker,
+    bot: &'static str,
+    lines: &[(&str, &str)],
+    folder: &Path,
+    least: Option<usize>,
+) -> Result<Trial> {
+    let name = format!("{bot} by {speaker:?}");
+    let mut clips = Vec::new();
+    for (index, (text, _)) in lines.iter().enumerate() {
+        let file = folder.join(format!("{}-{index}.wav", name.replace(|c: char| !c.is_alphanumeric(), "_")));
+        clips.push(speech(speaker, text, 0.0, SLOT_S, &file)?);
+    }
+    let expected = lines.iter().map(|(_, value)| (*value).to_owned()).collect();
+    Ok(Trial { name, bot, clips, expected, at_least: least })
+}
+
+fn human(bot: &'static str, files: &[(&str, &str)], folder: &Path, at_least: Option<usize>) -> Result<Trial> {
+    let mut clips = Vec::new();
+    for (index, (file, _)) in files.iter().enumerate() {
+        clips.push(telephone(&Path::new(CLIPS).join(file), 0.0, SLOT_S, &folder.join(format!("{bot}-{index}.wav")))?);
+    }
+    let expected = files.iter().map(|(_, text)| (*text).to_owned()).collect();
+    Ok(Trial { name: format!("{bot} by a person"), bot, clips, expected, at_least })
+}
+
+fn trials(folder: &Path) -> Result<Vec<Trial>> {
+    let spaced: Vec<String> = DIGITS.iter().map(|digits| digits.chars().map(|c| format!("{c} ")).collect()).collect();
+    let digits: Vec<(&str, &str)> = spaced.iter().map(String::as_str).zip(DIGITS).collect();
+    let mut trials = Vec::new();
+    for speaker in [Speaker::Flite("rms"), Speaker::Flite("awb"), Speaker::Espeak] {
+        let flite = speaker != Speaker::Espeak;
+        trials.push(spoken(speaker, "yesno", &YES_NO, folder, Some(9))?);
+        trials.push(spoken(speaker, "menu", &MENU, folder, flite.then_some(9))?);
+        trials.push(spoken(speaker, "digits", &digits, folder, flite.then_some(9))?);
+    }
+    trials.push(human("forward", &[("goforward.raw", "go forward ten meters")], folder, Some(1))?);
+    let cards = [
+        ("cards/001.wav", "ten of clubs"),
+        ("cards/002.wav", "four queen of clubs"),
+        ("cards/003.wav", "seven of clubs"),
+        ("cards/004.wav", "five five"),
+        ("cards/005.wav", "eight of spades four of clubs seven of hearts"),
+    ];
+    trials.push(human("cards", &cards, folder, Some(3))?);
+    Ok(trials)
+}
+
+/// All clips in slots of the same length, after the lead.
+fn track(trial: &Trial, file: &Path) -> Result<PathBuf> {
+    let mut join = Command::new("sox");
+    for (index, clip) in trial.clips.iter().enumerate() {
+        let slot = file.with_extension(format!("{index}.wav"));
+        let lead = if index == 0 { LEAD_S } else { 0.0 };
+        let length = (lead + SLOT_S).to_string();
+        run(Command::new("sox").arg(clip).arg(&slot).args(["pad", &lead.to_string(), "0", "trim", "0", &length]))?;
+        join.arg(slot);
+    }
+    run(join.arg(file).args(["pad", "0", "5"]))?;
+    Ok(file.to_owned())
+}
+
+/// What was understood in each slot: the answer's value or words, or why there was none.
+fn understood(record: &Value, slots: usize) -> Vec<String> {
+    let mut answers = vec!["(nothing)".to_owned(); slots];
+    let mut put = |at_ms: u64, text: String| {
+        let slot = ((at_ms as f32 / 1000.0 - LEAD_S) / SLOT_S).floor();
+        if (0.0..slots as f32).contains(&slot) {
+            answers[slot as usize] = text;
+        }
+    };
+    for entry in record["timeline"].as_array().into_iter().flatten().filter(|entry| entry["event"] == "no_match") {
+        put(entry["at_ms"].as_u64().unwrap_or(0), "(rejected)".to_owned());
+    }
+    for entry in record["ledger"].as_array().into_iter().flatten().filter(|entry| entry["speaker"] == "caller") {
+        put(entry["at_ms"].as_u64().unwrap_or(0), entry["heard"].as_str().unwrap_or_default().to_owned());
+    }
+    for entry in record["timeline"].as_array().into_iter().flatten() {
+        if let Some(value) = entry["state"].as_str().and_then(|state| state.strip_prefix("heard_")) {
+            put(entry["at_ms"].as_u64().unwrap_or(0), value.to_owned());
+        }
+    }
+    answers
+}
+
+/// Digits may come as words; compare them as digits.
+fn same(answer: &str, expected: &str) -> bool {
+    const NAMES: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    if !expected.chars().all(|c| c.is_ascii_digit()) {
+        return answer == expected;
+    }
+    let digit = |word: &str| match NAMES.iter().position(|name| *name == word) {
+        Some(value) => value.to_string(),
+        None if word == "oh" => "0".to_owned(),
+        None => word.to_owned(),
+    };
+    answer.split_whitespace().map(digit).collect::<String>() == expected
+}
+
+#[test]
+fn spoken_answers_reach_their_state() -> Result<()> {
+    let peers = ["baresip", "flite", "sox", "espeak-ng", "curl"];
+    if !peers.into_iter().all(|program| peer(program).is_some()) || !Path::new(CLIPS).is_dir() {
+        return Ok(());
+    }
+    let folder = TempDir::new()?;
+    let tandem = Tandem::start(Options { bots: bots(), ..Options::default() })?;
+    let trials = trials(folder.path())?;
+    let mut misses = Vec::new();
+    // Three callers at a time: the recognizer's pool is as small as the machine.
+    for some in trials.chunks(3) {
+        let mut calls = Vec::new();
+        for (index, trial) in some.iter().enumerate() {
+            let own = folder.path().join(format!("call-{}-{index}", trial.name));
+            let track = track(trial, &folder.path().join(format!("{}.track.wav", trial.name)))?;
+            let seconds = (LEAD_S + SLOT_S * trial.clips.len() as f32 + 3.0) as u64;
+            let uri = format!("sip:{}@{}", trial.bot, tandem.sip);
+            let before = tandem.call_ids()?;
+            let call = Baresip::call(&uri, &track, seconds, &own)?;
+            let session = tandem.call_ids()?.into_iter().find(|id| !before.contains(id)).context("no new record")?;
+            calls.push((trial, call, session, seconds));
+        }
+        for (trial, call, session, seconds) in calls {
+            call.wait(Duration::from_secs(seconds + 20))?;
+            let answers = understood(&tandem.record(&session)?, trial.expected.len());
+            let hits = answers.iter().zip(&trial.expected).filter(|(answer, expected)| same(answer, expected)).count();
+            println!("| {} | {hits} of {} | {} |", trial.name, trial.expected.len(), answers.join(", "));
+            if trial.at_least.is_some_and(|least| hits < least) {
+                misses.push(format!("{}: {hits}; {answers:?}; wanted {:?}", trial.name, trial.expected));
+            }
+        }
+    }
+    assert!(misses.is_empty(), "{}", misses.join("\n"));
+    Ok(())
+}
