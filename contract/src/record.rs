@@ -117,9 +117,24 @@ pub enum Stage {
     Playout,
 }
 
+impl Stage {
+    /// Label of `tandem_stage_seconds{stage}`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EndpointingWait => "endpointing_wait",
+            Self::Transcript => "transcript",
+            Self::Knowledge => "knowledge",
+            Self::ModelFirstToken => "model_first_token",
+            Self::FirstClause => "first_clause",
+            Self::VoiceFirstAudio => "voice_first_audio",
+            Self::Playout => "playout",
+        }
+    }
+}
+
 /// Something that happened, for the timeline a person looks at.
+// No `deny_unknown_fields`: serde cannot read a flattened enum with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct TimelineEntry {
     pub at_ms: u64,
     #[serde(flatten)]

@@ -16,8 +16,21 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::brain::Brain;
 
+mod commit;
+mod conversation;
+pub mod core;
+mod digits;
+mod farewell;
+pub mod input;
+mod output;
+mod recognition;
+mod record;
 mod shell;
+mod stages;
+#[cfg(test)]
+mod tests;
 
+pub use input::{tag_of, utterance_of};
 pub use shell::run;
 
 /// All that a session needs from the outside.

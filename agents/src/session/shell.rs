@@ -1,33 +1,101 @@
-//! The task of a session: owns the channels and one timer, feeds the core, performs its effects.
+//! The task of a session: owns its channels and one timer, feeds the core, performs its effects.
+//!
+//! It awaits no vendor: engines answer by channel, tools and the call log work in child tasks. Dropping the task cancels
+//! all of them.
 
-use tandem_contract::leg::{LegEnd, LegEvent};
-use tandem_contract::record::{CallRecord, Outcome};
+mod effects;
+mod engines;
+mod inlets;
+mod wires;
+mod work;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tandem_contract::event::SessionEvent;
+use tandem_contract::record::CallRecord;
+use tandem_media::time::Clock;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::warn;
 
 use super::SessionSetup;
+use super::core::SessionCore;
+use super::input::{SessionEffect, SessionFacts};
+use effects::Outlets;
+use engines::Engines;
+use inlets::Inlets;
+use wires::Wires;
+use work::Work;
+
+/// Longest wait for the final record to be stored. A disk that hangs must not keep the place of a session for ever.
+const FINAL_STORE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How far ahead a timer is set that nobody needs.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// Runs one conversation to its end. The returned record is the final one, already stored.
-pub async fn run(mut setup: SessionSetup) -> CallRecord {
-    let mut record = CallRecord {
-        session: setup.offer.session,
-        bot: setup.accept.bot.clone(),
-        version: setup.accept.version,
-        door: setup.offer.door,
-        modality: setup.offer.modality,
-        caller: setup.offer.caller.clone(),
-        started_at_ms: 0,
-        duration_ms: 0,
-        outcome: Outcome::InProgress,
-        ledger: Vec::new(),
-        turns: Vec::new(),
-        timeline: Vec::new(),
-        media: None,
-    };
-    while let Some(event) = setup.leg.events.recv().await {
-        if let LegEvent::Ended { reason } = event {
-            record.outcome = Outcome::Ended(reason);
-            return record;
+pub async fn run(setup: SessionSetup) -> CallRecord {
+    let SessionSetup { offer, accept, leg, media, speech, brain, tools, log, clock, commands, watch } = setup;
+    let rate = media.as_ref().map(|media| media.rate);
+    let session = offer.session;
+    let facts = SessionFacts { offer, accept, rate, started_at_ms: wall_clock_ms() };
+    let mut core = SessionCore::new(clock.now(), facts, brain);
+    let (media_commands, media_events) = media.map(|media| (media.commands, media.events)).unzip();
+    let wires = Wires::new(media_commands, leg.commands);
+    let mut outlets = Outlets::new(session, wires, Engines::new(speech, rate), Work::new(tools, log), watch);
+    let mut inlets = Inlets { leg: Some(leg.events), media: media_events, commands: Some(commands) };
+    let mut timer = Box::pin(sleep_until(Instant::now() + IDLE));
+    let mut armed = None;
+    loop {
+        if let Some(record) = drain(&mut core, &mut outlets, &clock) {
+            return farewell(*record, outlets).await;
+        }
+        outlets.flush();
+        let due = core.poll_timeout();
+        if due.is_some_and(|due| due <= clock.now()) {
+            core.handle_timeout(clock.now());
+            continue;
+        }
+        if due != armed {
+            arm(&mut timer, due.map(|due| Instant::from_std(clock.instant(due))));
+            armed = due;
+        }
+        match inlets.next(&mut outlets, timer.as_mut()).await {
+            Some(input) => core.handle(clock.now(), input),
+            None => armed = None,
         }
     }
-    record.outcome = Outcome::Ended(LegEnd::WireLost);
+}
+
+/// Performs all effects. The final record ends the session.
+fn drain(core: &mut SessionCore, outlets: &mut Outlets, clock: &Clock) -> Option<Box<CallRecord>> {
+    while let Some(effect) = core.poll_effect() {
+        if let SessionEffect::End(record) = effect {
+            return Some(record);
+        }
+        // An engine that refuses at once.
+        if let Some(input) = outlets.perform(effect) {
+            core.handle(clock.now(), input);
+        }
+    }
+    None
+}
+
+fn arm(timer: &mut std::pin::Pin<Box<Sleep>>, due: Option<Instant>) {
+    timer.as_mut().reset(due.unwrap_or_else(|| Instant::now() + IDLE));
+}
+
+async fn farewell(record: CallRecord, mut outlets: Outlets) -> CallRecord {
+    outlets.hand_over().await;
+    let stored = tokio::time::timeout(FINAL_STORE_LIMIT, outlets.store_final(&record)).await;
+    if stored.is_err() {
+        warn!("the final record was not stored in time");
+    }
+    outlets.emit(SessionEvent::Ended { outcome: record.outcome });
     record
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+fn wall_clock_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,1 +1,22 @@
+//! Turn taking: who has the floor (design section 6). A pure machine with timestamps.
 //!
+//! It knows nothing of words, audio or vendors: it is told that the caller's voice began or ended, that something was
+//! understood or not, that the agent's playout began or ended, and answers with effects. Timers are data.
+//!
+//! Invariant: while the conversation lasts, some timer runs in every state of a voice conversation, so that no vendor,
+//! wire or brain that falls silent can hold the caller in it.
+
+mod hearing;
+mod machine;
+mod speaking;
+#[cfg(test)]
+mod properties;
+mod state;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use hearing::Hearing;
+pub use machine::TurnMachine;
+pub use state::{Ask, Ignored, TurnEffect, TurnInput, TurnState};

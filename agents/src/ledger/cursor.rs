@@ -1,0 +1,110 @@
+//! The playout cursor: how much of an utterance was heard.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tandem_media::Time;
+
+/// What happens to agent audio at the far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Playback {
+    /// It is played as it arrives (RTP): what the queue has sent was heard.
+    Paced,
+    /// It is buffered there, and the far end reports what it has played: the smaller of both counts.
+    Reported,
+}
+
+/// The cursor of one utterance. Offsets in samples.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PlayoutCursor {
+    /// How far our queue is.
+    server: u64,
+    /// The latest report while the line was on (or the start of playout, which is a report of zero).
+    report: Option<Report>,
+    stop: Option<Stop>,
+    /// Ranges that were sent but thrown away at the far end by a pause.
+    lost: Vec<(u64, u64)>,
+    /// Whether the far end has ever reported.
+    reports: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Report {
+    at: Time,
+    offset: u64,
+}
+
+/// The far end was told to be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stop {
+    at: Time,
+    /// The largest report since. A report that was on its way when we stopped is smaller than the answer to the stop.
+    answer: Option<u64>,
+}
+
+impl PlayoutCursor {
+    pub(super) fn started(&mut self, now: Time) {
+        self.report.get_or_insert(Report { at: now, offset: 0 });
+    }
+
+    pub(super) fn carried(&mut self, offset: u64) {
+        self.server = self.server.max(offset);
+    }
+
+    /// The queue's last word, which a pause may have taken back below an earlier progress.
+    pub(super) fn ends_at(&mut self, offset: u64) {
+        self.server = offset;
+    }
+
+    pub(super) fn reported(&mut self, now: Time, offset: u64) {
+        self.reports = true;
+        match &mut self.stop {
+            Some(stop) => stop.answer = Some(stop.answer.unwrap_or(0).max(offset)),
+            None => self.report = Some(Report { at: now, offset: offset.max(self.report.map_or(0, |old| old.offset)) }),
+        }
+    }
+
+    pub(super) fn stopped(&mut self, now: Time) {
+        self.stop.get_or_insert(Stop { at: now, answer: None });
+    }
+
+    pub(super) fn resumed(&mut self, playback: Playback, rate: u32, now: Time) {
+        let heard = self.heard(playback, rate, now);
+        if heard < self.server {
+            self.lost.push((heard, self.server));
+        }
+        self.stop = None;
+        self.report = Some(Report { at: now, offset: self.server });
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.server
+    }
+
+    pub(super) fn stopped_at(&self) -> Option<Time> {
+        self.stop.map(|stop| stop.at)
+    }
+
+    pub(super) fn lost(&self) -> &[(u64, u64)] {
+        &self.lost
+    }
+
+    /// Paced: what was sent. Reported: the smaller of what was sent and what was reported; silent since its last report,
+    /// the far end is taken to have gone on in real time until it was stopped, but never beyond what was sent. A far
+    /// end that has never reported is taken at our own word.
+    pub(super) fn heard(&self, playback: Playback, rate: u32, now: Time) -> u64 {
+        if playback == Playback::Paced || !self.reports {
+            return self.server;
+        }
+        if let Some(answer) = self.stop.and_then(|stop| stop.answer) {
+            return answer.min(self.server);
+        }
+        let until = self.stop.map_or(now, |stop| stop.at);
+        let estimate = self.report.map_or(0, |report| report.offset + samples(until.since(report.at), rate));
+        estimate.min(self.server)
+    }
+}
+
+fn samples(duration: Duration, rate: u32) -> u64 {
+    u64::try_from(duration.as_micros() * u128::from(rate) / 1_000_000).unwrap_or(u64::MAX)
+}

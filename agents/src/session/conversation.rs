@@ -1,0 +1,296 @@
+//! Between the turn machine and the brain: who is asked what, and what comes of the answer.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::Value;
+use tandem_contract::leg::LegCommand;
+use tandem_contract::record::{Stage, TimelineEvent};
+use tandem_contract::{Epoch, Private};
+use tandem_media::Time;
+use tandem_media::leg::MediaCommand;
+use tracing::{debug, info, warn};
+
+use super::commit::Cut;
+use super::core::SessionCore;
+use super::farewell::Life;
+use super::input::{Measure, SessionEffect};
+use super::output::Terminal;
+use crate::brain::{BrainEffect, BrainEvent, Listen, ToolFailure};
+use crate::turn::{Ask, TurnEffect, TurnInput, TurnState};
+
+/// Caller inputs that wait for the floor. Full: the newest is not taken. A person doesn't write sixteen messages ahead.
+const HELD_MAX: usize = 16;
+
+/// Request Timeout (RFC 3261 section 21.4.9): what the brain is told of a transfer without news.
+const NO_NEWS: u16 = 408;
+
+/// What waits for what.
+#[derive(Debug, Default)]
+pub(super) struct Floor {
+    /// Inputs of the turn machine that came up while another was performed.
+    inbox: VecDeque<TurnInput>,
+    driving: bool,
+    /// What the caller just said, pressed or wrote; the turn machine decides what becomes of it.
+    said: Option<CallerInput>,
+    /// For later, in order. At most `HELD_MAX`.
+    held: VecDeque<CallerInput>,
+    /// Tools that run, by call number.
+    tools: Vec<(u32, String)>,
+    /// The epoch that the brain was told last: it may reply to this one only.
+    told: Epoch,
+}
+
+#[derive(Debug)]
+struct CallerInput {
+    text: Private<String>,
+    /// Keys.
+    digits: bool,
+    at: Time,
+}
+
+impl SessionCore {
+    /// Gives the turn machine an input and performs what comes of it.
+    pub(super) fn drive(&mut self, now: Time, input: TurnInput) {
+        self.floor.inbox.push_back(input);
+        if std::mem::replace(&mut self.floor.driving, true) {
+            return;
+        }
+        while let Some(input) = self.floor.inbox.pop_front() {
+            let before = self.turn.state().name();
+            let mut effects = Vec::new();
+            if let Err(reason) = self.turn.handle(now, input, &mut effects) {
+                debug!(state = before, ?reason, "ignored");
+            }
+            for effect in effects {
+                self.perform(now, effect);
+            }
+            let after = self.turn.state().name();
+            if before != after {
+                info!(state = after, "turn");
+            }
+        }
+        self.floor.driving = false;
+        // What the machine neither asked nor held is of no interest.
+        self.floor.said = None;
+    }
+
+    /// Effects of a timer.
+    pub(super) fn perform_all(&mut self, now: Time, effects: Vec<TurnEffect>) {
+        for effect in effects {
+            self.perform(now, effect);
+        }
+    }
+
+    fn perform(&mut self, now: Time, effect: TurnEffect) {
+        match effect {
+            TurnEffect::OpenRecognition => self.open_recognition(),
+            TurnEffect::FinishRecognition => self.finish_recognition(now),
+            TurnEffect::CancelRecognition => self.cancel_recognition(),
+            TurnEffect::Pause => self.pause(now),
+            TurnEffect::Resume => self.resume(now),
+            TurnEffect::BargeIn => self.barge_in(now),
+            TurnEffect::AskBrain { ask } => self.ask(now, ask),
+            TurnEffect::Hold => self.hold(),
+            TurnEffect::AbandonReply => self.abandon_reply(now),
+            TurnEffect::AbandonTransfer => self.think(now, BrainEvent::TransferProgress { status: NO_NEWS }),
+        }
+    }
+
+    /// What follows once an input was taken: commits that became possible, words before a hang-up, a free floor.
+    pub(super) fn settle(&mut self, now: Time) {
+        self.settle_output(now);
+        if self.life != Life::Running {
+            return self.settle_life(now);
+        }
+        let has_floor = matches!(
+            self.turn.state(),
+            TurnState::Thinking { .. } | TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }
+        );
+        // A brain works at once or by a tool: with no tool and no speech left its reply is over.
+        if has_floor && self.floor.tools.is_empty() && self.output.is_idle() {
+            self.stages.void();
+            self.drive(now, TurnInput::ReplyDone);
+        }
+        if let TurnState::Listening { keying: false, .. } = self.turn.state()
+            && let Some(said) = self.floor.held.pop_front()
+        {
+            self.stages.caller_stopped(now);
+            self.floor.said = Some(said);
+            self.drive(now, TurnInput::Text);
+            self.settle(now);
+        }
+    }
+
+    pub(super) fn caller_said(&mut self, now: Time, text: String) {
+        let at = self.ears.onset;
+        self.understood(now, CallerInput { text: text.into(), digits: false, at }, TurnInput::Understood);
+    }
+
+    pub(super) fn caller_wrote(&mut self, now: Time, text: Private<String>) {
+        if self.life == Life::Running {
+            self.stages.caller_stopped(now);
+            self.understood(now, CallerInput { text, digits: false, at: now }, TurnInput::Text);
+        }
+    }
+
+    pub(super) fn digit(&mut self, now: Time, digit: char) {
+        if self.life != Life::Running {
+            return;
+        }
+        self.note(now, TimelineEvent::Dtmf);
+        self.stages.caller_stopped(now);
+        let answer = self.digits.press(now, digit);
+        self.drive(now, TurnInput::Digit);
+        if let Some(digits) = answer {
+            self.digits_done(now, digits);
+        }
+    }
+
+    pub(super) fn digits_done(&mut self, now: Time, digits: String) {
+        self.stages.end(Stage::EndpointingWait, now);
+        let at = self.digits.last();
+        self.understood(now, CallerInput { text: digits.into(), digits: true, at }, TurnInput::DigitsDone);
+    }
+
+    fn understood(&mut self, now: Time, said: CallerInput, input: TurnInput) {
+        self.floor.said = Some(said);
+        self.drive(now, input);
+    }
+
+    fn hold(&mut self) {
+        let Some(said) = self.floor.said.take() else { return };
+        if self.floor.held.len() < HELD_MAX {
+            self.floor.held.push_back(said);
+        } else {
+            warn!(held = HELD_MAX, "the caller is too far ahead; an input is dropped");
+        }
+    }
+
+    fn ask(&mut self, now: Time, ask: Ask) {
+        self.epoch = self.epoch.next();
+        let epoch = self.epoch;
+        let event = match ask {
+            Ask::Caller => {
+                let Some(said) = self.floor.said.take() else { return };
+                self.write_caller(said.at, said.text.reveal());
+                self.stages.asked(now);
+                match said.digits {
+                    true => BrainEvent::Digits { epoch, digits: said.text },
+                    false => BrainEvent::Said { epoch, text: said.text },
+                }
+            }
+            Ask::NotUnderstood => {
+                self.note(now, TimelineEvent::NoMatch);
+                self.stages.asked(now);
+                BrainEvent::NotUnderstood { epoch }
+            }
+            Ask::Silent => {
+                self.note(now, TimelineEvent::NoInput);
+                BrainEvent::Silent { epoch }
+            }
+        };
+        self.think(now, event);
+    }
+
+    /// Tells the brain, and carries out what it answers.
+    pub(super) fn think(&mut self, now: Time, event: BrainEvent) {
+        if !matches!(event, BrainEvent::Heard { .. }) {
+            self.floor.told = self.epoch;
+        }
+        let mut effects = Vec::new();
+        self.brain.handle(now, event, &mut effects);
+        if !effects.is_empty() {
+            let works = |effect: &BrainEffect| matches!(effect, BrainEffect::Say { .. } | BrainEffect::CallTool { .. });
+            let works = effects.iter().any(works);
+            for effect in effects {
+                self.carry_out(now, effect);
+            }
+            if works {
+                self.drive(now, TurnInput::BrainWorks);
+            }
+        }
+        self.drive(now, TurnInput::Tools { running: !self.floor.tools.is_empty() });
+    }
+
+    fn carry_out(&mut self, now: Time, effect: BrainEffect) {
+        match effect {
+            BrainEffect::Say { text, interruptible, .. } => self.say(now, &text, interruptible),
+            // Told by what is left to do; a brain that streams its reply will need it.
+            BrainEffect::Done { .. } => {}
+            BrainEffect::Listen(listen) => self.listen(listen),
+            BrainEffect::CallTool { call, tool, arguments, .. } => self.call_tool(call, tool, arguments),
+            BrainEffect::Transfer { target } => self.output.end_with(Terminal::Transfer(target)),
+            BrainEffect::HangUp => self.output.end_with(Terminal::HangUp),
+            BrainEffect::Echo { on } if !self.is_chat() => self.out(SessionEffect::Media(MediaCommand::Loop { on })),
+            BrainEffect::Echo { .. } => {}
+            BrainEffect::EnteredState { state } => {
+                info!(state, "flow");
+                self.note(now, TimelineEvent::FlowState { state });
+            }
+        }
+    }
+
+    fn listen(&mut self, listen: Listen) {
+        self.ears.grammar = listen.grammar;
+        self.digits.expect(listen.digits);
+        let silence = listen.silence_timeout_ms.map(|ms| Duration::from_millis(ms.into()));
+        self.turn.set_silence_timeout(silence);
+    }
+
+    fn call_tool(&mut self, call: u32, tool: String, arguments: Value) {
+        if self.floor.tools.iter().all(|(running, _)| *running != call) {
+            self.floor.tools.push((call, tool.clone()));
+            self.out(SessionEffect::CallTool { call, tool, arguments });
+        }
+    }
+
+    /// A tool has acted, whatever the caller did meanwhile: its result belongs to the present epoch.
+    pub(super) fn tool_done(&mut self, now: Time, call: u32, result: Result<Value, ToolFailure>) {
+        let Some(at) = self.floor.tools.iter().position(|(running, _)| *running == call) else { return };
+        let (_, name) = self.floor.tools.remove(at);
+        self.note(now, TimelineEvent::Tool { name, ok: result.is_ok() });
+        if self.life == Life::Running {
+            let epoch = self.epoch;
+            self.think(now, BrainEvent::ToolDone { epoch, call, result });
+        }
+    }
+
+    fn pause(&mut self, now: Time) {
+        let onset = self.ears.onset;
+        self.pause_output(now, onset);
+    }
+
+    fn resume(&mut self, now: Time) {
+        self.resume_output(now);
+        self.measure(Measure::FalseInterruption);
+    }
+
+    fn barge_in(&mut self, now: Time) {
+        self.stages.void();
+        self.cut_output(now, Cut::BargeIn);
+    }
+
+    fn abandon_reply(&mut self, now: Time) {
+        warn!("the reply did not come or stood still; it is given up");
+        self.floor.tools.clear();
+        self.stages.void();
+        self.cut_output(now, Cut::Abandoned);
+    }
+
+    pub(super) fn transfer_begun(&mut self, now: Time, target: Private<String>) {
+        self.note(now, TimelineEvent::Transfer { status: None });
+        self.out(SessionEffect::Leg(LegCommand::Transfer { target }));
+        self.drive(now, TurnInput::TransferBegun);
+    }
+
+    /// RFC 3515 section 2.4.5: 1xx is news, 2xx means that the target answered, and the leg ends next.
+    pub(super) fn transfer_progress(&mut self, now: Time, status: u16) {
+        if self.life != Life::Running {
+            return;
+        }
+        self.note(now, TimelineEvent::Transfer { status: Some(status) });
+        self.drive(now, TurnInput::TransferNews { failed: status >= 300 });
+        self.think(now, BrainEvent::TransferProgress { status });
+    }
+}

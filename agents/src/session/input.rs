@@ -1,0 +1,89 @@
+//! What goes into the session's core and what comes out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tandem_contract::call::{Accept, CallOffer};
+use tandem_contract::event::{SessionCommand, SessionEvent};
+use tandem_contract::leg::{LegCommand, LegEvent};
+use tandem_contract::record::{CallRecord, Stage};
+use tandem_contract::{Epoch, Private, UtteranceId};
+use tandem_media::leg::{MediaCommand, MediaEvent, Tag};
+use tandem_speech::{Grammar, RecognizerEvent, VoiceEvent};
+
+use crate::brain::ToolFailure;
+
+/// What a session is, before anything happens in it.
+#[derive(Clone, Debug)]
+pub struct SessionFacts {
+    pub offer: CallOffer,
+    pub accept: Accept,
+    /// Hz of the leg's audio; none for chat.
+    pub rate: Option<u32>,
+    /// Wall clock, milliseconds since 1970-01-01 UTC.
+    pub started_at_ms: u64,
+}
+
+/// Number of a recognition within its session. A result of an older one is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecognitionId(pub u32);
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionInput {
+    /// The record's first version is stored (or cannot be: the call goes on all the same).
+    Begun,
+    Media(MediaEvent),
+    /// The worker is gone without a word.
+    MediaLost,
+    Leg(LegEvent),
+    Recognizer { recognition: RecognitionId, event: RecognizerEvent },
+    Voice { epoch: Epoch, utterance: UtteranceId, event: VoiceEvent },
+    ToolDone { call: u32, result: Result<Value, ToolFailure> },
+    Command(SessionCommand),
+}
+
+/// Something is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SessionEffect {
+    Media(MediaCommand),
+    Leg(LegCommand),
+    StartVoice { epoch: Epoch, utterance: UtteranceId, text: Private<String> },
+    CancelVoice,
+    StartRecognizer { recognition: RecognitionId, grammar: Grammar },
+    PushAudio(Arc<[i16]>),
+    FinishRecognizer,
+    CancelRecognizer,
+    CallTool { call: u32, tool: String, arguments: Value },
+    Emit(SessionEvent),
+    /// Write this version of the record. `first`: answer with `Begun` when it is durable.
+    Store { record: Box<CallRecord>, first: bool },
+    Measure(Measure),
+    /// The session is over; this is its final record. Nothing follows.
+    End(Box<CallRecord>),
+}
+
+/// A figure for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// `tandem_turn_gap_seconds`
+    TurnGap(Duration),
+    /// `tandem_stage_seconds{stage}`
+    Stage(Stage, Duration),
+    /// `tandem_barge_in_pause_seconds`: onset of the caller's voice to the silent line.
+    BargeInPause(Duration),
+    /// `tandem_false_interruptions_total`
+    FalseInterruption,
+}
+
+/// How an utterance is addressed on its leg: the epoch in the upper, the utterance in the lower half.
+pub fn tag_of(epoch: Epoch, utterance: UtteranceId) -> Tag {
+    Tag(u64::from(epoch.0) << 32 | u64::from(utterance.0))
+}
+
+/// Whose audio it is.
+pub fn utterance_of(tag: Tag) -> (Epoch, UtteranceId) {
+    let [epoch, utterance] = [tag.0 >> 32, tag.0 & u64::from(u32::MAX)].map(|half| u32::try_from(half).unwrap_or(0));
+    (Epoch(epoch), UtteranceId(utterance))
+}

@@ -1,0 +1,174 @@
+//! What the session hears with: the caller's latest audio, the grammar, and the recognition that is open.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tandem_media::Time;
+use tandem_speech::{Grammar, RecognizerEvent};
+use tracing::warn;
+
+use super::core::SessionCore;
+use super::input::{RecognitionId, SessionEffect};
+use crate::turn::TurnInput;
+use tandem_contract::record::Stage;
+
+/// Caller audio that is kept for a recognition that opens later, milliseconds: the detector reports voice about 64 ms
+/// after its onset, and a recognizer wants to hear the silence before a word.
+const PREROLL_MS: u32 = 400;
+
+#[derive(Debug, Default)]
+pub(super) struct Ears {
+    preroll: VecDeque<Arc<[i16]>>,
+    /// Samples in `preroll`.
+    kept: usize,
+    /// Most samples in `preroll`.
+    keep: usize,
+    pub(super) grammar: Option<Grammar>,
+    /// What the open recognition listens for.
+    listening_for: Option<Grammar>,
+    last: RecognitionId,
+    /// The engine works on it.
+    running: bool,
+    /// The caller's utterance is over; a result is awaited.
+    finishing: bool,
+    /// Of the latest voice.
+    pub(super) onset: Time,
+}
+
+impl Ears {
+    pub(super) fn new(rate: u32) -> Self {
+        let keep = usize::try_from(u64::from(rate) * u64::from(PREROLL_MS) / 1000).unwrap_or(0);
+        Self { keep, ..Self::default() }
+    }
+
+    fn keep(&mut self, samples: Arc<[i16]>) {
+        self.kept += samples.len();
+        self.preroll.push_back(samples);
+        while self.kept > self.keep {
+            let Some(oldest) = self.preroll.pop_front() else { return };
+            self.kept -= oldest.len();
+        }
+    }
+}
+
+impl SessionCore {
+    pub(super) fn caller_audio(&mut self, samples: Arc<[i16]>) {
+        if self.ears.running && !self.ears.finishing {
+            self.out(SessionEffect::PushAudio(Arc::clone(&samples)));
+        }
+        self.ears.keep(samples);
+    }
+
+    pub(super) fn open_recognition(&mut self) {
+        let ears = &mut self.ears;
+        ears.last.0 += 1;
+        ears.finishing = false;
+        // Nothing to listen for: the voice still counts, and is not understood at its end.
+        ears.running = ears.grammar.is_some();
+        ears.listening_for.clone_from(&ears.grammar);
+        if let Some(grammar) = ears.grammar.clone() {
+            let recognition = ears.last;
+            let before: Vec<_> = ears.preroll.iter().cloned().collect();
+            self.out(SessionEffect::StartRecognizer { recognition, grammar });
+            for samples in before {
+                self.out(SessionEffect::PushAudio(samples));
+            }
+        }
+    }
+
+    pub(super) fn finish_recognition(&mut self, now: Time) {
+        self.stages.end(Stage::EndpointingWait, now);
+        self.ears.finishing = true;
+        if self.ears.running {
+            self.out(SessionEffect::FinishRecognizer);
+        } else {
+            self.drive(now, TurnInput::Rejected);
+        }
+    }
+
+    pub(super) fn cancel_recognition(&mut self) {
+        if std::mem::take(&mut self.ears.running) {
+            self.out(SessionEffect::CancelRecognizer);
+        }
+    }
+
+    pub(super) fn recognizer_event(&mut self, now: Time, recognition: RecognitionId, event: RecognizerEvent) {
+        if recognition != self.ears.last || !self.ears.running {
+            return;
+        }
+        match event {
+            RecognizerEvent::Partial { text } => {
+                let words = u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX);
+                let complete = is_answer(self.ears.listening_for.as_ref(), &text);
+                self.drive(now, TurnInput::Partial { words, complete });
+            }
+            RecognizerEvent::Final { text, .. } => {
+                self.cancel_recognition();
+                self.stages.end(Stage::Transcript, now);
+                self.caller_said(now, text);
+            }
+            RecognizerEvent::Rejected => self.not_recognized(now),
+            RecognizerEvent::Failed(error) => {
+                warn!(%error, "the recognizer failed");
+                self.not_recognized(now);
+            }
+        }
+    }
+
+    /// Counts when the caller has finished: a voice that goes on may not be cut off by an engine that gave up.
+    fn not_recognized(&mut self, now: Time) {
+        self.cancel_recognition();
+        if self.ears.finishing {
+            self.stages.end(Stage::Transcript, now);
+            self.drive(now, TurnInput::Rejected);
+        }
+    }
+}
+
+/// Whether what was recognized so far would do as an answer. What is surely only the beginning of one would not.
+fn is_answer(grammar: Option<&Grammar>, text: &str) -> bool {
+    let words = || text.split_whitespace();
+    if words().next().is_none() {
+        return true;
+    }
+    match grammar {
+        Some(Grammar::Digits { min, .. }) => words().count() >= usize::from(*min),
+        Some(Grammar::Phrases { phrases }) => {
+            let begins = |phrase: &&String| {
+                let mut phrase = phrase.split_whitespace();
+                words().all(|word| phrase.next().is_some_and(|other| other.eq_ignore_ascii_case(word)))
+            };
+            let mut begun = phrases.iter().filter(begins).peekable();
+            begun.peek().is_none() || begun.any(|phrase| phrase.split_whitespace().count() == words().count())
+        }
+        Some(Grammar::Jsgf { .. } | Grammar::Open) | None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_an_answer_is_none_yet() {
+        let phrases =
+            Grammar::Phrases { phrases: vec!["yes".into(), "book an appointment".into(), "yes please".into()] };
+        for (text, answer) in
+            [("yes", true), ("book", false), ("Book an", false), ("book an appointment", true), ("noise", true)]
+        {
+            assert_eq!(is_answer(Some(&phrases), text), answer, "{text}");
+        }
+        let digits = Grammar::Digits { min: 5, max: 5 };
+        assert!(!is_answer(Some(&digits), "one two") && is_answer(Some(&digits), "one two three four five"));
+        assert!(is_answer(Some(&Grammar::Open), "so") && is_answer(None, ""));
+    }
+
+    #[test]
+    fn the_preroll_is_bounded() {
+        let mut ears = Ears::new(8000);
+        for _ in 0..100 {
+            ears.keep(vec![0; 160].into());
+        }
+        assert_eq!((ears.kept, ears.preroll.len()), (3200, 20));
+    }
+}

@@ -1,0 +1,99 @@
+//! The call record while it grows.
+
+use std::time::Duration;
+
+use tandem_contract::record::{CallRecord, MediaStats, Outcome, TimelineEntry, TimelineEvent, TurnRecord};
+use tandem_media::Time;
+use tandem_media::leg::LegStats;
+
+use super::input::SessionFacts;
+use crate::ledger::Ledger;
+
+/// Least time between two writes of a record. Bounds what one call costs the disk; a killed process loses at most this
+/// much of it.
+const STORE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Most timeline entries of a record. A noisy line that is left open for a day must not eat the memory of the node; an
+/// hour of lively conversation has about 2,000.
+const TIMELINE_MAX: usize = 10_000;
+
+/// What of the record is not in the ledger.
+#[derive(Debug)]
+pub(super) struct Story {
+    pub(super) facts: SessionFacts,
+    began: Time,
+    timeline: Vec<TimelineEntry>,
+    turns: Vec<TurnRecord>,
+    media: Option<MediaStats>,
+    /// Something was committed since the last write.
+    dirty: bool,
+    stored: Time,
+}
+
+impl Story {
+    pub(super) fn new(facts: SessionFacts, now: Time) -> Self {
+        Self { facts, began: now, timeline: Vec::new(), turns: Vec::new(), media: None, dirty: false, stored: now }
+    }
+
+    /// Milliseconds since the session began.
+    pub(super) fn at_ms(&self, time: Time) -> u64 {
+        u64::try_from(time.since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn note(&mut self, at: Time, what: TimelineEvent) -> TimelineEntry {
+        let entry = TimelineEntry { at_ms: self.at_ms(at), what };
+        if self.timeline.len() < TIMELINE_MAX {
+            self.timeline.push(entry.clone());
+        }
+        entry
+    }
+
+    pub(super) fn turn(&mut self, turn: TurnRecord) {
+        self.turns.push(turn);
+    }
+
+    pub(super) fn media(&mut self, stats: &LegStats) {
+        self.media = Some(MediaStats {
+            codec: self.media.take().unwrap_or_default().codec,
+            packets_received: stats.packets_received,
+            packets_sent: stats.packets_sent,
+            packets_lost: stats.packets_lost,
+            packets_late: stats.packets_late,
+            packets_duplicate: stats.packets_duplicate,
+            packets_invalid: stats.packets_invalid,
+            jitter_us: stats.jitter_us,
+            playout_late: stats.playout_late,
+        });
+    }
+
+    pub(super) fn changed(&mut self) {
+        self.dirty = true;
+    }
+
+    /// When the record wants to be written.
+    pub(super) fn store_due(&self) -> Option<Time> {
+        self.dirty.then(|| self.stored + STORE_INTERVAL)
+    }
+
+    /// The record as it is now.
+    pub(super) fn record(&mut self, now: Time, ledger: &Ledger, outcome: Outcome) -> Box<CallRecord> {
+        self.dirty = false;
+        self.stored = now;
+        let facts = &self.facts;
+        Box::new(CallRecord {
+            session: facts.offer.session,
+            bot: facts.accept.bot.clone(),
+            version: facts.accept.version,
+            door: facts.offer.door,
+            modality: facts.offer.modality,
+            caller: facts.offer.caller.clone(),
+            started_at_ms: facts.started_at_ms,
+            duration_ms: self.at_ms(now),
+            outcome,
+            ledger: ledger.entries().to_vec(),
+            turns: self.turns.clone(),
+            timeline: self.timeline.clone(),
+            media: self.media.clone(),
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! The voice and the recognition that run for a session. Both work elsewhere and answer by channel.
+
+use std::sync::Arc;
+
+use tandem_contract::{Epoch, Private, UtteranceId};
+use tandem_speech::{
+    Grammar, Recognition, RecognizeRequest, RecognizerEvent, RecognizerInput, SpeakRequest, SpeechError, VoiceEvent,
+};
+use tokio::sync::mpsc;
+
+use crate::session::SpeechSet;
+use crate::session::input::{RecognitionId, SessionInput};
+
+struct RunningVoice {
+    epoch: Epoch,
+    utterance: UtteranceId,
+    events: mpsc::Receiver<VoiceEvent>,
+}
+
+struct RunningRecognition {
+    id: RecognitionId,
+    recognition: Recognition,
+}
+
+pub(super) struct Engines {
+    speech: SpeechSet,
+    rate: u32,
+    voice: Option<RunningVoice>,
+    recognition: Option<RunningRecognition>,
+}
+
+impl Engines {
+    pub(super) fn new(speech: SpeechSet, rate: Option<u32>) -> Self {
+        Self { speech, rate: rate.unwrap_or(0), voice: None, recognition: None }
+    }
+
+    /// The answer of a voice that refuses at once.
+    pub(super) fn speak(
+        &mut self,
+        epoch: Epoch,
+        utterance: UtteranceId,
+        text: Private<String>,
+    ) -> Option<SessionInput> {
+        match self.speech.voice.speak(SpeakRequest { text: text.into_inner(), rate: self.rate }) {
+            Ok(events) => {
+                self.voice = Some(RunningVoice { epoch, utterance, events });
+                None
+            }
+            Err(error) => Some(SessionInput::Voice { epoch, utterance, event: VoiceEvent::Failed(error) }),
+        }
+    }
+
+    pub(super) fn cancel_voice(&mut self) {
+        self.voice = None;
+    }
+
+    /// The answer of a recognizer that refuses at once.
+    pub(super) fn listen(&mut self, id: RecognitionId, grammar: Grammar) -> Option<SessionInput> {
+        let failed = |error| {
+            Some(SessionInput::Recognizer { recognition: id, event: RecognizerEvent::Failed(error) })
+        };
+        let Some(recognizer) = &self.speech.recognizer else {
+            let engine = "this node".to_owned();
+            return failed(SpeechError::NotSupported { engine, what: "recognize speech".to_owned() });
+        };
+        let language = self.speech.language.clone();
+        match recognizer.listen(RecognizeRequest { grammar, rate: self.rate, language }) {
+            Ok(recognition) => {
+                self.recognition = Some(RunningRecognition { id, recognition });
+                None
+            }
+            Err(error) => failed(error),
+        }
+    }
+
+    /// A frame for which the engine has no room is lost, and counted: the caller is faster than the engine.
+    pub(super) fn hear(&mut self, samples: Arc<[i16]>) {
+        if let Some(running) = &self.recognition
+            && running.recognition.audio.try_send(RecognizerInput::Audio(samples)).is_err()
+        {
+            metrics::counter!("tandem_recognizer_audio_dropped_total").increment(1);
+        }
+    }
+
+    /// The channel by which the engine is to be told that the caller has finished.
+    pub(super) fn finish(&self) -> Option<mpsc::Sender<RecognizerInput>> {
+        self.recognition.as_ref().map(|running| running.recognition.audio.clone())
+    }
+
+    pub(super) fn cancel_recognition(&mut self) {
+        self.recognition = None;
+    }
+
+    /// The next word of an engine. Audio only when the line `takes_audio`.
+    pub(super) async fn next(&mut self, takes_audio: bool) -> SessionInput {
+        let Self { voice, recognition, .. } = self;
+        tokio::select! {
+            input = spoken(voice), if takes_audio => input,
+            input = recognized(recognition) => input,
+        }
+    }
+}
+
+async fn spoken(running: &mut Option<RunningVoice>) -> SessionInput {
+    let Some(voice) = running else { return std::future::pending().await };
+    let (epoch, utterance) = (voice.epoch, voice.utterance);
+    let event = voice.events.recv().await.unwrap_or_else(|| VoiceEvent::Failed(gone("the voice")));
+    if matches!(event, VoiceEvent::Done | VoiceEvent::Failed(_)) {
+        *running = None;
+    }
+    SessionInput::Voice { epoch, utterance, event }
+}
+
+async fn recognized(running: &mut Option<RunningRecognition>) -> SessionInput {
+    let Some(RunningRecognition { id, recognition }) = running else { return std::future::pending().await };
+    let id = *id;
+    let event = recognition.events.recv().await.unwrap_or_else(|| RecognizerEvent::Failed(gone("the recognizer")));
+    if !matches!(event, RecognizerEvent::Partial { .. }) {
+        *running = None;
+    }
+    SessionInput::Recognizer { recognition: id, event }
+}
+
+fn gone(engine: &str) -> SpeechError {
+    SpeechError::Failed { engine: engine.to_owned(), why: "it ended without a last word".to_owned(), retry: true }
+}

@@ -1,0 +1,1 @@
+//! Conversations in virtual time, against a scripted world.

@@ -1,0 +1,119 @@
+//! The transitions while the agent is on the line: pause, then commit or resume.
+
+use tandem_contract::UtteranceId;
+use tandem_media::Time;
+
+use super::hearing::Hearing;
+use super::machine::{STALL_LIMIT, Taken, TurnMachine};
+use super::state::{Ignored, TurnEffect, TurnState};
+
+impl TurnMachine {
+    pub(super) fn playout_started(
+        &mut self,
+        now: Time,
+        utterance: UtteranceId,
+        interruptible: bool,
+        out: &mut Vec<TurnEffect>,
+    ) -> Taken {
+        match self.state {
+            TurnState::Transferring { .. } => return Err(Ignored::TransferRunning),
+            // It began in the slot before the pause.
+            TurnState::SpeakingPaused { onset, ended, .. } if interruptible => {
+                self.state = TurnState::SpeakingPaused { utterance, onset, ended };
+                return Ok(());
+            }
+            TurnState::SpeakingPaused { .. } => out.push(TurnEffect::Resume),
+            _ => {}
+        }
+        self.state = TurnState::Speaking { utterance, interruptible, moved: now };
+        if !interruptible {
+            self.stop_listening(out);
+        } else if self.voice.is_some() {
+            self.listen(out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn playout_moved(&mut self, now: Time) -> Taken {
+        let TurnState::Speaking { ref mut moved, .. } = self.state else { return Err(Ignored::NotPlaying) };
+        *moved = now;
+        Ok(())
+    }
+
+    /// More may follow in the same reply; that it does not is told by `ReplyDone`.
+    pub(super) fn playout_finished(&mut self, now: Time) -> Taken {
+        match self.state {
+            TurnState::Speaking { .. } => self.state = TurnState::Thinking { since: now },
+            // Its last slot was the one before the pause: the decision is still to be made.
+            TurnState::SpeakingPaused { .. } => return Err(Ignored::Expected),
+            _ => return Err(Ignored::NotPlaying),
+        }
+        Ok(())
+    }
+
+    pub(super) fn voice_ended_in_pause(&mut self, now: Time, end: Time, out: &mut Vec<TurnEffect>) {
+        let TurnState::SpeakingPaused { utterance, onset, .. } = self.state else { return };
+        if end.since(onset) < self.policy.min_interruption() {
+            // Too short to stop for. The recognition goes on: a short "no" may yet be understood.
+            self.resume(now, out);
+        } else {
+            self.state = TurnState::SpeakingPaused { utterance, onset, ended: Some(end) };
+            if self.hearing == Hearing::Closed {
+                self.resume(now, out);
+            }
+        }
+    }
+
+    pub(super) fn speaking_deadline(&self) -> Option<Time> {
+        match self.state {
+            TurnState::Speaking { interruptible, moved, .. } => {
+                let voice = self.voice.filter(|_| interruptible);
+                let pause = voice.map(|onset| onset + self.policy.min_interruption());
+                pause.into_iter().chain([moved + STALL_LIMIT]).min()
+            }
+            TurnState::SpeakingPaused { ended: Some(ended), .. } => Some(ended + self.policy.false_interruption()),
+            TurnState::SpeakingPaused { onset, .. } => Some(onset + self.policy.commit_interruption()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn speaking_timeout(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
+        match self.state {
+            TurnState::Speaking { utterance, interruptible: true, .. } if self.voice_is_long(now) => {
+                let onset = self.voice.unwrap_or(now);
+                self.state = TurnState::SpeakingPaused { utterance, onset, ended: None };
+                self.listen(out);
+                out.push(TurnEffect::Pause);
+            }
+            TurnState::Speaking { .. } => self.abandon_reply(now, out),
+            TurnState::SpeakingPaused { ended: Some(_), .. } => self.resume(now, out),
+            TurnState::SpeakingPaused { .. } => self.barge_in(out),
+            _ => {}
+        }
+    }
+
+    fn voice_is_long(&self, now: Time) -> bool {
+        self.voice.is_some_and(|onset| onset + self.policy.min_interruption() <= now)
+    }
+
+    /// It was nothing. A recognition that still runs may prove that wrong.
+    pub(super) fn resume(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
+        if let TurnState::SpeakingPaused { utterance, .. } = self.state {
+            self.state = TurnState::Speaking { utterance, interruptible: true, moved: now };
+            out.push(TurnEffect::Resume);
+        }
+    }
+
+    /// The caller has taken the floor; what they say is still being recognized.
+    pub(super) fn barge_in(&mut self, out: &mut Vec<TurnEffect>) {
+        let TurnState::SpeakingPaused { onset, ended, .. } = self.state else { return };
+        out.push(TurnEffect::BargeIn);
+        self.state = match ended {
+            Some(ended) => TurnState::EndpointPending { onset, ended },
+            None => TurnState::CallerSpeaking { onset },
+        };
+        if ended.is_none() {
+            self.listen(out);
+        }
+    }
+}
