@@ -145,3 +145,58 @@ impl<P> Ord for Flying<P> {
         (self.due, self.order).cmp(&(other.due, other.order))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1,000 packets 20 ms apart: what arrives when.
+    fn arrivals(seed: u64, conditions: Conditions) -> Vec<(Time, u64)> {
+        let mut network = Emulator::new(seed, conditions);
+        let mut seen = Vec::new();
+        for n in 0..1000 {
+            let now = Time::from_millis(n * 20);
+            network.send(now, n);
+            while let Some(due) = network.next_due().filter(|due| *due <= now) {
+                seen.extend(network.poll(due).map(|packet| (due, packet)));
+            }
+        }
+        while let Some(due) = network.next_due() {
+            seen.extend(network.poll(due).map(|packet| (due, packet)));
+        }
+        seen
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_network() {
+        let bad = Conditions { jitter: Duration::from_millis(60), loss: 0.1, duplication: 0.1, ..Conditions::default() };
+        assert_eq!(arrivals(1, bad), arrivals(1, bad));
+        assert_ne!(arrivals(1, bad), arrivals(2, bad));
+    }
+
+    #[test]
+    fn a_perfect_network_only_delays() {
+        let seen = arrivals(1, Conditions { delay: Duration::from_millis(30), ..Conditions::default() });
+        assert_eq!(seen.len(), 1000);
+        assert!(seen.iter().all(|(due, n)| *due == Time::from_millis(n * 20 + 30)));
+    }
+
+    #[test]
+    fn each_fault_comes_as_often_as_asked() {
+        let lossy = arrivals(5, Conditions { loss: 0.2, ..Conditions::default() });
+        assert!((750..850).contains(&lossy.len()), "{}", lossy.len());
+        let doubled = arrivals(5, Conditions { duplication: 0.2, ..Conditions::default() });
+        assert!((1150..1250).contains(&doubled.len()), "{}", doubled.len());
+        let by = Duration::from_millis(30);
+        let reordered = arrivals(5, Conditions { reorder: 0.2, reorder_by: by, ..Conditions::default() });
+        let overtaken = reordered.windows(2).filter(|pair| pair[0].1 > pair[1].1).count();
+        assert!((100..250).contains(&overtaken), "{overtaken}");
+    }
+
+    #[test]
+    fn splitmix_is_the_published_one() {
+        let mut random = SplitMix::new(1_234_567);
+        assert_eq!(random.next(), 6_457_827_717_110_365_317);
+        assert_eq!(random.next(), 3_203_168_211_198_807_973);
+    }
+}

@@ -80,7 +80,7 @@ impl ReceivePath {
                     let middle = frame.len();
                     codec::decode(self.codec, second, frame);
                     rest.clear();
-                    merge(&frame[..middle], &frame[middle..], rest);
+                    merge(frame, middle, rest);
                     self.scratch.swap(0, 1);
                 }
                 Pulled::Lost => {

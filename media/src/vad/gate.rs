@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
+use super::noise::NoiseFloor;
 use crate::leg::VadSettings;
 
-/// How far above the line's noise voice must be, in decibels.
-const ABOVE_NOISE_DB: f32 = 6.0;
+/// How far above the line's noise voice must be, in decibels. The noise is a minimum, some 3 dB below its own mean.
+const ABOVE_NOISE_DB: f32 = 9.0;
 
-/// How fast the noise estimate rises, decibels a second. It falls at once. Slow enough that 10 s of speech without a pause
-/// do not lift it to the speech.
-const NOISE_RISE_DB_PER_S: f32 = 1.5;
-
-/// Where the noise estimate starts, dBFS: a quiet line.
-const QUIET_LINE_DBFS: f32 = -60.0;
+/// How much less than the threshold a score must fall to count as silence once voice was found, so that speech is not cut
+/// up where the network wavers.
+const HYSTERESIS: f32 = 0.15;
 
 /// An edge, and how long before the end of the frame it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,21 +32,24 @@ pub(super) struct Gate {
     settings: VadSettings,
     frame: Duration,
     state: State,
-    noise_dbfs: f32,
+    noise: NoiseFloor,
 }
 
 impl Gate {
     pub(super) const fn new(settings: VadSettings, frame: Duration) -> Self {
         let state = State::Silence { voiced: Duration::ZERO };
-        Self { settings, frame, state, noise_dbfs: QUIET_LINE_DBFS }
+        Self { settings, frame, state, noise: NoiseFloor::new() }
     }
 
     pub(super) fn frame(&mut self, score: f32, pcm: &[i16]) -> Option<Turn> {
+        self.noise.hear(pcm);
         let level = level_dbfs(pcm);
-        let loud = level >= self.settings.floor_dbfs && level >= self.noise_dbfs + ABOVE_NOISE_DB;
-        let voice = loud && score >= self.settings.threshold;
-        let rise = NOISE_RISE_DB_PER_S * self.frame.as_secs_f32();
-        self.noise_dbfs = level.clamp(-90.0, self.noise_dbfs + rise);
+        let loud = level >= self.settings.floor_dbfs && level >= self.noise.dbfs() + ABOVE_NOISE_DB;
+        let threshold = match self.state {
+            State::Silence { .. } => self.settings.threshold,
+            State::Speech { .. } => self.settings.threshold - HYSTERESIS,
+        };
+        let voice = loud && score >= threshold;
         self.step(voice)
     }
 

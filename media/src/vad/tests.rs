@@ -1,9 +1,122 @@
 use super::*;
+use crate::codec;
+use crate::emulator::SplitMix;
+use crate::leg::Codec;
+
+const CLIPS: [(&str, &[u8]); 3] = [
+    ("rms: yes", include_bytes!("clips/rms_yes.ulaw")),
+    ("awb: opening hours", include_bytes!("clips/awb_opening_hours.ulaw")),
+    ("slt: stop", include_bytes!("clips/slt_stop.ulaw")),
+];
+
+/// Where a clip's sound begins: the first 10 ms above -45 dBFS.
+fn begin_of(pcm: &[i16]) -> Time {
+    let at = pcm.chunks(80).position(|piece| gate::level_dbfs(piece) > -45.0).unwrap();
+    Time::from_millis(at as u64 * 10)
+}
+
+fn clip(bytes: &[u8]) -> Vec<i16> {
+    let mut pcm = Vec::new();
+    codec::decode(Codec::Pcmu, bytes, &mut pcm);
+    pcm
+}
+
+fn edges(rate: u32, pcm: &[i16]) -> Vec<VadEdge> {
+    let mut detector = EarshotDetector::new(rate, VadSettings::default()).unwrap();
+    let frames = pcm.chunks(rate as usize / 50).zip(1..);
+    frames.filter_map(|(frame, n)| detector.push(Time::from_millis(n * 20), frame)).collect()
+}
+
+fn white_noise(seconds: usize, dbfs: f64) -> Vec<i16> {
+    let mut random = SplitMix::new(7);
+    // A uniform variable between -1 and 1 has a root mean square of 0.577.
+    let peak = 32768.0 * 10_f64.powf(dbfs / 20.0) / 0.577;
+    (0..seconds * 8000).map(|_| ((random.unit() * 2.0 - 1.0) * peak) as i16).collect()
+}
 
 #[test]
 fn silence_has_no_edges() {
+    assert_eq!(edges(8000, &[0; 16_000]), []);
+}
+
+#[test]
+fn steady_noise_has_no_edges() {
+    for dbfs in [-40.0, -30.0, -20.0] {
+        assert_eq!(edges(8000, &white_noise(20, dbfs)), [], "{dbfs} dBFS");
+    }
+}
+
+#[test]
+fn a_spoken_word_has_two_edges_within_150_ms_of_its_sound() {
+    for (name, bytes) in CLIPS {
+        let pcm = clip(bytes);
+        let begin = begin_of(&pcm);
+        let found = edges(8000, &pcm);
+        let Some(&VadEdge::Started { at, onset }) = found.first() else { panic!("{name}: {found:?}") };
+        assert!(onset <= at && at.since(begin) <= Duration::from_millis(260), "{name}: {begin:?} {found:?}");
+        assert!(onset.since(begin) <= Duration::from_millis(190), "{name}: {begin:?} {found:?}");
+        let Some(&VadEdge::Ended { at, end }) = found.last() else { panic!("{name}: {found:?}") };
+        assert!(at.since(end) >= VadSettings::default().min_silence, "{name}: {found:?}");
+        assert_eq!(found.len() % 2, 0, "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn wide_band_speech_is_heard_too() {
+    let pcm = crate::resample::resample(&clip(CLIPS[1].1), 8000, 16_000).unwrap();
+    assert!(matches!(edges(16_000, &pcm)[..], [VadEdge::Started { .. }, .., VadEdge::Ended { .. }]));
+}
+
+#[test]
+fn speech_below_the_floor_does_not_count() {
+    let faint: Vec<i16> = clip(CLIPS[0].1).into_iter().map(|sample| sample / 100).collect();
+    assert_eq!(edges(8000, &faint), []);
+}
+
+#[test]
+fn a_click_is_no_speech() {
+    let mut pcm = vec![0; 16_000];
+    pcm[8000..8160].fill(20_000);
+    assert_eq!(edges(8000, &pcm), []);
+}
+
+#[test]
+fn edges_alternate_and_a_long_push_gives_them_one_by_one() {
     let mut detector = EarshotDetector::new(8000, VadSettings::default()).unwrap();
-    for n in 0..100 {
-        assert_eq!(detector.push(Time::from_millis(n * 20), &[0; 160]), None);
+    let pcm = clip(CLIPS[1].1);
+    let whole = Time::from_millis(pcm.len() as u64 / 8);
+    let first = detector.push(whole, &pcm);
+    let second = detector.push(whole, &[]);
+    let Some(VadEdge::Started { onset, .. }) = first else { panic!("{first:?}") };
+    let Some(VadEdge::Ended { end, .. }) = second else { panic!("{second:?}") };
+    assert!(onset < end && end < whole);
+}
+
+mod gates {
+    use super::super::gate::{Gate, Turn};
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// Scores of frames of 16 ms, loud ones over a quiet line.
+    fn run(scores: &[f32]) -> Vec<(usize, Turn)> {
+        let mut gate = Gate::new(VadSettings::default(), MS(16));
+        gate.frame(0.0, &[0; 256]);
+        let loud: Vec<i16> = (0..256).map(|n| if n % 2 == 0 { 3000 } else { -3000 }).collect();
+        let turns = scores.iter().enumerate();
+        turns.filter_map(|(n, &score)| gate.frame(score, &loud).map(|turn| (n, turn))).collect()
+    }
+
+    #[test]
+    fn durations_are_kept() {
+        let scores = [[0.9; 4], [0.1; 4], [0.1; 4], [0.1; 4]].concat();
+        assert_eq!(run(&scores), [(3, Turn::Started { ago: MS(64) }), (13, Turn::Ended { ago: MS(160) })]);
+        assert_eq!(run(&[0.9, 0.9, 0.9, 0.1, 0.9, 0.9, 0.9]), []);
+    }
+
+    #[test]
+    fn a_wavering_score_does_not_end_speech() {
+        let scores = [[0.9; 4], [0.4; 4], [0.4; 4], [0.4; 4]].concat();
+        assert_eq!(run(&scores).len(), 1);
     }
 }
