@@ -1,11 +1,19 @@
 //! The brain: takes caller events, yields what the agent says and does. A pure core: work that takes time (a tool, a
 //! language model) is an effect which the session's shell performs in a child task, and whose result comes back as an event.
 
+pub mod flow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tandem_contract::bot::BotConfig;
+use tandem_contract::bot::flow::Flow;
+use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private, UtteranceId};
 use tandem_media::Time;
 use tandem_speech::Grammar;
+use thiserror::Error;
+
+pub use flow::FlowBrain;
 
 /// Session to brain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -114,4 +122,29 @@ pub struct DigitCollection {
 pub trait Brain: Send {
     /// Handles one event; effects are appended to `out`.
     fn handle(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>);
+}
+
+/// Why a bot has no brain.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum BrainError {
+    #[error("the flow cannot run: {0}")]
+    BadFlow(String),
+}
+
+/// The brain that a bot's config asks for: its flow. A bot without one apologises and hangs up.
+///
+/// # Errors
+/// When the flow has no state to start in. `contract::bot::check` finds that, and much more, beforehand.
+pub fn from_config(config: &BotConfig, modality: Modality) -> Result<Box<dyn Brain>, BrainError> {
+    let flow = config.flow.clone().unwrap_or_else(no_flow);
+    if !flow.states.contains_key(&flow.start) {
+        return Err(BrainError::BadFlow(format!("there is no start state {:?}", flow.start)));
+    }
+    Ok(Box::new(FlowBrain::new(flow, modality)))
+}
+
+/// What a bot says that has no script and no language model.
+fn no_flow() -> Flow {
+    let apology = "Hello. I have not been told yet what I can help you with. Please try again later. Goodbye.";
+    Flow::only_says(apology)
 }

@@ -28,13 +28,14 @@ block! {
     }
 
     /// One step: it speaks, then does one of `ask`, `tool`, `transfer`, `hang_up`, `echo`, or goes on to `goto`.
+    #[derive(Default)]
     State {
         ;
         /// Spoken on entering. `{slot}` stands for what a slot holds. A list is spoken in order.
         say: Texts,
         /// Spoken instead of `say` when the question is put again.
         again: Texts,
-        /// Whether the caller may talk over it. Default: yes where something is asked, no elsewhere.
+        /// Whether the caller may talk over it. Default: no before a tool, a transfer and hanging up.
         interruptible: bool,
         ask: Ask,
         /// The slot that takes the answer.
@@ -208,6 +209,13 @@ impl DigitCount {
 }
 
 impl Flow {
+    /// A flow that says one thing and hangs up.
+    pub fn only_says(text: &str) -> Self {
+        let goodbye = State { say: Some(Texts::One(text.to_owned())), hang_up: Some(true), ..State::default() };
+        let states = IndexMap::from([("goodbye".to_owned(), goodbye)]);
+        Self { start: "goodbye".to_owned(), states, anywhere: None, no_input: None, no_match: None }
+    }
+
     /// The key of each option of a choice: its own, or the next of 1 to 9 that neither an option nor `anywhere` uses.
     pub fn keys<'a>(&self, options: &'a IndexMap<String, ChoiceOption>) -> Vec<(&'a str, Option<char>)> {
         let taken: Vec<char> = options.values().filter_map(|option| option.key).chain(self.command_keys()).collect();

@@ -5,14 +5,15 @@ use std::fs;
 use tandem_tidy::{report, root};
 
 /// Crate folder and the crates of ours that it may name in `[dependencies]`.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("media", &[]),
     ("contract", &[]),
+    ("contract/check", &["tandem-contract"]),
     ("agents/speech/engines", &[]),
     ("agents/speech", &["tandem-media", "tandem-speech-engines"]),
     ("agents", &["tandem-contract", "tandem-media", "tandem-speech"]),
     ("signaling", &["tandem-contract", "tandem-media"]),
-    ("gateway", &["tandem-contract", "tandem-media", "tandem-speech", "tandem-agents", "tandem-signaling"]),
+    ("gateway", &["tandem-contract", "tandem-check", "tandem-media", "tandem-speech", "tandem-agents", "tandem-signaling"]),
     ("loadtest", &["tandem-contract", "tandem-media", "tandem-speech", "tandem-signaling"]),
 ];
 

@@ -1,0 +1,84 @@
+//! What a config may say and Tandem does not act on.
+
+use serde_json::Value;
+
+use tandem_contract::bot::flow::BUILTIN_TOOLS;
+use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, FliteVoice};
+
+use super::Findings;
+
+/// Blocks that nothing acts on, with what happens instead.
+const BLOCKS: [(&str, &str); 7] = [
+    ("/system_prompt", "no language model runs; the flow decides what is said"),
+    ("/llm_config", "no language model runs; the flow decides what is said"),
+    ("/sip_config", "calls come in on the node's own SIP address, nothing is recorded and nobody is called"),
+    ("/database_config", "appointments and call records are files in the data folder"),
+    ("/vector_db_config", "there is no knowledge base"),
+    ("/voice_settings", "use the turn block for interruptions and silence"),
+    ("/livekit_config/room_prefix", "no LiveKit rooms are joined"),
+];
+
+pub(super) fn check(config: &Value, findings: &mut Findings) {
+    if config.get("flow").is_none() {
+        findings.not_supported("/flow", "is missing, and only a flow can talk: callers get an apology; add a flow");
+    }
+    for (pointer, instead) in BLOCKS {
+        if config.pointer(pointer).is_some() {
+            findings.not_supported(pointer, format!("not acted on: {instead}"));
+        }
+    }
+    lists(config, findings);
+    engines(config, findings);
+    features(config, findings);
+}
+
+fn lists(config: &Value, findings: &mut Findings) {
+    let tools = config.get("tools_available").and_then(Value::as_array);
+    for (index, tool) in tools.into_iter().flatten().enumerate() {
+        let name = tool.get("tool_name").and_then(Value::as_str).unwrap_or_default();
+        if !BUILTIN_TOOLS.contains(&name) {
+            let known = BUILTIN_TOOLS.join(", ");
+            findings.not_supported(format!("/tools_available/{index}"), format!("{name} is not built in; {known} are"));
+        }
+    }
+    for list in ["tools_needed", "integrations", "integrations_needed"] {
+        for index in 0..config.get(list).and_then(Value::as_array).map_or(0, Vec::len) {
+            findings.not_supported(format!("/{list}/{index}"), "not acted on: nothing is connected or built from it");
+        }
+    }
+}
+
+fn engines(config: &Value, findings: &mut Findings) {
+    let Some(livekit) = config.get("livekit_config") else { return };
+    let get = |key: &str| livekit.get(key).and_then(Value::as_str);
+    let voices = FliteVoice::ALL.map(FliteVoice::as_str);
+    let mut unless = |key: &str, known: &[&str], instead: &str| {
+        if let Some(found) = get(key).filter(|found| !known.contains(found)) {
+            findings.not_supported(format!("/livekit_config/{key}"), format!("{found} is not embedded; {instead}"));
+        }
+    };
+    unless("stt_provider", &["pocketsphinx"], "pocketsphinx listens instead");
+    unless("stt_language", &[EMBEDDED_LANGUAGE], "callers are understood in en-US");
+    unless("stt_model", &[], "the embedded recognizer has one model");
+    unless("tts_provider", &["flite", "test"], "flite speaks instead");
+    unless("tts_model", &[], "the embedded voices have no models");
+    if get("tts_provider") != Some("test") {
+        unless("tts_voice_id", &voices, "flite's voice slt speaks instead; rms, awb, kal and kal16 are there too");
+    }
+    for key in ["vad_enabled", "vad_threshold"].into_iter().filter(|key| livekit.get(key).is_some()) {
+        findings.not_supported(format!("/livekit_config/{key}"), "not acted on: voice detection is always on");
+    }
+}
+
+fn features(config: &Value, findings: &mut Findings) {
+    let features = config.get("workflow_features").and_then(Value::as_object);
+    for (name, feature) in features.into_iter().flatten() {
+        let pointer = format!("/workflow_features/{name}");
+        let triggers = feature.get("triggers").and_then(Value::as_array).into_iter().flatten();
+        for (index, _) in triggers.enumerate().filter(|(_, trigger)| trigger.get("condition").is_some()) {
+            let message = "not evaluated: conditions are not acted on; lead to a transfer state in the flow";
+            findings.not_supported(format!("{pointer}/triggers/{index}/condition"), message);
+        }
+        findings.not_supported(pointer, "not acted on: say what you need in the flow");
+    }
+}

@@ -1,0 +1,251 @@
+//! What `check` says of broken bot files: place and message of every finding.
+
+use serde_json::{Value, json};
+use tandem_check::{Severity, check};
+
+fn findings(text: &str, severity: Severity) -> Vec<(String, String)> {
+    let report = check(text);
+    let found = report.findings.into_iter().filter(|finding| finding.severity == severity);
+    found.map(|finding| (finding.pointer, finding.message)).collect()
+}
+
+/// Every pair (pointer, part of the message) is found, and no other.
+#[track_caller]
+fn expect(text: &str, severity: Severity, expected: &[(&str, &str)]) {
+    let found = findings(text, severity);
+    for (pointer, part) in expected {
+        assert!(
+            found.iter().any(|(at, message)| at == pointer && message.contains(part)),
+            "{pointer} {part}: {found:#?}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+fn flow(states: &Value) -> String {
+    json!({ "flow": { "start": "a", "states": states } }).to_string()
+}
+
+#[track_caller]
+fn errors(states: &Value, expected: &[(&str, &str)]) {
+    expect(&flow(states), Severity::Error, expected);
+}
+
+#[track_caller]
+fn warnings(states: &Value, expected: &[(&str, &str)]) {
+    expect(&flow(states), Severity::Warning, expected);
+}
+
+#[test]
+fn bundled_bots_are_clean() {
+    for bot in [include_str!("../../../gateway/bots/demo.json"), include_str!("../../../gateway/bots/echo.json")] {
+        let report = check(bot);
+        assert!(report.config.is_some() && report.findings.is_empty(), "{report}");
+    }
+}
+
+#[test]
+fn seed_examples_pass_and_say_what_is_not_supported() {
+    let chatbot = include_str!("../../tests/seeds/chatbot.json");
+    let report = check(chatbot);
+    assert!(report.config.is_some(), "{report}");
+    let found = findings(chatbot, Severity::NotSupported);
+    for pointer in [
+        "/flow",
+        "/system_prompt",
+        "/llm_config",
+        "/database_config",
+        "/vector_db_config",
+        "/tools_available/0",
+        "/tools_needed/0",
+        "/integrations/0",
+        "/integrations_needed/0",
+        "/workflow_features/pii_collection",
+        "/workflow_features/human_escalation/triggers/0/condition",
+    ] {
+        assert!(found.iter().any(|(at, _)| at == pointer), "{pointer}: {found:#?}");
+    }
+    let voicebot = include_str!("../../tests/seeds/voicebot.json");
+    assert!(check(voicebot).config.is_some());
+    let found = findings(voicebot, Severity::NotSupported);
+    for pointer in
+        ["/sip_config", "/livekit_config/stt_provider", "/livekit_config/tts_provider", "/livekit_config/room_prefix"]
+    {
+        assert!(found.iter().any(|(at, _)| at == pointer), "{pointer}: {found:#?}");
+    }
+    assert!(!found.iter().any(|(at, _)| at == "/tools_available/1"), "book_appointment is built in");
+}
+
+#[test]
+fn syntax_errors_name_line_and_column() {
+    expect("{\n  \"flow\": {,\n}", Severity::Error, &[("", "line 2 column 12")]);
+}
+
+#[test]
+fn the_structure_is_checked_all_at_once() {
+    let text = json!({
+        "flwo": {},
+        "_flow": {},
+        "limits": { "max_sessions": "many" },
+        "config_metadata": { "config_id": "x", "product_type": "voicebott" },
+        "llm_config": { "provider": "openai" },
+        "flow": { "start": "a", "states": {
+            "a": { "say": 7 },
+            "b": { "asks": "yes_no", "goto": "a" },
+            "c": { "ask": "yes_nop" },
+            "d": { "ask": { "digits": { "length": 4, "mx": 1 } } },
+            "e": { "ask": { "choice": { "x": { "say": "x", "key": "12" } } } },
+            "f": { "ask": { "digit": { "length": 4 } } },
+            "g/h": { "no_input": { "max": 300 } },
+        } },
+    });
+    expect(
+        &text.to_string(),
+        Severity::Error,
+        &[
+            ("/flwo", "did you mean \"flow\""),
+            ("/limits/max_sessions", "a text stands here; it has to be a whole number"),
+            ("/config_metadata/product_type", "did you mean \"voicebot\""),
+            ("/llm_config", "the key \"model\" is missing"),
+            ("/flow/states/a/say", "a number stands here; it has to be a text or a list"),
+            ("/flow/states/b/asks", "did you mean \"ask\""),
+            ("/flow/states/c/ask", "did you mean \"yes_no\""),
+            ("/flow/states/d/ask/digits/mx", "did you mean \"max\""),
+            ("/flow/states/e/ask/choice/x/key", "has to be one character"),
+            ("/flow/states/f/ask", "did you mean \"digits\""),
+            ("/flow/states/g~1h/no_input/max", "300"),
+        ],
+    );
+}
+
+#[test]
+fn names_have_to_exist() {
+    errors(
+        &json!({
+            "a": { "say": "{nmae} or {name}", "ask": "yes_no", "slot": "name", "on": { "yes": "bok", "nope": "book" }, "goto": "book" },
+            "book": { "tool": { "name": "book_apointment", "arguments": { "day": "{dya}" }, "on_ok": "a", "on_failed": "@repeat" } },
+            "@x": { "say": "hm {", "goto": "a" },
+        }),
+        &[
+            ("/flow/states/a/say", "did you mean \"name\""),
+            ("/flow/states/a/on/yes", "did you mean \"book\""),
+            ("/flow/states/a/on/nope", "no answer has this value"),
+            ("/flow/states/book/tool/name", "did you mean \"book_appointment\""),
+            ("/flow/states/book/tool/arguments/day", "nothing fills"),
+            ("/flow/states/book/tool/on_failed", "no question to repeat"),
+            ("/flow/states/@x", "reserved"),
+            ("/flow/states/@x/say", "close it"),
+        ],
+    );
+    expect(r#"{"flow": {"start": "begin", "states": {}}}"#, Severity::Error, &[("/flow/start", "no state \"begin\"")]);
+}
+
+#[test]
+fn every_state_leads_on() {
+    errors(
+        &json!({
+            "a": { "say": "x", "ask": "yes_no", "on": { "yes": "b" } },
+            "b": { "say": "stuck" },
+            "c": { "say": "x", "goto": "d" },
+            "d": { "tool": { "name": "opening_hours", "on_ok": "a", "on_failed": "c" } },
+            "e": { "say": "x", "ask": { "digits": { "length": 3 } } },
+            "f": { "say": "x", "hang_up": true, "echo": true },
+            "g": { "tool": { "name": "opening_hours", "on_failed": "a" } },
+        }),
+        &[
+            ("/flow/states/a", "\"no\" leads nowhere"),
+            ("/flow/states/b", "no way out"),
+            ("/flow/states/c", "leads back to itself"),
+            ("/flow/states/d", "leads back to itself"),
+            ("/flow/states/e", "leads nowhere"),
+            ("/flow/states/f", "hang_up and echo at once"),
+            ("/flow/states/g/tool", "add on_ok"),
+        ],
+    );
+}
+
+#[test]
+fn answers_can_be_told_apart() {
+    let option = |say: Value, key: &str| json!({ "say": say, "key": key, "goto": "a" });
+    errors(
+        &json!({
+            "a": { "say": "x", "ask": { "choice": {} } },
+            "b": { "say": "x", "ask": { "choice": {
+                "x": option(json!(["Same", "other"]), "1"),
+                "y": option(json!("same"), "1"),
+                "z": option(json!([]), "A"),
+            } } },
+            "c": { "say": "x", "ask": { "phrases": ["go", "GO", " ."] }, "goto": "a" },
+            "d": { "say": "x", "ask": { "digits": { "min": 5, "max": 3 } }, "goto": "a" },
+            "e": { "say": "x", "ask": { "digits": { "length": 40 } }, "goto": "a" },
+            "f": { "say": "x", "ask": { "digits": { "max": 3 } }, "goto": "a" },
+            "g": { "say": ["x", " "], "ask": { "jsgf": "public <x> = y;" }, "goto": "a" },
+        }),
+        &[
+            ("/flow/states/a/ask/choice", "without options"),
+            ("/flow/states/b/ask/choice/y/say", "\"same\" is there twice"),
+            ("/flow/states/b/ask/choice/y/key", "\"x\" has this key already"),
+            ("/flow/states/b/ask/choice/z/say", "empty phrase"),
+            ("/flow/states/b/ask/choice/z/key", "0 to 9, * or #"),
+            ("/flow/states/c/ask/phrases", "\"GO\" is there twice"),
+            ("/flow/states/c/ask/phrases", "empty phrase"),
+            ("/flow/states/d/ask/digits", "swap"),
+            ("/flow/states/e/ask/digits", "1 to 20"),
+            ("/flow/states/f/ask/digits", "how many"),
+            ("/flow/states/g/say", "empty prompt"),
+            ("/flow/states/g/ask/jsgf", "#JSGF"),
+        ],
+    );
+}
+
+#[test]
+fn transfer_targets_are_addresses() {
+    let to = |target: &str| json!({ "a": { "transfer": { "target": target } } });
+    for good in ["sip:reception@127.0.0.1:5070", "sips:a@b", "tel:+15551234", "sip:example.org"] {
+        errors(&to(good), &[]);
+    }
+    for bad in ["reception", "sip:", "sip:a b@c", "tel:me", "http://x", "sip:@x", ""] {
+        errors(&to(bad), &[("/flow/states/a/transfer/target", "no address")]);
+    }
+}
+
+#[test]
+fn what_was_hardly_meant_is_a_warning() {
+    let option = json!({ "say": "word" , "goto": "a"});
+    let many: serde_json::Map<String, Value> = (0..10)
+        .map(|i| {
+            let mut option = option.clone();
+            option["say"] = format!("word {}", char::from(b'a' + i)).into();
+            (format!("o{i}"), option)
+        })
+        .collect();
+    warnings(
+        &json!({
+            "a": { "ask": { "choice": many } },
+            "b": { "say": "x", "again": "x", "hang_up": true, "goto": "a" },
+            "c": { "tool": { "name": "opening_hours", "on_ok": "a" } },
+            "d": { "say": "x", "ask": { "phrases": ["at 9"] }, "goto": "c" },
+        }),
+        &[
+            ("/flow/states/a", "without saying"),
+            ("/flow/states/a/ask/choice/o9", "no key is left"),
+            ("/flow/states/b", "nothing leads"),
+            ("/flow/states/b/again", "no effect"),
+            ("/flow/states/b/goto", "no effect"),
+            ("/flow/states/c/tool", "without on_failed"),
+            ("/flow/states/d/ask/phrases", "numbers in words"),
+            ("/flow/states/c", "nothing leads"),
+            ("/flow/states/d", "nothing leads"),
+        ],
+    );
+}
+
+#[test]
+fn limits_are_checked_and_the_report_reads_well() {
+    let text = r#"{"limits": {"max_sessions": 0}, "turn": {"min_endpointing_ms": 9000}, "llm_config": {"provider": "x", "model": "y"}}"#;
+    let report = check(text);
+    assert!(report.config.is_none() && report.has_errors());
+    let printed = report.to_string();
+    assert!(printed.starts_with("error          /limits/max_sessions\n               nobody could call"), "{printed}");
+    assert!(printed.ends_with("2 errors, 2 not supported, 0 warnings"), "{printed}");
+}
