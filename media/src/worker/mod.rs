@@ -8,6 +8,7 @@ mod inlet;
 mod ports;
 mod rings;
 mod shell;
+mod timer;
 
 use std::net::SocketAddr;
 use std::time::Duration;

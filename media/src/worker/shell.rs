@@ -22,6 +22,7 @@ use super::handle::{Control, Opened};
 use super::inlet::StreamInlet;
 use super::ports::Ports;
 use super::rings::{Rings, StreamRings};
+use super::timer::Timer;
 use super::{LegHandle, LegSetup, StreamPort, WireSetup, WorkerError, WorkerHandle};
 use crate::Time;
 use crate::codec;
@@ -53,6 +54,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(20);
 
 const WAKE: Token = Token(usize::MAX);
+pub(super) const TIMER: Token = Token(usize::MAX - 1);
 
 /// What a worker must know before it starts.
 #[derive(Clone, Debug)]
@@ -84,6 +86,7 @@ pub struct Worker {
     /// Sockets that are known to hold datagrams.
     readable: Vec<LegId>,
     life: Life,
+    timer: Timer,
     buffer: Box<[u8; DATAGRAM]>,
 }
 
@@ -120,6 +123,7 @@ impl Worker {
     /// When the system refuses the thread or what it polls with.
     pub fn start(clock: Clock, settings: WorkerSettings) -> io::Result<WorkerHandle> {
         let poll = Poll::new()?;
+        let timer = Timer::new(poll.registry())?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         // Full: the one who opens a leg waits.
         let (requests, control) = mpsc::channel(CONTROL_RING);
@@ -138,6 +142,7 @@ impl Worker {
             wires: Wires::default(),
             readable: Vec::new(),
             life: Life::Running,
+            timer,
             buffer: Box::new([0; DATAGRAM]),
         };
         thread::Builder::new().name("media".to_owned()).spawn(move || worker.run())?;
@@ -147,15 +152,18 @@ impl Worker {
     fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_over() {
-            if let Err(error) = self.poll.poll(&mut events, self.timeout())
+            let timeout = self.timeout();
+            if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 error!(%error, "the media worker cannot poll its sockets and stops");
                 break;
             }
             for event in &events {
-                if event.token() != WAKE {
-                    self.note_readable(event.token());
+                match event.token() {
+                    WAKE => {}
+                    TIMER => self.timer.ran_out(),
+                    socket => self.note_readable(socket),
                 }
             }
             self.run_slots();
@@ -170,15 +178,15 @@ impl Worker {
         }
     }
 
-    /// How long to sleep. Polling rounds up to whole milliseconds, which is the length of a slot: a packet leaves at most one
-    /// slot late, and always equally late.
-    fn timeout(&self) -> Option<Duration> {
+    /// How long to sleep.
+    fn timeout(&mut self) -> Option<Duration> {
         if !self.readable.is_empty() {
             return Some(Duration::ZERO);
         }
-        let slot = self.core.poll_timeout().map(|due| due.since(self.clock.now()));
-        let retry = (!self.wires.closing.is_empty()).then_some(RETRY);
-        slot.into_iter().chain(retry).min()
+        let now = self.clock.now();
+        let retry = (!self.wires.closing.is_empty()).then_some(now + RETRY);
+        let due = self.core.poll_timeout().into_iter().chain(retry).min();
+        self.timer.arm(now, due)
     }
 
     fn is_over(&self) -> bool {
