@@ -4,7 +4,7 @@
 //   node landing.mjs --url http://127.0.0.1:8080/?bot=NAME#token=KEY --microphone SPEECH.wav --out DIR
 //
 // SPEECH.wav is what the caller says, silence first; DIR gets output.wav, page.json and screenshots. Prints one JSON line;
-// exits with 1 when page and loudspeaker differ.
+// exits with 1, and that line on stderr, when page and loudspeaker differ or the page complains.
 import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -44,8 +44,10 @@ try {
   await writeFile(join(out, "page.json"), JSON.stringify(lines, null, 2));
   const decoded = JSON.parse(python(join(out, "output.wav"))).map(([, symbol]) => symbol);
   const verdict = compare(lines, decoded);
-  console.log(JSON.stringify({ ...verdict, decoded: decoded.length, complaints }));
-  process.exitCode = verdict.difference || complaints.length > 0 ? 1 : 0;
+  const line = JSON.stringify({ ...verdict, decoded: decoded.length, complaints });
+  const well = !verdict.difference && complaints.length === 0;
+  console[well ? "log" : "error"](line);
+  process.exitCode = well ? 0 : 1;
 } finally {
   await close();
 }

@@ -72,6 +72,16 @@ test("an utterance of which nothing was played is told as zero", () => {
   assert.deepEqual(told, [{ utterance: 3, offset: 0, silent: true }]);
 });
 
+test("an utterance that was over when it was cleared keeps its length", () => {
+  const { playback, told } = player();
+  for (let i = 0; i < 4; i++) playback.push(frame(1, i * FRAME));
+  for (let i = 0; i < 4; i++) playback.push(frame(2, i * FRAME));
+  pull(playback, 1_920);
+  playback.clear(1);
+  assert.deepEqual(told.at(-1), { utterance: 1, offset: 4 * FRAME, silent: true });
+  assert.equal(pull(playback, 6_400).length, 8 * FRAME - 1_920);
+});
+
 test("48 kHz becomes 16 kHz: tones below 8 kHz pass, tones above do not come back as others", () => {
   for (const [hertz, expected] of [[1_000, 0.707], [6_000, 0.707], [11_000, 0]] as const) {
     const resampler = new Resampler(48_000, RATE);

@@ -38,6 +38,8 @@ export class Playback {
   private waited = 0;
   private untold = 0;
   private current: Position | undefined;
+  /** How far each utterance came: the server may ask for one that is over. */
+  private readonly played = new Map<number, number>();
   /** Set when the queue ran dry in the middle of this utterance. */
   private dryAt: Position | undefined;
 
@@ -58,20 +60,19 @@ export class Playback {
 
   /** Silence from the next sample on. Tells how much of the utterance was played, even if that is nothing. */
   clear(utterance: number): void {
-    const [gone, kept] = [this.queue.filter((c) => c.utterance === utterance), this.queue.filter((c) => c.utterance !== utterance)];
-    if (this.queue[0]?.utterance === utterance) {
-      const first = gone[0];
-      if (first) gone[0] = { ...first, offset: first.offset + this.head, samples: first.samples.subarray(this.head) };
+    const gone = this.queue.filter((chunk) => chunk.utterance === utterance);
+    const first = gone[0];
+    if (first && first === this.queue[0]) {
+      gone[0] = { ...first, offset: first.offset + this.head, samples: first.samples.subarray(this.head) };
       this.head = 0;
+      this.waiting = true;
+      this.waited = 0;
     }
-    this.queue = kept;
+    this.queue = this.queue.filter((chunk) => chunk.utterance !== utterance);
     this.held = gone;
-    this.waiting = true;
-    this.waited = 0;
     this.dryAt = undefined;
-    const played = this.current?.utterance === utterance ? this.current.offset : 0;
     this.untold = 0;
-    this.tell({ utterance, offset: played }, true);
+    this.tell({ utterance, offset: this.played.get(utterance) ?? 0 }, true);
   }
 
   /** The next samples for the sound card; silence where there is nothing to play. */
@@ -103,6 +104,7 @@ export class Playback {
     for (let i = 0; i < count; i++) out[filled + i] = (chunk.samples[this.head + i] ?? 0) / 32_768;
     this.head += count;
     this.current = { utterance: chunk.utterance, offset: chunk.offset + this.head };
+    this.played.set(this.current.utterance, this.current.offset);
     this.untold += count;
     if (this.head >= chunk.samples.length) {
       this.queue.shift();
