@@ -29,9 +29,13 @@ pub struct Heard {
 enum Waiting {
     Nothing,
     /// The caller spoke into the agent's voice at `since`.
-    Silence { since: f64 },
+    Silence {
+        since: f64,
+    },
     /// The caller finished at `since`.
-    Answer { since: f64 },
+    Answer {
+        since: f64,
+    },
 }
 
 /// Follows one call.
@@ -173,6 +177,9 @@ mod tests {
     #[test]
     fn percentiles_are_of_the_nearest_rank() {
         let figures = [5.0, 1.0, 4.0, 2.0, 3.0];
-        assert_eq!((percentile(&figures, 50.0), percentile(&figures, 99.0), percentile(&[], 50.0)), (Some(3.0), Some(5.0), None));
+        assert_eq!(
+            (percentile(&figures, 50.0), percentile(&figures, 99.0), percentile(&[], 50.0)),
+            (Some(3.0), Some(5.0), None)
+        );
     }
 }

@@ -6,8 +6,11 @@ use sha2::{Digest, Sha256};
 use tandem_media::emulator::SplitMix;
 
 /// What callers say: mu-law, 8 kHz. Spoken by flite's voice rms (loudest sample at -3 dBFS).
-pub const CLIPS: [&[u8]; 3] =
-    [include_bytes!("../speech/clip1.ulaw"), include_bytes!("../speech/clip2.ulaw"), include_bytes!("../speech/clip3.ulaw")];
+pub const CLIPS: [&[u8]; 3] = [
+    include_bytes!("../speech/clip1.ulaw"),
+    include_bytes!("../speech/clip2.ulaw"),
+    include_bytes!("../speech/clip3.ulaw"),
+];
 
 /// Mu-law samples in a 20 ms frame at 8 kHz.
 const FRAME: usize = 160;

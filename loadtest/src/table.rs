@@ -33,8 +33,10 @@ impl Row {
 impl std::fmt::Display for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let heard = &self.heard;
-        let at = |figures: &[f64], percent| percentile(figures, percent).map_or("-".to_owned(), |ms| format!("{ms:.0}"));
-        let or_dash = |figure: Option<f64>, digits: usize| figure.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
+        let at =
+            |figures: &[f64], percent| percentile(figures, percent).map_or("-".to_owned(), |ms| format!("{ms:.0}"));
+        let or_dash =
+            |figure: Option<f64>, digits: usize| figure.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
         write!(
             f,
             "| {} | {} | {}/{}/{} ({}) | {}/{} ({}) | {} | {}/{} | {} | {} | {} |",

@@ -10,7 +10,7 @@ const STRUCT_FIELDS: usize = 15;
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 17] = [
+const CORES: [&str; 18] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -23,11 +23,12 @@ const CORES: [&str; 17] = [
     "media/src/worker/core",
     "signaling/src/sdp/",
     "signaling/src/stream/",
-    "signaling/src/sip/guard/core",
+    "signaling/src/sip/guard/",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
     "agents/src/session/core",
+    "signaling/src/sip/call/machine",
 ];
 
 /// Where a lock may live: registries that many tasks share, by path and reason.
