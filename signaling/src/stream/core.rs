@@ -1,0 +1,421 @@
+//! One connection of the WebSocket door as a state machine.
+//!
+//! Every input may answer with effects for the session and with frames for the client; after each input the shell drains
+//! both. Nothing that a client sends can do more than end its own session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tandem_contract::event::SessionEvent;
+use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
+use tandem_contract::{Private, UtteranceId};
+use tandem_media::Time;
+
+use super::audio::{AgentAudio, RATE, decode_caller};
+use super::error::StreamError;
+use super::message::{ClientMessage, Mode, ServerMessage, Start, Started, TEXT_MAX};
+use super::outbox::{Outbox, Outgoing};
+use super::pace::Pace;
+
+/// How long a connection may be silent before `start`. A client knows what it wants when it connects.
+const START_WITHIN: Duration = Duration::from_secs(5);
+/// A client that was silent this long is pinged. Chat users think; their browsers answer for them.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// A client that was silent this long is gone: two pings were lost.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// The worker may have sent one more frame when the session asked for silence. What comes this soon after a `clear` (three
+/// frames) is no resume: false alarms take longer to be recognised.
+const STRAGGLERS: Duration = Duration::from_millis(60);
+/// How long the session may take to write its record after its leg ended.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "in", rename_all = "snake_case")]
+pub enum StreamInput {
+    /// A text frame of the client.
+    Text {
+        frame: String,
+    },
+    /// A binary frame of the client.
+    Binary {
+        frame: Vec<u8>,
+    },
+    /// A WebSocket ping or pong of the client.
+    Heartbeat,
+    /// The connection is closed (by a close frame) or broken.
+    Gone {
+        closed: bool,
+    },
+    /// The session that [`StreamEffect::Start`] asked for runs.
+    Accepted {
+        started: Started,
+    },
+    Leg {
+        command: LegCommand,
+    },
+    Event {
+        event: SessionEvent,
+    },
+    /// The session told more events than the connection took.
+    Missed {
+        count: u64,
+    },
+    Audio {
+        audio: AgentAudio,
+    },
+    /// The session is over and tells nothing more.
+    SessionGone,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum StreamEffect {
+    /// Open a session; `Accepted` is the answer. A refusal ends the connection and needs no input.
+    Start {
+        start: Start,
+    },
+    Leg {
+        event: LegEvent,
+    },
+    /// Caller audio for the media worker.
+    Caller {
+        samples: Arc<[i16]>,
+    },
+}
+
+/// Why the server closes the connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Closing {
+    /// The conversation is over.
+    Done,
+    /// The session ended without a word.
+    SessionLost,
+    Problem {
+        error: StreamError,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum State {
+    AwaitingStart,
+    Starting {
+        mode: Mode,
+    },
+    Running {
+        mode: Mode,
+    },
+    /// The leg has ended; the session writes its record and says goodbye.
+    Farewell {
+        since: Time,
+    },
+    Over,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamCore {
+    state: State,
+    connected: Time,
+    heard_from: Time,
+    pinged: Time,
+    pace: Pace,
+    outbox: Outbox,
+    /// The utterance that was silenced last, and when.
+    cleared: Option<(u32, Time)>,
+    /// Caller samples dropped because they came faster than speech.
+    flooded: u64,
+}
+
+impl StreamCore {
+    pub fn new(now: Time) -> Self {
+        Self {
+            state: State::AwaitingStart,
+            connected: now,
+            heard_from: now,
+            pinged: now,
+            pace: Pace::default(),
+            outbox: Outbox::default(),
+            cleared: None,
+            flooded: 0,
+        }
+    }
+
+    pub fn handle(&mut self, now: Time, input: StreamInput, out: &mut Vec<StreamEffect>) {
+        if self.state == State::Over {
+            return;
+        }
+        match input {
+            StreamInput::Text { frame } => self.on_text(now, &frame, out),
+            StreamInput::Binary { frame } => self.on_binary(now, &frame, out),
+            StreamInput::Heartbeat => self.heard_from = now,
+            StreamInput::Gone { closed } => self.on_gone(closed, out),
+            StreamInput::Accepted { started } => self.on_accepted(started, out),
+            StreamInput::Leg { command } => self.on_command(now, command, out),
+            StreamInput::Event { event } => self.on_event(event, out),
+            StreamInput::Missed { count } => self.problem(StreamError::Missed { count }, out),
+            StreamInput::Audio { audio } => self.on_audio(now, audio),
+            StreamInput::SessionGone => self.on_session_gone(),
+        }
+    }
+
+    /// When `handle_timeout` wants to be called, if nothing comes before.
+    pub fn timeout(&self) -> Option<Time> {
+        match self.state {
+            State::AwaitingStart => Some(self.connected + START_WITHIN),
+            State::Running { .. } => {
+                let ping = self.heard_from.max(self.pinged) + PING_AFTER;
+                Some(ping.min(self.heard_from + IDLE_LIMIT))
+            }
+            State::Farewell { since } => Some(since + FAREWELL_LIMIT),
+            State::Starting { .. } | State::Over => None,
+        }
+    }
+
+    pub fn handle_timeout(&mut self, now: Time, out: &mut Vec<StreamEffect>) {
+        if self.timeout().is_none_or(|at| now < at) {
+            return;
+        }
+        match self.state {
+            State::AwaitingStart => self.problem(StreamError::StartTimeout { seconds: START_WITHIN.as_secs() }, out),
+            State::Running { .. } if now.since(self.heard_from) >= IDLE_LIMIT => {
+                self.problem(StreamError::Idle { seconds: IDLE_LIMIT.as_secs() }, out);
+            }
+            State::Running { .. } => {
+                self.pinged = now;
+                self.send(Outgoing::Ping, out);
+            }
+            State::Farewell { .. } => self.close(Closing::SessionLost),
+            State::Starting { .. } | State::Over => {}
+        }
+    }
+
+    /// The next frame for the client.
+    pub fn poll_send(&mut self) -> Option<Outgoing> {
+        self.outbox.pop()
+    }
+
+    /// Whether `poll_send` has something.
+    pub fn wants_to_send(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Nothing more will come of this connection once its last frames are sent.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Over
+    }
+
+    /// Agent frames that a slow client never got.
+    pub fn frames_dropped(&self) -> u64 {
+        self.outbox.dropped()
+    }
+
+    /// Caller samples dropped because they came faster than speech.
+    pub fn samples_flooded(&self) -> u64 {
+        self.flooded
+    }
+
+    fn on_text(&mut self, now: Time, frame: &str, out: &mut Vec<StreamEffect>) {
+        self.heard_from = now;
+        let message = match ClientMessage::parse(frame) {
+            Ok(message) => message,
+            Err(error) => return self.problem(error, out),
+        };
+        match (self.state, message) {
+            (State::AwaitingStart, ClientMessage::Start(start)) => self.on_start(start, out),
+            (_, ClientMessage::Ping {}) => self.say(ServerMessage::Pong {}, out),
+            (State::AwaitingStart, ClientMessage::Bye {}) => self.close(Closing::Done),
+            (State::AwaitingStart, message) => {
+                self.problem(StreamError::StartFirst { first: message.kind().to_owned() }, out);
+            }
+            (_, ClientMessage::Start(_)) => self.problem(StreamError::StartTwice, out),
+            (State::Running { .. }, message) => self.on_message(now, message, out),
+            // Said to a session that is not there yet or no more: nobody would hear it.
+            (State::Starting { .. } | State::Farewell { .. } | State::Over, _) => {}
+        }
+    }
+
+    fn on_start(&mut self, start: Start, out: &mut Vec<StreamEffect>) {
+        if let (Mode::Voice, Some(rate)) = (start.mode, start.rate)
+            && rate != RATE
+        {
+            return self.problem(StreamError::Rate { rate }, out);
+        }
+        self.state = State::Starting { mode: start.mode };
+        out.push(StreamEffect::Start { start });
+    }
+
+    fn on_message(&mut self, now: Time, message: ClientMessage, out: &mut Vec<StreamEffect>) {
+        match message {
+            ClientMessage::Text { text } => self.on_chat(text, out),
+            ClientMessage::Dtmf { digit } => self.on_digit(digit, out),
+            ClientMessage::Played { utterance, offset } => {
+                let utterance = UtteranceId(utterance);
+                out.push(StreamEffect::Leg { event: LegEvent::Played { utterance, offset } });
+            }
+            ClientMessage::Bye {} => self.leave(now, LegEnd::CallerHungUp, out),
+            // Answered before the state is looked at.
+            ClientMessage::Start(_) | ClientMessage::Ping {} => {}
+        }
+    }
+
+    fn on_chat(&mut self, text: Private<String>, out: &mut Vec<StreamEffect>) {
+        let length = text.reveal().chars().count();
+        if text.reveal().trim().is_empty() || length > TEXT_MAX {
+            return self.problem(StreamError::TextLength, out);
+        }
+        out.push(StreamEffect::Leg { event: LegEvent::Text { text } });
+    }
+
+    fn on_digit(&mut self, digit: String, out: &mut Vec<StreamEffect>) {
+        let mut keys = digit.chars();
+        match (keys.next().map(|key| key.to_ascii_uppercase()), keys.next()) {
+            (Some(digit @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => {
+                out.push(StreamEffect::Leg { event: LegEvent::Dtmf { digit } });
+            }
+            _ => {
+                let digit = digit.chars().take(8).collect();
+                self.problem(StreamError::Digit { digit }, out);
+            }
+        }
+    }
+
+    fn on_binary(&mut self, now: Time, frame: &[u8], out: &mut Vec<StreamEffect>) {
+        self.heard_from = now;
+        let mode = match self.state {
+            State::Running { mode } | State::Starting { mode } => mode,
+            State::AwaitingStart => {
+                return self.problem(StreamError::StartFirst { first: "audio".to_owned() }, out);
+            }
+            // The microphone stops a moment after the goodbye.
+            State::Farewell { .. } | State::Over => return,
+        };
+        match (mode, decode_caller(frame)) {
+            (Mode::Text, _) => self.problem(StreamError::AudioInChat { mode }, out),
+            (Mode::Voice, Err(error)) => self.problem(error.into(), out),
+            (Mode::Voice, Ok(samples)) => self.on_caller_audio(now, samples, out),
+        }
+    }
+
+    fn on_caller_audio(&mut self, now: Time, samples: Arc<[i16]>, out: &mut Vec<StreamEffect>) {
+        let count = samples.len() as u64;
+        if self.pace.admit(now, count) {
+            if count > 0 {
+                out.push(StreamEffect::Caller { samples });
+            }
+            return;
+        }
+        let first = self.flooded == 0;
+        self.flooded += count;
+        if first {
+            self.problem(StreamError::TooFast { dropped: count }, out);
+        }
+    }
+
+    fn on_accepted(&mut self, started: Started, out: &mut Vec<StreamEffect>) {
+        if let State::Starting { mode } = self.state {
+            self.state = State::Running { mode };
+            self.say(ServerMessage::Started(started), out);
+            out.push(StreamEffect::Leg { event: LegEvent::Answered });
+        }
+    }
+
+    fn on_command(&mut self, now: Time, command: LegCommand, out: &mut Vec<StreamEffect>) {
+        match command {
+            LegCommand::HangUp => self.leave(now, LegEnd::AgentHungUp, out),
+            LegCommand::Clear { utterance } => {
+                self.cleared = Some((utterance.0, now));
+                if !self.outbox.clear(utterance.0) {
+                    self.too_slow(out);
+                }
+            }
+            LegCommand::Text { utterance, text } => self.say(ServerMessage::Text { utterance: utterance.0, text }, out),
+            // A browser can't be sent to a phone number: 501 Not Implemented (RFC 3261 section 21.5.2), so that the
+            // flow goes its way for a failed transfer.
+            LegCommand::Transfer { .. } => {
+                out.push(StreamEffect::Leg { event: LegEvent::TransferProgress { status: 501 } });
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: SessionEvent, out: &mut Vec<StreamEffect>) {
+        let ended = matches!(event, SessionEvent::Ended { .. });
+        self.say(event.into(), out);
+        if ended {
+            self.close(Closing::Done);
+        }
+    }
+
+    fn on_audio(&mut self, now: Time, audio: AgentAudio) {
+        let straggles =
+            self.cleared.is_some_and(|(utterance, at)| utterance == audio.utterance && now.since(at) < STRAGGLERS);
+        match self.state {
+            State::Running { mode: Mode::Voice } if straggles => self.outbox.hold(audio),
+            State::Running { mode: Mode::Voice } => self.outbox.push_audio(audio),
+            // Chat has no audio, and after the goodbye nobody listens.
+            State::AwaitingStart | State::Starting { .. } | State::Running { .. } => {}
+            State::Farewell { .. } | State::Over => {}
+        }
+    }
+
+    fn on_session_gone(&mut self) {
+        match self.state {
+            State::Farewell { .. } => self.close(Closing::Done),
+            State::AwaitingStart | State::Starting { .. } | State::Running { .. } => self.close(Closing::SessionLost),
+            State::Over => {}
+        }
+    }
+
+    fn on_gone(&mut self, closed: bool, out: &mut Vec<StreamEffect>) {
+        if matches!(self.state, State::Running { .. } | State::Starting { .. }) {
+            let reason = if closed { LegEnd::CallerHungUp } else { LegEnd::WireLost };
+            out.push(StreamEffect::Leg { event: LegEvent::Ended { reason } });
+        }
+        self.outbox.abandon();
+        self.state = State::Over;
+    }
+
+    fn leave(&mut self, now: Time, reason: LegEnd, out: &mut Vec<StreamEffect>) {
+        if matches!(self.state, State::Running { .. }) {
+            self.state = State::Farewell { since: now };
+            out.push(StreamEffect::Leg { event: LegEvent::Ended { reason } });
+        }
+    }
+
+    fn close(&mut self, closing: Closing) {
+        self.outbox.push(Outgoing::Close { closing });
+        self.state = State::Over;
+    }
+
+    fn say(&mut self, message: ServerMessage, out: &mut Vec<StreamEffect>) {
+        self.send(Outgoing::Message { message: Box::new(message) }, out);
+    }
+
+    fn send(&mut self, item: Outgoing, out: &mut Vec<StreamEffect>) {
+        if !self.outbox.push(item) {
+            self.too_slow(out);
+        }
+    }
+
+    fn too_slow(&mut self, out: &mut Vec<StreamEffect>) {
+        let waiting = self.outbox.messages();
+        self.outbox.abandon();
+        self.problem(StreamError::TooSlow { waiting }, out);
+    }
+
+    fn problem(&mut self, error: StreamError, out: &mut Vec<StreamEffect>) {
+        let fatal = error.fatal();
+        if fatal && matches!(self.state, State::Running { .. } | State::Starting { .. }) {
+            out.push(StreamEffect::Leg { event: LegEvent::Ended { reason: LegEnd::WireLost } });
+        }
+        self.send(Outgoing::Problem { error: error.clone() }, out);
+        if fatal {
+            self.close(Closing::Problem { error });
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

@@ -1,0 +1,310 @@
+use proptest::prelude::*;
+use tandem_contract::event::SessionEvent;
+use tandem_contract::record::Outcome;
+use tandem_contract::{BotName, ConfigVersion, NodeId, SessionId};
+
+use super::*;
+
+struct Line {
+    core: StreamCore,
+    now: Time,
+    effects: Vec<StreamEffect>,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { core: StreamCore::new(Time::ZERO), now: Time::ZERO, effects: Vec::new() }
+    }
+
+    fn running(mode: Mode) -> Self {
+        let mut line = Self::new();
+        line.text(&format!("{{\"type\":\"start\",\"mode\":\"{}\"}}", mode.as_str()));
+        let started = Started {
+            session: SessionId::new(NodeId(0)),
+            bot: BotName::new("demo").unwrap(),
+            version: ConfigVersion(1),
+            mode,
+            rate: RATE,
+        };
+        line.put(StreamInput::Accepted { started });
+        line.sent();
+        line.effects.clear();
+        line
+    }
+
+    fn put(&mut self, input: StreamInput) {
+        self.core.handle(self.now, input, &mut self.effects);
+    }
+
+    fn text(&mut self, frame: &str) {
+        self.put(StreamInput::Text { frame: frame.to_owned() });
+    }
+
+    fn audio(&mut self, utterance: u32, offset: u32) {
+        let audio = AgentAudio { utterance, offset, samples: Arc::from([0i16; 320]) };
+        self.put(StreamInput::Audio { audio });
+    }
+
+    fn later(&mut self, by: Duration) {
+        self.now += by;
+        self.core.handle_timeout(self.now, &mut self.effects);
+    }
+
+    fn sent(&mut self) -> Vec<Outgoing> {
+        std::iter::from_fn(|| self.core.poll_send()).collect()
+    }
+
+    fn leg_events(&mut self) -> Vec<LegEvent> {
+        let effects = std::mem::take(&mut self.effects);
+        let leg = |effect| if let StreamEffect::Leg { event } = effect { Some(event) } else { None };
+        effects.into_iter().filter_map(leg).collect()
+    }
+}
+
+fn ended_with(sent: &[Outgoing]) -> Option<StreamError> {
+    match sent {
+        [.., Outgoing::Problem { error: said }, Outgoing::Close { closing: Closing::Problem { error } }] => {
+            assert_eq!(said, error);
+            Some(error.clone())
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_start_becomes_a_session() {
+    let mut line = Line::new();
+    line.text(r#"{"type":"start","mode":"voice","rate":16000,"bot":"demo"}"#);
+    assert!(matches!(line.effects.as_slice(), [StreamEffect::Start { start }] if start.mode == Mode::Voice));
+    let mut line = Line::running(Mode::Voice);
+    line.text(r##"{"type":"dtmf","digit":"#"}"##);
+    line.text(r#"{"type":"text","text":"hello"}"#);
+    line.text(r#"{"type":"played","utterance":1,"offset":1600}"#);
+    let text = "hello".to_owned().into();
+    let played = LegEvent::Played { utterance: UtteranceId(1), offset: 1600 };
+    assert_eq!(line.leg_events(), [LegEvent::Dtmf { digit: '#' }, LegEvent::Text { text }, played]);
+    line.put(StreamInput::Binary { frame: vec![1, 0, 2, 0] });
+    assert_eq!(line.effects, [StreamEffect::Caller { samples: Arc::from([1, 2]) }]);
+}
+
+#[test]
+fn what_breaks_the_protocol_ends_the_connection() {
+    let table: [(Mode, &str, &str); 6] = [
+        (Mode::Voice, "{", "not JSON"),
+        (Mode::Voice, "{\"type\":\"x\"}", "no message of type"),
+        (Mode::Voice, "{\"type\":\"start\",\"mode\":\"voice\"}", "start came twice"),
+        (Mode::Text, "{\"type\":\"dtmf\"}", "missing field `digit`"),
+        (Mode::Text, "[1]", "no type"),
+        (Mode::Text, "{\"type\":\"bye\",\"x\":1}", "unknown field `x`"),
+    ];
+    for (mode, frame, why) in table {
+        let mut line = Line::running(mode);
+        line.text(frame);
+        let error = ended_with(&line.sent()).expect(frame).to_string();
+        assert!(error.contains(why), "{frame}: {error}");
+        assert_eq!(line.leg_events(), [LegEvent::Ended { reason: LegEnd::WireLost }]);
+        assert!(line.core.is_over());
+    }
+}
+
+#[test]
+fn slips_are_answered_and_forgiven() {
+    for frame in [r#"{"type":"dtmf","digit":"12"}"#, r#"{"type":"text","text":"  "}"#] {
+        let mut line = Line::running(Mode::Text);
+        line.text(frame);
+        line.put(StreamInput::Binary { frame: vec![0; 640] });
+        let sent = line.sent();
+        assert!(matches!(sent.as_slice(), [Outgoing::Problem { .. }, Outgoing::Problem { .. }]), "{sent:?}");
+        assert!(!line.core.is_over() && line.effects.is_empty());
+    }
+}
+
+#[test]
+fn nothing_comes_before_start() {
+    for input in [
+        StreamInput::Text { frame: r#"{"type":"text","text":"hi"}"#.to_owned() },
+        StreamInput::Binary { frame: vec![0; 640] },
+    ] {
+        let mut line = Line::new();
+        line.put(input);
+        assert!(matches!(ended_with(&line.sent()), Some(StreamError::StartFirst { .. })));
+        assert!(line.effects.is_empty());
+    }
+    let mut line = Line::new();
+    line.text(r#"{"type":"start","mode":"voice","rate":8000}"#);
+    assert_eq!(ended_with(&line.sent()), Some(StreamError::Rate { rate: 8000 }));
+}
+
+#[test]
+fn a_silent_client_is_pinged_and_then_given_up() {
+    let mut line = Line::new();
+    line.later(START_WITHIN);
+    assert!(matches!(ended_with(&line.sent()), Some(StreamError::StartTimeout { seconds: 5 })));
+
+    let mut line = Line::running(Mode::Text);
+    line.later(PING_AFTER);
+    line.later(PING_AFTER);
+    assert_eq!(line.sent(), [Outgoing::Ping, Outgoing::Ping]);
+    line.put(StreamInput::Heartbeat);
+    line.later(PING_AFTER);
+    line.later(PING_AFTER);
+    line.sent();
+    line.later(PING_AFTER);
+    assert_eq!(ended_with(&line.sent()), Some(StreamError::Idle { seconds: 30 }));
+}
+
+#[test]
+fn either_side_may_hang_up_and_the_farewell_is_heard() {
+    for (hang_up, reason) in [
+        (StreamInput::Text { frame: r#"{"type":"bye"}"#.to_owned() }, LegEnd::CallerHungUp),
+        (StreamInput::Leg { command: LegCommand::HangUp }, LegEnd::AgentHungUp),
+    ] {
+        let mut line = Line::running(Mode::Voice);
+        line.put(hang_up);
+        assert_eq!(line.leg_events(), [LegEvent::Ended { reason }]);
+        line.put(StreamInput::Binary { frame: vec![0; 640] });
+        line.put(StreamInput::Event { event: SessionEvent::Ended { outcome: Outcome::Ended(reason) } });
+        let outcome = Outcome::Ended(reason);
+        let message = Box::new(ServerMessage::Ended { outcome });
+        assert_eq!(line.sent(), [Outgoing::Message { message }, Outgoing::Close { closing: Closing::Done }]);
+        assert!(line.core.is_over() && line.effects.is_empty());
+    }
+}
+
+#[test]
+fn a_session_that_dies_or_never_says_goodbye_closes_too() {
+    let mut line = Line::running(Mode::Voice);
+    line.put(StreamInput::SessionGone);
+    assert_eq!(line.sent(), [Outgoing::Close { closing: Closing::SessionLost }]);
+    let mut line = Line::running(Mode::Voice);
+    line.text(r#"{"type":"bye"}"#);
+    line.later(FAREWELL_LIMIT);
+    assert_eq!(line.sent(), [Outgoing::Close { closing: Closing::SessionLost }]);
+    let mut line = Line::running(Mode::Voice);
+    line.put(StreamInput::Gone { closed: false });
+    assert_eq!(line.leg_events(), [LegEvent::Ended { reason: LegEnd::WireLost }]);
+}
+
+#[test]
+fn clear_overtakes_its_audio_which_comes_back_on_resume() {
+    let mut line = Line::running(Mode::Voice);
+    line.audio(4, 0);
+    line.audio(4, 320);
+    line.put(StreamInput::Leg { command: LegCommand::Clear { utterance: UtteranceId(4) } });
+    let clear = Outgoing::Message { message: Box::new(ServerMessage::Clear { utterance: 4 }) };
+    assert_eq!(line.sent(), [clear]);
+    line.audio(4, 640);
+    assert_eq!(line.sent(), [], "a frame that was on its way is no resume");
+    line.later(Duration::from_millis(700));
+    line.audio(4, 960);
+    let offset = |item: Outgoing| item_audio(item).offset;
+    assert_eq!(line.sent().into_iter().map(offset).collect::<Vec<_>>(), [0, 320, 640, 960]);
+
+    line.audio(4, 1280);
+    line.put(StreamInput::Leg { command: LegCommand::Clear { utterance: UtteranceId(4) } });
+    line.sent();
+    line.audio(5, 0);
+    let after: Vec<_> = line.sent().into_iter().map(|item| item_audio(item).utterance).collect();
+    assert_eq!(after, [5], "what was thrown away does not come back with the next utterance");
+}
+
+fn item_audio(item: Outgoing) -> AgentAudio {
+    match item {
+        Outgoing::Audio { audio } => audio,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_slow_client_loses_old_audio_and_is_closed_when_messages_pile_up() {
+    let mut line = Line::running(Mode::Voice);
+    for frame in 0..100 {
+        line.audio(1, frame * 320);
+    }
+    assert_eq!(line.core.frames_dropped(), 75);
+    let sent = line.sent();
+    assert_eq!((sent.len(), item_audio(sent[0].clone()).offset), (25, 75 * 320));
+    for _ in 0..300 {
+        line.text(r#"{"type":"ping"}"#);
+    }
+    assert_eq!(ended_with(&line.sent()), Some(StreamError::TooSlow { waiting: 256 }));
+    assert_eq!(line.leg_events(), [LegEvent::Ended { reason: LegEnd::WireLost }]);
+}
+
+#[test]
+fn a_flood_of_audio_is_told_once() {
+    let mut line = Line::running(Mode::Voice);
+    for _ in 0..10 {
+        line.put(StreamInput::Binary { frame: vec![0; 32_000] });
+    }
+    assert_eq!(line.effects.len(), 2);
+    assert_eq!(line.sent(), [Outgoing::Problem { error: StreamError::TooFast { dropped: 16_000 } }]);
+    assert_eq!(line.core.samples_flooded(), 8 * 16_000);
+}
+
+#[test]
+fn a_transfer_is_refused_in_words_of_sip() {
+    let mut line = Line::running(Mode::Voice);
+    let target = Private::new("tel:110".to_owned());
+    line.put(StreamInput::Leg { command: LegCommand::Transfer { target } });
+    assert_eq!(line.leg_events(), [LegEvent::TransferProgress { status: 501 }]);
+}
+
+/// Frames that a client may send, from well-formed to noise.
+fn frames() -> impl Strategy<Value = StreamInput> {
+    let json = prop::sample::select(vec![
+        r#"{"type":"start","mode":"voice","rate":16000}"#,
+        r#"{"type":"start","mode":"text"}"#,
+        r#"{"type":"text","text":"x"}"#,
+        r#"{"type":"dtmf","digit":"1"}"#,
+        r#"{"type":"played","utterance":4294967295,"offset":18446744073709551615}"#,
+        r#"{"type":"ping"}"#,
+        r#"{"type":"bye"}"#,
+        r#"{"type":"played","utterance":-1,"offset":0}"#,
+    ]);
+    prop_oneof![
+        3 => json.prop_map(|frame| StreamInput::Text { frame: frame.to_owned() }),
+        1 => ".{0,80}".prop_map(|frame| StreamInput::Text { frame }),
+        2 => prop::collection::vec(any::<u8>(), 0..700).prop_map(|frame| StreamInput::Binary { frame }),
+        1 => Just(StreamInput::Heartbeat),
+        1 => any::<bool>().prop_map(|closed| StreamInput::Gone { closed }),
+        1 => Just(StreamInput::SessionGone),
+    ]
+}
+
+proptest! {
+    /// No frame panics; the session hears of the leg's end once and nothing after it; at most one close goes out, last.
+    #[test]
+    fn any_frames_keep_the_session_in_order(inputs in prop::collection::vec((frames(), 0u64..8_000), 0..60)) {
+        let mut line = Line::new();
+        let (mut ends, mut closes) = (0, 0);
+        for (input, wait) in inputs {
+            line.put(input);
+            if matches!(line.effects.as_slice(), [StreamEffect::Start { .. }]) {
+                let running = Line::running(Mode::Voice);
+                line.core = StreamCore { heard_from: line.now, ..running.core };
+            }
+            line.later(Duration::from_millis(wait));
+            for event in line.leg_events() {
+                prop_assert_eq!(ends, 0, "nothing follows the end");
+                ends += u32::from(matches!(event, LegEvent::Ended { .. }));
+            }
+            for item in line.sent() {
+                prop_assert_eq!(closes, 0, "nothing follows the close");
+                closes += u32::from(matches!(item, Outgoing::Close { .. }));
+            }
+            let stored = serde_json::to_string(&line.core).unwrap();
+            prop_assert_eq!(serde_json::from_str::<StreamCore>(&stored).unwrap(), line.core.clone());
+        }
+    }
+
+    #[test]
+    fn inputs_and_effects_survive_a_hand_over(input in frames()) {
+        let stored = serde_json::to_string(&input).unwrap();
+        prop_assert_eq!(serde_json::from_str::<StreamInput>(&stored).unwrap(), input.clone());
+        let mut line = Line::running(Mode::Voice);
+        line.put(input);
+        let stored = serde_json::to_string(&line.effects).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Vec<StreamEffect>>(&stored).unwrap(), line.effects);
+    }
+}

@@ -1,0 +1,141 @@
+//! What waits for a client that reads slower than we write.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::audio::AgentAudio;
+use super::core::Closing;
+use super::error::StreamError;
+use super::message::ServerMessage;
+
+/// Frames of agent audio that may wait: 500 ms. Older ones are worth nothing to a live call and are dropped first.
+const AUDIO_WAITING_MAX: usize = 25;
+
+/// Messages that may wait. A client this far behind is not reading; the connection ends.
+const MESSAGES_WAITING_MAX: usize = 256;
+
+/// What goes to the client, in order. The shell turns it into WebSocket frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "out", rename_all = "snake_case")]
+pub enum Outgoing {
+    Message {
+        message: Box<ServerMessage>,
+    },
+    /// An `error` message; its code is the gateway's to give.
+    Problem {
+        error: StreamError,
+    },
+    Audio {
+        audio: AgentAudio,
+    },
+    /// A WebSocket ping (RFC 6455 section 5.5.2).
+    Ping,
+    /// The last frame.
+    Close {
+        closing: Closing,
+    },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Outbox {
+    queue: VecDeque<Outgoing>,
+    audio: usize,
+    /// Audio that was waiting when its utterance was cleared: goes out first if the utterance resumes.
+    held: Vec<AgentAudio>,
+    dropped: u64,
+    closed: bool,
+}
+
+impl Outbox {
+    /// False when too much waits. Nothing is queued behind a close.
+    pub(super) fn push(&mut self, item: Outgoing) -> bool {
+        if self.closed {
+            return true;
+        }
+        if matches!(item, Outgoing::Close { .. }) {
+            self.closed = true;
+        } else if self.messages() >= MESSAGES_WAITING_MAX {
+            return false;
+        }
+        self.queue.push_back(item);
+        true
+    }
+
+    pub(super) fn push_audio(&mut self, audio: AgentAudio) {
+        if self.closed {
+            return;
+        }
+        let held = std::mem::take(&mut self.held);
+        let resumed = held.into_iter().filter(|frame| frame.utterance == audio.utterance);
+        for frame in resumed.chain([audio.clone()]).collect::<Vec<_>>() {
+            if self.audio == AUDIO_WAITING_MAX {
+                self.drop_oldest_audio();
+            }
+            self.audio += 1;
+            self.queue.push_back(Outgoing::Audio { audio: frame });
+        }
+    }
+
+    /// Audio of a silenced utterance that came a moment too late.
+    pub(super) fn hold(&mut self, audio: AgentAudio) {
+        if self.held.len() < AUDIO_WAITING_MAX {
+            self.held.push(audio);
+        }
+    }
+
+    /// `clear` does not queue behind the audio it is about: that is set aside.
+    pub(super) fn clear(&mut self, utterance: u32) -> bool {
+        let (held, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|item| matches!(item, Outgoing::Audio { audio } if audio.utterance == utterance));
+        self.queue = kept;
+        self.audio -= held.len();
+        self.held = held.into_iter().filter_map(Outgoing::into_audio).collect();
+        self.push(Outgoing::Message { message: Box::new(ServerMessage::Clear { utterance }) })
+    }
+
+    /// Everything that waits is void; only the close goes out.
+    pub(super) fn abandon(&mut self) {
+        self.queue.clear();
+        self.audio = 0;
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Outgoing> {
+        let item = self.queue.pop_front()?;
+        if matches!(item, Outgoing::Audio { .. }) {
+            self.audio -= 1;
+        }
+        Some(item)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn messages(&self) -> usize {
+        self.queue.len() - self.audio
+    }
+
+    /// Audio frames dropped because the client read too slowly.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn drop_oldest_audio(&mut self) {
+        if let Some(oldest) = self.queue.iter().position(|item| matches!(item, Outgoing::Audio { .. })) {
+            self.queue.remove(oldest);
+            self.audio -= 1;
+            self.dropped += 1;
+        }
+    }
+}
+
+impl Outgoing {
+    fn into_audio(self) -> Option<AgentAudio> {
+        match self {
+            Self::Audio { audio } => Some(audio),
+            Self::Message { .. } | Self::Problem { .. } | Self::Ping | Self::Close { .. } => None,
+        }
+    }
+}
