@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_network() {
-        let bad = Conditions { jitter: Duration::from_millis(60), loss: 0.1, duplication: 0.1, ..Conditions::default() };
+        let bad =
+            Conditions { jitter: Duration::from_millis(60), loss: 0.1, duplication: 0.1, ..Conditions::default() };
         assert_eq!(arrivals(1, bad), arrivals(1, bad));
         assert_ne!(arrivals(1, bad), arrivals(2, bad));
     }

@@ -74,9 +74,8 @@ impl Concealer {
             return;
         }
         let end = past.len();
-        let lag = best(shortest..=longest, |lag| {
-            alike(&past[end - template..], &past[end - template - lag..end - lag])
-        });
+        let lag =
+            best(shortest..=longest, |lag| alike(&past[end - template..], &past[end - template - lag..end - lag]));
         self.period.extend_from_slice(&past[end - lag..]);
         self.step = i32::from(past[end - 1]) - i32::from(past[end - lag - 1]);
         // Bends the period's end towards what came before its start, so that the repetitions join.

@@ -6,8 +6,9 @@ mod tests;
 use audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
 
-/// Blocks a second that the FFT works on: 4 to a frame of 20 ms. A smaller block would delay less and lose more treble.
-const BLOCKS_PER_SECOND: u32 = 200;
+/// Blocks a second that the FFT works on: one to a frame of 20 ms. The filter is as long as the block, and at 8 kHz a
+/// shorter one eats the treble of the telephone band: 3 kHz is 18 dB down with 5 ms, and untouched with 20 ms.
+const BLOCKS_PER_SECOND: u32 = 50;
 
 /// Rates must share a divisor of at least this, which bounds a block to 40 ms (44,100, 22,050 and 11,025 Hz still do).
 const MIN_COMMON_DIVISOR: u32 = 25;
@@ -30,7 +31,7 @@ pub enum ResampleError {
 }
 
 /// Converts a stream. What comes out is aligned with what went in: the filter's delay is cut from the front, so the first
-/// output sample stands for the first input sample, and arrives later by `delay_samples` and up to one input block (5 ms).
+/// output sample stands for the first input sample, and arrives later by `delay_samples` and up to one input block (20 ms).
 pub struct Resampler {
     from: u32,
     to: u32,
@@ -71,7 +72,7 @@ impl Resampler {
         Ok(Self { from, to, fft, taken: 0, given: 0 })
     }
 
-    /// Samples of output that the filter holds back: 2.5 ms of the higher rate's time, none when the rates are equal.
+    /// Samples of output that the filter holds back: half a block, 10 ms; none when the rates are equal.
     pub fn delay_samples(&self) -> usize {
         self.fft.as_ref().map_or(0, |blocks| blocks.fft.output_delay())
     }
@@ -110,16 +111,9 @@ impl Blocks {
             return Err(ResampleError::Unsupported { from, to });
         }
         let block = (from / BLOCKS_PER_SECOND).max(1) as usize;
-        let fft = Fft::new_custom(
-            from as usize,
-            to as usize,
-            block,
-            1,
-            1,
-            WindowFunction::BlackmanHarris2,
-            FixedSync::Both,
-        )
-        .map_err(|source| ResampleError::Construction { from, to, source })?;
+        let fft =
+            Fft::new_custom(from as usize, to as usize, block, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Both)
+                .map_err(|source| ResampleError::Construction { from, to, source })?;
         let input = vec![0.0; fft.input_frames_next()];
         let output = vec![0.0; fft.output_frames_next()];
         let trim = fft.output_delay();

@@ -47,7 +47,7 @@ fn steady_noise_has_no_edges() {
 }
 
 #[test]
-fn a_spoken_word_has_two_edges_within_150_ms_of_its_sound() {
+fn a_spoken_word_begins_within_a_fifth_of_a_second_of_its_sound_and_ends() {
     for (name, bytes) in CLIPS {
         let pcm = clip(bytes);
         let begin = begin_of(&pcm);
@@ -58,6 +58,27 @@ fn a_spoken_word_has_two_edges_within_150_ms_of_its_sound() {
         let Some(&VadEdge::Ended { at, end }) = found.last() else { panic!("{name}: {found:?}") };
         assert!(at.since(end) >= VadSettings::default().min_silence, "{name}: {found:?}");
         assert_eq!(found.len() % 2, 0, "{name}: {found:?}");
+    }
+}
+
+/// Two sines as the test voice has them: words of 200 ms, 40 ms apart, -12 dBFS. With the lower tone up to 450 Hz the
+/// network takes them for voice, whatever the higher; from 600 Hz on it does not always.
+#[test]
+fn tone_words_with_a_low_tone_are_voice() {
+    for low in [300.0, 375.0, 450.0] {
+        for high in [1400.0, 2000.0, 2600.0, 3400.0] {
+            let word = (0..1600).map(|n| {
+                let (at, edge) = (f64::from(n) * std::f64::consts::TAU / 8000.0, f64::from(n.min(1599 - n)) / 80.0);
+                (8230.0 * edge.min(1.0) * ((at * low).sin() + (at * high).sin())) as i16
+            });
+            let word: Vec<i16> = word.chain([0; 320]).collect();
+            let pcm = [vec![0; 8000], word.repeat(5), vec![0; 4000]].concat();
+            let found = edges(8000, &pcm);
+            let [VadEdge::Started { at, .. }, VadEdge::Ended { .. }] = found[..] else {
+                panic!("{low} {high} {found:?}")
+            };
+            assert!(at <= Time::from_millis(1120), "{low} and {high} Hz: {at:?}");
+        }
     }
 }
 
