@@ -242,8 +242,7 @@ impl FlowBrain {
         };
         *count = count.saturating_add(1);
         let count = *count;
-        self.misses.in_a_row = self.misses.in_a_row.saturating_add(1);
-        if self.misses.in_a_row >= MISSES_IN_A_ROW_MAX {
+        if self.one_too_many() {
             return self.give_up(out);
         }
         let flow = Arc::clone(&self.flow);
@@ -253,6 +252,11 @@ impl FlowBrain {
         }
         self.say(retry.say, true, out);
         self.put_question(true, out);
+    }
+
+    fn one_too_many(&mut self) -> bool {
+        self.misses.in_a_row = self.misses.in_a_row.saturating_add(1);
+        self.misses.in_a_row >= MISSES_IN_A_ROW_MAX
     }
 
     /// Walks on until something has to be waited for.
@@ -386,6 +390,9 @@ impl FlowBrain {
 
     fn wait_for_tool(&mut self, state: String, call: u32, waits: u8, miss: Miss, out: &mut Vec<BrainEffect>) {
         if waits >= WAITS_MAX {
+            if self.one_too_many() {
+                return self.give_up(out);
+            }
             let detail = format!("no answer after {WAITS_MAX} silences");
             return self.tool_done(self.epoch, call, Err(ToolFailure { code: "failed".to_owned(), detail }), out);
         }
@@ -454,6 +461,9 @@ impl FlowBrain {
 
     fn wait_for_transfer(&mut self, state: String, waits: u8, miss: Miss, out: &mut Vec<BrainEffect>) {
         if waits >= WAITS_MAX {
+            if self.one_too_many() {
+                return self.give_up(out);
+            }
             // RFC 3261 section 21.4.9: nobody answered in time.
             return self.transfer_progress(408, out);
         }

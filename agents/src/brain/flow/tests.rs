@@ -1,1 +1,180 @@
 //! The machine by table and by random events. Whole conversations of the demo bot are in `tests/demo.rs`.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn brain(flow: Value) -> FlowBrain {
+    FlowBrain::new(serde_json::from_value(flow).unwrap(), Modality::Voice)
+}
+
+fn give(brain: &mut FlowBrain, event: BrainEvent) -> Vec<BrainEffect> {
+    let mut out = Vec::new();
+    brain.handle(Time::ZERO, event, &mut out);
+    out
+}
+
+fn said(epoch: u32, text: &str) -> BrainEvent {
+    BrainEvent::Said { epoch: Epoch(epoch), text: text.to_owned().into() }
+}
+
+fn entered(effects: &[BrainEffect]) -> Vec<&str> {
+    let states = effects.iter().filter_map(|effect| match effect {
+        BrainEffect::EnteredState { state } => Some(state.as_str()),
+        _ => None,
+    });
+    states.collect()
+}
+
+/// A script with every kind of state, and every mistake that may slip through.
+fn everything() -> Value {
+    json!({
+        "start": "hello",
+        "anywhere": { "desk": { "say": "operator", "key": "0", "goto": "desk" }, "again": { "say": "repeat", "goto": "@repeat" } },
+        "no_match": { "max": 1 },
+        "states": {
+            "hello": { "say": "Hello", "goto": "menu" },
+            "menu": { "say": "Menu", "slot": "what", "ask": { "choice": {
+                "a": { "say": "alpha", "goto": "code" }, "b": { "say": "bravo", "goto": "tool" },
+                "c": { "say": "charlie", "goto": "loop" }, "d": { "say": "delta", "goto": "nowhere" },
+                "e": { "say": "echo", "goto": "echo" }, "f": { "say": "foxtrot" } } } },
+            "code": { "say": "Code", "slot": "code", "ask": { "digits": { "min": 3, "max": 5 } },
+                      "confirm": { "say": "{code}?" }, "goto": "tool" },
+            "tool": { "tool": { "name": "t", "on_ok": "sure", "on_refused": { "no": "menu" }, "on_failed": "tool" } },
+            "sure": { "say": "Sure", "ask": "yes_no", "on": { "yes": "desk", "no": "menu" },
+                      "no_input": { "max": 0, "goto": "menu" } },
+            "loop": { "say": "round", "goto": "loop" },
+            "echo": { "echo": true, "goto": "menu" },
+            "desk": { "say": "Hold on", "transfer": { "target": "sip:a@b", "on_failed": "sure" } },
+        }
+    })
+}
+
+#[test]
+fn impossible_events_change_nothing() {
+    let mut brain = brain(everything());
+    let early = [said(1, "alpha"), BrainEvent::TransferProgress { status: 500 }];
+    for event in early {
+        assert!(give(&mut brain, event).is_empty());
+    }
+    give(&mut brain, BrainEvent::Started);
+    let before = brain.clone();
+    let done = BrainEvent::ToolDone { epoch: Epoch(1), call: 1, result: Ok(Value::Null) };
+    let heard = BrainEvent::Heard { utterance: Default::default(), heard: String::new().into(), interrupted: true };
+    for event in [BrainEvent::Started, said(0, "alpha"), done, heard, BrainEvent::TransferProgress { status: 200 }] {
+        assert!(give(&mut brain, event).is_empty());
+    }
+    assert_eq!(brain, before);
+}
+
+#[test]
+fn a_circle_without_a_question_is_cut() {
+    let mut brain = brain(everything());
+    give(&mut brain, BrainEvent::Started);
+    let out = give(&mut brain, said(2, "charlie"));
+    assert!(out.contains(&BrainEffect::HangUp) && entered(&out).len() <= usize::from(UNASKED_MAX), "{out:#?}");
+}
+
+#[test]
+fn a_tool_that_always_fails_is_given_up() {
+    let mut brain = brain(everything());
+    give(&mut brain, BrainEvent::Started);
+    let mut out = give(&mut brain, said(2, "bravo"));
+    for call in 1..=u32::from(UNASKED_MAX) {
+        let failure = ToolFailure { code: "failed".to_owned(), detail: String::new() };
+        out = give(&mut brain, BrainEvent::ToolDone { epoch: Epoch(2), call, result: Err(failure) });
+        if out.contains(&BrainEffect::HangUp) {
+            return;
+        }
+    }
+    panic!("{out:#?}");
+}
+
+#[test]
+fn a_target_that_is_not_there_ends_with_an_apology() {
+    let mut brain = brain(everything());
+    give(&mut brain, BrainEvent::Started);
+    assert!(give(&mut brain, said(2, "delta")).contains(&BrainEffect::HangUp));
+}
+
+#[test]
+fn an_unconfirmed_answer_fills_no_slot() {
+    let mut brain = brain(everything());
+    give(&mut brain, BrainEvent::Started);
+    give(&mut brain, said(2, "alpha"));
+    let out = give(&mut brain, said(3, "one two three"));
+    let read_back = BrainEffect::Say { epoch: Epoch(3), text: "one, two, three?".to_owned(), interruptible: true };
+    assert!(out.contains(&read_back), "{out:#?}");
+    assert!(!brain.slots.contains_key("code"));
+    give(&mut brain, said(4, "yes"));
+    assert_eq!(brain.slots["code"].value.reveal(), "123");
+}
+
+fn events() -> impl Strategy<Value = BrainEvent> {
+    let words = prop::sample::select(vec![
+        "alpha",
+        "bravo",
+        "charlie",
+        "delta",
+        "echo",
+        "foxtrot",
+        "yes",
+        "no",
+        "operator",
+        "repeat",
+        "one two three",
+        "nonsense",
+        "",
+    ]);
+    let keys = prop::sample::select(vec!["1", "2", "3", "0", "#", "*", "1234", "12", "123456789", ""]);
+    let epoch = (0..40_u32).prop_map(Epoch);
+    let result = prop_oneof![
+        Just(Ok(json!({ "x": 1 }))),
+        prop::sample::select(vec!["no", "failed", "other"])
+            .prop_map(|code| Err(ToolFailure { code: code.to_owned(), detail: String::new() })),
+    ];
+    prop_oneof![
+        Just(BrainEvent::Started),
+        (epoch.clone(), words).prop_map(|(epoch, text)| BrainEvent::Said { epoch, text: text.to_owned().into() }),
+        (epoch.clone(), keys).prop_map(|(epoch, keys)| BrainEvent::Digits { epoch, digits: keys.to_owned().into() }),
+        epoch.clone().prop_map(|epoch| BrainEvent::NotUnderstood { epoch }),
+        epoch.clone().prop_map(|epoch| BrainEvent::Silent { epoch }),
+        (epoch, 0..6_u32, result).prop_map(|(epoch, call, result)| BrainEvent::ToolDone { epoch, call, result }),
+        prop::sample::select(vec![100_u16, 180, 200, 404, 603])
+            .prop_map(|status| BrainEvent::TransferProgress { status }),
+    ]
+}
+
+proptest! {
+    /// Whatever came before, a caller who then stays silent is hung up on or put through; nothing panics, the state
+    /// survives a round trip, and no reply carries an old epoch.
+    #[test]
+    fn every_walk_comes_to_an_end(soup in prop::collection::vec(events(), 0..60)) {
+        let mut brain = brain(everything());
+        give(&mut brain, BrainEvent::Started);
+        for event in soup {
+            let mut copy: FlowBrain = serde_json::from_value(serde_json::to_value(&brain).unwrap()).unwrap();
+            prop_assert_eq!(&copy, &brain);
+            let out = give(&mut brain, event.clone());
+            prop_assert_eq!(&give(&mut copy, event), &out);
+            for effect in &out {
+                if let BrainEffect::Say { epoch, .. } | BrainEffect::Done { epoch } = effect {
+                    prop_assert_eq!(*epoch, brain.epoch);
+                }
+            }
+        }
+        if matches!(brain.phase, Phase::Echoing { .. }) {
+            let epoch = brain.epoch.next();
+            give(&mut brain, BrainEvent::Digits { epoch, digits: "#".to_owned().into() });
+        }
+        for _ in 0..100 {
+            let epoch = brain.epoch.next();
+            let out = give(&mut brain, BrainEvent::Silent { epoch });
+            if out.contains(&BrainEffect::HangUp) {
+                return Ok(());
+            }
+        }
+        prop_assert!(false, "still in {:?}", brain.phase);
+    }
+}
