@@ -6,6 +6,7 @@
 
 pub mod flite;
 mod library;
+pub mod pocketsphinx;
 mod speakable;
 
 pub use library::LoadError;

@@ -1,0 +1,106 @@
+//! The C functions and structures that are used.
+
+use std::ffi::{c_char, c_float, c_int, c_void};
+
+use crate::library::{LoadError, Opened};
+
+const PACKAGE: &str = "libpocketsphinx3";
+const BASE_PACKAGE: &str = "libsphinxbase3";
+
+pub(super) type Decoder = *mut c_void;
+pub(super) type Config = *mut c_void;
+pub(super) type SegmentIterator = *mut c_void;
+
+/// `feat_t` of `feat.h`, up to the member that is needed.
+#[repr(C)]
+pub(super) struct Feat {
+    refcount: c_int,
+    name: *const c_char,
+    pub(super) cepsize: i32,
+    n_stream: i32,
+    stream_len: *const u32,
+    window_size: i32,
+    n_sv: i32,
+    sv_len: *const u32,
+    subvecs: *const c_void,
+    sv_buf: *const c_float,
+    sv_dim: i32,
+    cmn: c_int,
+    varnorm: i32,
+    agc: c_int,
+    compute_feat: *const c_void,
+    pub(super) cmn_struct: *mut Cmn,
+}
+
+/// `cmn_t` of `cmn.h`.
+#[repr(C)]
+pub(super) struct Cmn {
+    cmn_mean: *const c_float,
+    cmn_var: *const c_float,
+    sum: *const c_float,
+    nframe: i32,
+    pub(super) veclen: i32,
+}
+
+#[derive(Debug)]
+pub(super) struct Functions {
+    pub(super) args: unsafe extern "C" fn() -> *const c_void,
+    pub(super) init: unsafe extern "C" fn(Config) -> Decoder,
+    pub(super) free: unsafe extern "C" fn(Decoder) -> c_int,
+    pub(super) add_word: unsafe extern "C" fn(Decoder, *const c_char, *const c_char, c_int) -> c_int,
+    pub(super) set_jsgf_string: unsafe extern "C" fn(Decoder, *const c_char, *const c_char) -> c_int,
+    pub(super) set_search: unsafe extern "C" fn(Decoder, *const c_char) -> c_int,
+    pub(super) start_stream: unsafe extern "C" fn(Decoder) -> c_int,
+    pub(super) start_utt: unsafe extern "C" fn(Decoder) -> c_int,
+    pub(super) end_utt: unsafe extern "C" fn(Decoder) -> c_int,
+    pub(super) process_raw: unsafe extern "C" fn(Decoder, *const i16, usize, c_int, c_int) -> c_int,
+    pub(super) get_hyp: unsafe extern "C" fn(Decoder, *mut i32) -> *const c_char,
+    pub(super) get_feat: unsafe extern "C" fn(Decoder) -> *mut Feat,
+    pub(super) seg_iter: unsafe extern "C" fn(Decoder) -> SegmentIterator,
+    pub(super) seg_next: unsafe extern "C" fn(SegmentIterator) -> SegmentIterator,
+    pub(super) seg_word: unsafe extern "C" fn(SegmentIterator) -> *const c_char,
+    pub(super) seg_frames: unsafe extern "C" fn(SegmentIterator, *mut c_int, *mut c_int),
+    pub(super) seg_prob: unsafe extern "C" fn(SegmentIterator, *mut i32, *mut i32, *mut i32) -> i32,
+    pub(super) config_parse:
+        unsafe extern "C" fn(Config, *const c_void, i32, *const *const c_char, i32) -> Config,
+    pub(super) config_free: unsafe extern "C" fn(Config) -> c_int,
+    pub(super) cmn_get: unsafe extern "C" fn(*mut Cmn, *mut c_float),
+    pub(super) cmn_set: unsafe extern "C" fn(*mut Cmn, *const c_float),
+}
+
+impl Functions {
+    pub(super) fn open() -> Result<Self, LoadError> {
+        let base = Opened::open("libsphinxbase.so.3", BASE_PACKAGE)?;
+        let library = Opened::open("libpocketsphinx.so.3", PACKAGE)?;
+        // SAFETY: `void err_set_logfp(FILE *)` of err.h.
+        let set_log: unsafe extern "C" fn(*mut c_void) = unsafe { base.function("err_set_logfp")? };
+        // SAFETY: null means no log, for the whole process; called before any decoder is made.
+        unsafe { set_log(std::ptr::null_mut()) };
+        // SAFETY: the types above are those of pocketsphinx.h, cmd_ln.h and cmn.h.
+        unsafe {
+            Ok(Self {
+                args: library.function("ps_args")?,
+                init: library.function("ps_init")?,
+                free: library.function("ps_free")?,
+                add_word: library.function("ps_add_word")?,
+                set_jsgf_string: library.function("ps_set_jsgf_string")?,
+                set_search: library.function("ps_set_search")?,
+                start_stream: library.function("ps_start_stream")?,
+                start_utt: library.function("ps_start_utt")?,
+                end_utt: library.function("ps_end_utt")?,
+                process_raw: library.function("ps_process_raw")?,
+                get_hyp: library.function("ps_get_hyp")?,
+                get_feat: library.function("ps_get_feat")?,
+                seg_iter: library.function("ps_seg_iter")?,
+                seg_next: library.function("ps_seg_next")?,
+                seg_word: library.function("ps_seg_word")?,
+                seg_frames: library.function("ps_seg_frames")?,
+                seg_prob: library.function("ps_seg_prob")?,
+                config_parse: base.function("cmd_ln_parse_r")?,
+                config_free: base.function("cmd_ln_free_r")?,
+                cmn_get: base.function("cmn_live_get")?,
+                cmn_set: base.function("cmn_live_set")?,
+            })
+        }
+    }
+}
