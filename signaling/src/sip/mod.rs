@@ -14,6 +14,7 @@ pub mod call;
 pub mod dialog;
 mod door;
 mod error;
+pub mod guard;
 mod incoming;
 mod outgoing;
 mod refer;
