@@ -1,13 +1,14 @@
 //! How a conversation begins, whatever its door: request -> route -> admission -> (the door opens its wire) -> session.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tandem_agents::session::{SessionSetup, SignalingLeg};
 use tandem_contract::call::{Accept, CallOffer, Door, Modality, Refusal};
 use tandem_contract::event::SessionEvent;
 use tandem_contract::{BotName, Private, SessionId};
-use tandem_media::worker::LegHandle;
+use tandem_media::leg::VadSettings;
+use tandem_media::worker::{LegHandle, LegSetup, WireSetup};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument as _, info, info_span};
 
@@ -19,6 +20,9 @@ use crate::state::AppState;
 const COMMANDS: usize = 8;
 /// Events that a watcher may be behind: some seconds of a lively conversation. A slower one misses the oldest.
 const EVENTS: usize = 256;
+
+/// A telephone that sends no packet for this long is gone: longer than any silence suppression keeps quiet.
+const INACTIVITY: Duration = Duration::from_secs(30);
 
 /// What a door asks for.
 #[derive(Clone, Debug)]
@@ -45,11 +49,14 @@ pub struct Admitted {
 /// Why not; [`PublicError`] says how each door puts it. Counted here.
 pub fn admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
     let door = request.door;
-    try_admit(state, request).inspect_err(|refusal| {
-        let code = PublicError::from(refusal).answer().code;
-        metrics::counter!("tandem_refusals_total", "door" => door.as_str(), "code" => code).increment(1);
-        info!(door = door.as_str(), code, "refused a call");
-    })
+    try_admit(state, request).inspect_err(|refusal| count_refusal(door, refusal))
+}
+
+/// Counts and logs a refusal. For what only a door can find out; [`admit`] counts its own.
+pub fn count_refusal(door: Door, refusal: &Refusal) {
+    let (door, code) = (door.as_str(), PublicError::from(refusal).answer().code);
+    metrics::counter!("tandem_refusals_total", "door" => door, "code" => code).increment(1);
+    info!(door, code, "refused a call");
 }
 
 fn try_admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
@@ -69,6 +76,12 @@ impl Admitted {
 
     pub fn accept(&self) -> &Accept {
         &self.accept
+    }
+
+    /// How the audio half of the leg is to be, on this wire.
+    pub fn leg_setup(&self, wire: WireSetup) -> LegSetup {
+        let inactivity = matches!(wire, WireSetup::Rtp { .. }).then_some(INACTIVITY);
+        LegSetup { wire, vad: Some(VadSettings::default()), deliver_audio: true, inactivity }
     }
 
     /// Starts the session on its wire. `media` is none for chat. The receiver misses no event of the session.

@@ -1,6 +1,7 @@
 //! The one list of public error codes, and what each door answers for it. Codes are stable: clients may match on them.
 
 use tandem_contract::call::Refusal;
+use tandem_signaling::stream::StreamError;
 
 /// What goes wrong in public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +13,8 @@ pub enum PublicError {
     NotFound,
     MethodNotAllowed,
     TimedOut,
+    TooSlow,
+    TooFast,
     NoCommonCodec,
     BotBusy,
     NodeFull,
@@ -40,8 +43,9 @@ const FULL_RETRY_S: u32 = 10;
 const DRAIN_RETRY_S: u32 = 30;
 
 impl PublicError {
-    /// Every code, for tests and documents.
-    pub const ALL: [Self; 12] = [
+    /// Every code.
+    #[cfg(test)]
+    pub const ALL: [Self; 14] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -49,6 +53,8 @@ impl PublicError {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::TimedOut,
+        Self::TooSlow,
+        Self::TooFast,
         Self::NoCommonCodec,
         Self::BotBusy,
         Self::NodeFull,
@@ -66,6 +72,8 @@ impl PublicError {
             Self::NotFound => row("not_found", 404, 404, 4404),
             Self::MethodNotAllowed => row("method_not_allowed", 405, 405, 4405),
             Self::TimedOut => row("timed_out", 408, 408, 4408),
+            Self::TooSlow => row("too_slow", 408, 480, 4429),
+            Self::TooFast => row("too_fast", 429, 480, 4429),
             Self::NoCommonCodec => row("no_common_codec", 422, 488, 4488),
             Self::BotBusy => row("bot_busy", 429, 486, 4486),
             Self::NodeFull => Answer { retry_after: Some(FULL_RETRY_S), ..row("node_full", 503, 503, 4503) },
@@ -84,6 +92,21 @@ impl From<&Refusal> for PublicError {
             Refusal::NodeFull { .. } => Self::NodeFull,
             Refusal::Draining => Self::Draining,
             Refusal::Forbidden(_) => Self::Forbidden,
+        }
+    }
+}
+
+impl From<&StreamError> for PublicError {
+    fn from(error: &StreamError) -> Self {
+        match error {
+            StreamError::StartTimeout { .. } | StreamError::Idle { .. } => Self::TimedOut,
+            StreamError::TooSlow { .. } | StreamError::Missed { .. } => Self::TooSlow,
+            StreamError::TooFast { .. } => Self::TooFast,
+            StreamError::FrameLength { .. } | StreamError::NotJson { .. } => Self::BadRequest,
+            StreamError::NoType | StreamError::UnknownType { .. } | StreamError::BadField { .. } => Self::BadRequest,
+            StreamError::StartFirst { .. } | StreamError::StartTwice => Self::BadRequest,
+            StreamError::Rate { .. } | StreamError::Audio(_) | StreamError::AudioInChat { .. } => Self::BadRequest,
+            StreamError::TextLength | StreamError::Digit { .. } => Self::BadRequest,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tandem_agents::brain::Brain;
 use tandem_agents::session::{SessionSetup, SpeechSet};
 use tandem_contract::bot::BotConfig;
@@ -12,6 +13,8 @@ use tandem_contract::ports::{Router, Tools};
 use tandem_contract::record::Outcome;
 use tandem_contract::{BotName, NodeId};
 use tandem_media::time::Clock;
+use tandem_media::worker::WorkerHandle;
+use tandem_speech::EngineInfo;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Registry;
@@ -35,7 +38,16 @@ pub const ECHO_BOT: &str = "echo";
 #[derive(Clone)]
 pub struct AppState(Arc<Parts>);
 
+/// An engine of this node, for people: which part of a conversation it does, what it is and how good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnginePart {
+    /// "recogniser", "voice", "language model".
+    pub part: &'static str,
+    pub info: EngineInfo,
+}
+
 pub struct Parts {
+    /// As they are in force: addresses with the ports that were really taken.
     pub settings: Settings,
     /// Running sessions, admission and drain; implements the port `Sessions`.
     pub registry: Arc<Registry>,
@@ -49,6 +61,9 @@ pub struct Parts {
     pub brain: BrainSource,
     pub speech: SpeechSource,
     pub tools: Arc<dyn Tools>,
+    pub worker: WorkerHandle,
+    pub engines: Vec<EnginePart>,
+    pub metrics: PrometheusHandle,
 }
 
 impl AppState {

@@ -2,7 +2,8 @@
 //!
 //! A key `[section] key` is overridden by `TANDEM_SECTION_KEY`. `docs/settings.md` is generated from these types.
 
-pub mod doc;
+#[cfg(test)]
+mod doc;
 pub mod load;
 
 use std::net::SocketAddr;

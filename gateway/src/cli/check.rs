@@ -1,0 +1,147 @@
+//! `tandem check`: settings, limits, engines and bots; or one bot file.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tandem_check::check;
+
+use super::SettingsFile;
+use crate::bots::FileBots;
+use crate::engines::Engines;
+use crate::settings::{Settings, load};
+
+/// Files that the process opens beside the sockets of calls: logs, records, listeners, HTTP connections.
+const OTHER_FILES: u64 = 256;
+
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// A bot file to look at; without one, the settings and this machine
+    #[arg(value_name = "BOTFILE")]
+    bot: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsFile,
+}
+
+impl Check {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let report = match &self.bot {
+            Some(path) => bot(path)?,
+            None => node(&self.settings.load()?)?,
+        };
+        std::io::stdout().write_all(report.text.as_bytes())?;
+        Ok(if report.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}
+
+/// What is shown, and whether something in it keeps Tandem from working.
+#[derive(Default)]
+struct Report {
+    text: String,
+    failed: bool,
+}
+
+impl Report {
+    fn line(&mut self, mark: &str, text: &str) {
+        let _ = writeln!(self.text, "{mark:<9}{text}");
+    }
+
+    fn ok(&mut self, text: &str) {
+        self.line("ok", text);
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.line("warning", text);
+    }
+
+    fn error(&mut self, text: &str) {
+        self.failed = true;
+        self.line("error", text);
+    }
+}
+
+fn bot(path: &Path) -> anyhow::Result<Report> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let found = check(&text);
+    let mut report = Report { failed: found.has_errors(), ..Report::default() };
+    for finding in &found.findings {
+        let _ = writeln!(report.text, "{finding}");
+    }
+    let verdict = match (found.findings.len(), report.failed) {
+        (0, _) => "nothing to complain about".to_owned(),
+        (count, false) => format!("{count} findings; the bot runs"),
+        (count, true) => format!("{count} findings; the bot cannot run"),
+    };
+    let _ = writeln!(report.text, "{}: {verdict}", path.display());
+    Ok(report)
+}
+
+fn node(settings: &Settings) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    in_force(settings, &mut report);
+    limits(settings, &mut report);
+    engines(&mut report)?;
+    bots(settings, &mut report)?;
+    Ok(report)
+}
+
+fn in_force(settings: &Settings, report: &mut Report) {
+    let in_force = toml::Value::try_from(settings).unwrap_or(toml::Value::Boolean(false));
+    for key in load::leaves().keys() {
+        let value = key.split('.').try_fold(&in_force, |table, part| table.get(part)).map(load::shown);
+        report.ok(&format!("{key} = {}", value.unwrap_or_default()));
+    }
+}
+
+fn limits(settings: &Settings, report: &mut Report) {
+    let sessions = settings.node.max_sessions;
+    let ports = settings.rtp.ports;
+    let pairs = u32::from(ports.last - ports.first).div_ceil(2);
+    match pairs < sessions {
+        true => report.warn(&format!("rtp.ports has room for {pairs} calls, node.max_sessions is {sessions}")),
+        false => report.ok(&format!("rtp.ports has room for {pairs} calls")),
+    }
+    let Some(files) = open_files() else { return };
+    let wanted = u64::from(sessions) + OTHER_FILES;
+    match files < wanted {
+        true => report.warn(&format!("this process may open {files} files, {sessions} sessions want {wanted}: `ulimit -n {wanted}`")),
+        false => report.ok(&format!("this process may open {files} files")),
+    }
+}
+
+/// The soft limit of proc_pid_limits(5). None where there is no /proc.
+fn open_files() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn engines(report: &mut Report) -> anyhow::Result<()> {
+    let engines = Engines::detect()?;
+    for part in engines.parts() {
+        report.ok(&format!("{}: {}, {}", part.part, part.info.name, part.info.quality));
+    }
+    for (package, what) in &engines.wanted {
+        report.warn(&format!("{what} wants the Debian package {package}: `apt-get install {package}`"));
+    }
+    Ok(())
+}
+
+fn bots(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
+    let data = &settings.data.dir;
+    if !data.join("bots").is_dir() {
+        report.ok(&format!("{} is fresh: `tandem serve` will write the bots demo and echo", data.display()));
+        return Ok(());
+    }
+    let (bots, broken) = FileBots::load(data)?;
+    for name in bots.names() {
+        report.ok(&format!("bot {name}"));
+    }
+    for file in broken {
+        let why = file.reason.unwrap_or_else(|| format!("{} findings", file.findings.len()));
+        report.error(&format!("{}: {why}; see `tandem check {0}`", file.path.display()));
+    }
+    Ok(())
+}

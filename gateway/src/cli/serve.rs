@@ -1,0 +1,84 @@
+//! `tandem serve`.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::info;
+
+use super::SettingsFile;
+use crate::node::Node;
+use crate::{banner, logging, telemetry};
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    #[command(flatten)]
+    settings: SettingsFile,
+    /// Write addresses (and a new admin key) to this file as JSON once calls are taken; readable by the owner alone
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+impl Serve {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let began = Instant::now();
+        let settings = self.settings.load()?;
+        logging::start(&settings);
+        let metrics = telemetry::install().context("cannot set up metrics")?;
+        // Listened to before anything else can fail or wait: a signal during the start is not lost.
+        let mut signals = Signals::listen()?;
+        let node = Box::pin(Node::start(settings, metrics)).await?;
+        if let Some(path) = &self.ready_file {
+            write_ready_file(path, &node).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let took = began.elapsed();
+        let mut out = std::io::stdout();
+        write!(out, "{}", banner::text(&node))?;
+        writeln!(out, "  ready in {:.0} ms", took.as_secs_f64() * 1e3)?;
+        out.flush()?;
+        let settings = &node.state.settings;
+        info!(http = %settings.http.addr, sip = %settings.sip.addr, start_us = took.as_micros(), "ready");
+        signals.next().await;
+        Box::pin(node.drain(signals.next())).await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Written beside and renamed: who waits for the file finds it whole.
+fn write_ready_file(path: &Path, node: &Node) -> std::io::Result<()> {
+    let settings = &node.state.settings;
+    let ready = json!({
+        "http": settings.http.addr,
+        "sip": settings.sip.addr,
+        "pid": std::process::id(),
+        "key": node.new_key.as_ref().map(|key| key.reveal()),
+    });
+    let temp = path.with_extension("tmp");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp)?;
+    writeln!(file, "{ready}")?;
+    std::fs::rename(temp, path)
+}
+
+/// SIGTERM and SIGINT mean the same.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

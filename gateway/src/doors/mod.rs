@@ -1,0 +1,6 @@
+//! The doors: each turns its wire's request into a [`crate::answer::Request`] and its wire into a leg.
+
+pub mod landing;
+pub mod sip;
+mod stream_session;
+pub mod websocket;

@@ -1,0 +1,171 @@
+//! A session as the WebSocket door sees it: opened for one connection, told what the client does, asked what is next.
+
+use std::sync::Arc;
+
+use tandem_agents::session::{SignalingLeg, utterance_of};
+use tandem_contract::call::{Door, Modality, Refusal};
+use tandem_contract::event::SessionEvent;
+use tandem_contract::leg::{LegCommand, LegEvent};
+use tandem_contract::{BotName, Private, SessionId};
+use tandem_media::leg::StreamFrame;
+use tandem_media::worker::{StreamPort, WireSetup};
+use tandem_signaling::stream::{AgentAudio, Mode, RATE, Start, Started, StreamInput};
+use tokio::sync::{broadcast, mpsc};
+use tracing::error;
+
+use crate::answer::{self, Admitted, Request};
+use crate::public_errors::PublicError;
+use crate::state::{AppState, DEMO_BOT};
+
+/// Leg commands and events that may wait on their way: a lively second of a conversation.
+const RING: usize = 32;
+
+/// A running session and this door's end of its wires.
+pub(super) struct StreamSession {
+    id: SessionId,
+    /// Full: the session is busy for a moment, and this client's next frames wait in its socket.
+    events: mpsc::Sender<LegEvent>,
+    commands: mpsc::Receiver<LegCommand>,
+    watch: broadcast::Receiver<SessionEvent>,
+    /// None in chat.
+    port: Option<StreamPort>,
+    dropped: u64,
+}
+
+/// Why there is no session.
+pub(super) struct Refused {
+    pub(super) error: PublicError,
+    pub(super) message: String,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { error: PublicError::from(&refusal), message: refusal.to_string() }
+    }
+}
+
+/// Asks for a session and opens its wire. `token` is the one of the address; `start` may bring its own.
+pub(super) async fn open(
+    state: &AppState,
+    start: Start,
+    token: Option<&Private<String>>,
+) -> Result<(StreamSession, Started), Refused> {
+    let bot = match start.bot {
+        Some(bot) => bot,
+        None => BotName::new(DEMO_BOT).map_err(|_| Refusal::UnknownBot(DEMO_BOT.to_owned()))?,
+    };
+    let token = start.token.as_ref().or(token).map(|token| token.reveal().as_str());
+    state.may_reach(&bot, token)?;
+    let modality = match start.mode {
+        Mode::Voice => Modality::Voice,
+        Mode::Text => Modality::Text,
+    };
+    let caller = Private::new(String::new());
+    let request = Request { door: Door::Websocket, modality, bot: bot.to_string(), caller };
+    let admitted = answer::admit(state, request)?;
+    let (id, accept) = (admitted.session(), admitted.accept());
+    let rate = if start.mode == Mode::Voice { RATE } else { 0 };
+    let started = Started { session: id, bot: accept.bot.clone(), version: accept.version, mode: start.mode, rate };
+    let session = StreamSession::begin(state, admitted, start.mode).await?;
+    Ok((session, started))
+}
+
+impl StreamSession {
+    async fn begin(state: &AppState, admitted: Admitted, mode: Mode) -> Result<Self, Refused> {
+        let id = admitted.session();
+        let (media, port) = match mode {
+            Mode::Text => (None, None),
+            Mode::Voice => {
+                let setup = admitted.leg_setup(WireSetup::Stream { rate: RATE });
+                let (leg, port) = state.worker.open_stream(setup).await.map_err(|source| {
+                    error!(session = %id, error = &source as &dyn std::error::Error, "no media leg for a WebSocket");
+                    Refused {
+                        error: PublicError::Internal,
+                        message: "the audio of this session can't be opened".into(),
+                    }
+                })?;
+                (Some(leg), Some(port))
+            }
+        };
+        // Full, commands: they wait in the session, in order. Full, events: see `StreamSession::events`.
+        let ((to_door, commands), (events, from_door)) = (mpsc::channel(RING), mpsc::channel(RING));
+        let watch = admitted.start(SignalingLeg { commands: to_door, events: from_door }, media);
+        Ok(Self { id, events, commands, watch, port, dropped: 0 })
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Caller samples that the media worker had no room for.
+    pub(super) fn samples_dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    pub(super) async fn tell(&self, event: LegEvent) {
+        // Closed: the session has ended, and the connection is about to hear of it.
+        let _ = self.events.send(event).await;
+    }
+
+    pub(super) fn hear(&mut self, samples: Arc<[i16]>) {
+        let count = samples.len() as u64;
+        if let Some(port) = &self.port
+            && port.incoming.try_send(samples).is_err()
+        {
+            self.dropped += count;
+        }
+    }
+
+    /// What comes next from the session. Audio that the worker sent before a command comes before it: a `clear` must not
+    /// overtake the frames that it is about.
+    pub(super) async fn next(&mut self) -> Vec<StreamInput> {
+        tokio::select! {
+            biased;
+            told = self.watch.recv() => self.event(told),
+            command = self.commands.recv() => match command {
+                Some(command) => self.audio_before().into_iter().chain([StreamInput::Leg { command }]).collect(),
+                None => self.last_words(),
+            },
+            Some(frame) = frame_of(&mut self.port) => vec![StreamInput::Audio { audio: agent_audio(frame) }],
+        }
+    }
+
+    fn audio_before(&mut self) -> Vec<StreamInput> {
+        let Some(port) = &mut self.port else { return Vec::new() };
+        std::iter::from_fn(|| port.outgoing.try_recv().ok())
+            .map(|frame| StreamInput::Audio { audio: agent_audio(frame) })
+            .collect()
+    }
+
+    fn event(&self, told: Result<SessionEvent, broadcast::error::RecvError>) -> Vec<StreamInput> {
+        vec![match told {
+            Ok(event) => StreamInput::Event { event },
+            Err(broadcast::error::RecvError::Lagged(count)) => StreamInput::Missed { count },
+            Err(broadcast::error::RecvError::Closed) => StreamInput::SessionGone,
+        }]
+    }
+
+    /// The session dropped its leg: what it told before is still there, nothing comes after.
+    fn last_words(&mut self) -> Vec<StreamInput> {
+        let told = std::iter::from_fn(|| self.watch.try_recv().ok());
+        told.map(|event| StreamInput::Event { event }).chain([StreamInput::SessionGone]).collect()
+    }
+}
+
+async fn frame_of(port: &mut Option<StreamPort>) -> Option<StreamFrame> {
+    match port {
+        // Closed: the leg is gone, and the session says so.
+        Some(port) => port.outgoing.recv().await,
+        None => None,
+    }
+}
+
+fn agent_audio(frame: StreamFrame) -> AgentAudio {
+    AgentAudio {
+        // None: the caller's own audio, looped.
+        utterance: frame.tag.map_or(0, |tag| utterance_of(tag).1.0),
+        // 74 hours of one utterance fit.
+        offset: u32::try_from(frame.offset).unwrap_or(u32::MAX),
+        samples: frame.samples,
+    }
+}

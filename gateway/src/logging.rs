@@ -1,0 +1,30 @@
+//! Logs: structured, to standard error, for people on a terminal and as JSON lines for collectors.
+
+use std::io::IsTerminal as _;
+
+use tandem_signaling::sip::LOG_FILTER;
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{LogFormat, Settings};
+
+/// Starts logging. A second call in one process changes nothing.
+pub fn start(settings: &Settings) {
+    let json = match settings.log_format {
+        LogFormat::Json => true,
+        LogFormat::Human => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter(&settings.log)).with_writer(std::io::stderr);
+    // An error says that logging runs already.
+    let _ = if json { lines.json().try_init() } else { lines.with_ansi(std::io::stderr().is_terminal()).try_init() };
+}
+
+/// What was asked for, without the SIP stack's copies of whole messages: they hold phone numbers, and no setting shows
+/// them by accident.
+fn filter(asked: &str) -> EnvFilter {
+    let plain = EnvFilter::new(asked);
+    match LOG_FILTER.parse() {
+        Ok(directive) if !asked.contains("rsipstack") => plain.add_directive(directive),
+        _ => plain,
+    }
+}
