@@ -55,7 +55,7 @@ impl Sequence {
             return Place::At { seq: self.newest, ts: self.newest_ts };
         }
         let ahead = seq.wrapping_sub(self.newest as u16);
-        let far = ahead >= MAX_DROPOUT && ahead <= u16::MAX - MAX_MISORDER;
+        let far = (MAX_DROPOUT..=u16::MAX - MAX_MISORDER).contains(&ahead);
         if far {
             if self.after_jump == Some(seq) {
                 return Place::Restart;
