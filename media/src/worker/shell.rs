@@ -44,6 +44,10 @@ const OUTGOING_RING: usize = 32;
 const READY_RING: usize = 1024;
 /// Datagrams taken from one socket before the others have their turn.
 const PER_SOCKET: usize = 32;
+/// Slots run in one wake before sockets and requests have their turn: two turns of a full worker.
+const PER_WAKE: usize = 4096;
+/// Slots run between two sockets or requests, so that a burst of these does not delay what is to leave.
+const BETWEEN: usize = 8;
 /// Largest datagram looked at; RTP of a telephone is below 1,000 octets.
 const DATAGRAM: usize = 2048;
 /// Readiness events taken in one wake.
@@ -166,7 +170,7 @@ impl Worker {
                     socket => self.note_readable(socket),
                 }
             }
-            self.run_slots();
+            self.run_slots(PER_WAKE);
             self.receive();
             self.take_ready();
             self.take_control();
@@ -203,10 +207,12 @@ impl Worker {
         self.readable.extend(leg.ok().filter(|leg| !self.readable.contains(leg)));
     }
 
-    /// Runs the slots that are due; each leg's packet leaves before the next leg is served.
-    fn run_slots(&mut self) {
-        loop {
-            let (now, wires) = (self.clock.now(), &mut self.wires);
+    /// Runs slots that are due now, at most so many; each leg's packet leaves before the next leg is served. Slots that fall
+    /// due meanwhile wait for the next call: a worker with more legs than it can serve still hears its sockets and requests.
+    fn run_slots(&mut self, limit: usize) {
+        let now = self.clock.now();
+        for _ in 0..limit {
+            let wires = &mut self.wires;
             if !self.core.poll(now, |leg| wires.next_input(leg)) {
                 return;
             }
@@ -220,7 +226,7 @@ impl Worker {
             if self.receive_from(leg) {
                 self.readable.push(leg);
             }
-            self.run_slots();
+            self.run_slots(BETWEEN);
         }
     }
 
@@ -274,7 +280,7 @@ impl Worker {
                     return;
                 }
             }
-            self.run_slots();
+            self.run_slots(BETWEEN);
         }
     }
 
