@@ -45,6 +45,14 @@ fn bundled_bots_are_clean() {
 }
 
 #[test]
+fn the_example_of_the_guide_is_clean() {
+    let guide = include_str!("../../../docs/bots.md");
+    let example = guide.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let report = check(example);
+    assert!(report.findings.is_empty(), "{report}");
+}
+
+#[test]
 fn seed_examples_pass_and_say_what_is_not_supported() {
     let chatbot = include_str!("../../tests/seeds/chatbot.json");
     let report = check(chatbot);
