@@ -254,7 +254,7 @@ fn open_call(stack: &Arc<Stack>, transaction: Transaction, source: SocketAddr, c
                 });
             }
         }
-        Err((transaction, response)) => answer(stack, transaction, response),
+        Err(turned) => answer(stack, turned.0, turned.1),
     }
 }
 

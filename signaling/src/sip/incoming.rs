@@ -72,12 +72,12 @@ impl IncomingCall {
         stack: &Arc<Stack>,
         mut transaction: Transaction,
         source: SocketAddr,
-    ) -> Result<Self, (Transaction, Response)> {
+    ) -> Result<Self, Box<(Transaction, Response)>> {
         tag_to(&mut transaction.original, make_tag().value());
         let read = read_offer(stack, &transaction.original, source);
         let (offer, agreed) = match read {
             Ok(read) => read,
-            Err(response) => return Err((transaction, response)),
+            Err(response) => return Err(Box::new((transaction, response))),
         };
         let invite = transaction.original.clone();
         let (decision, decided) = oneshot::channel();

@@ -191,11 +191,15 @@ impl Guard {
         }
         match self.read(datagram, source) {
             Ok(patch) => Verdict::Pass(patch),
-            Err((Fault { reason, status: None }, _)) => Verdict::Drop(reason),
-            Err((Fault { reason, status: Some(status) }, head)) => match answer::write(status, &head, self.seed) {
-                Some(response) => Verdict::Answer { reason, response },
-                None => Verdict::Drop(reason),
-            },
+            Err(broken) => self.refuse(broken.0, &broken.1),
+        }
+    }
+
+    fn refuse(&self, fault: Fault, head: &Head<'_>) -> Verdict {
+        let response = fault.status.and_then(|status| answer::write(status, head, self.seed));
+        match response {
+            Some(response) => Verdict::Answer { reason: fault.reason, response },
+            None => Verdict::Drop(fault.reason),
         }
     }
 
@@ -209,8 +213,8 @@ impl Guard {
     }
 
     /// The checks in order. The head comes back with a fault, to answer with.
-    fn read<'a>(&self, datagram: &'a [u8], source: SocketAddr) -> Result<Patch, (Fault, Head<'a>)> {
-        let silent = |fault| (fault, Head::default());
+    fn read<'a>(&self, datagram: &'a [u8], source: SocketAddr) -> Result<Patch, Box<(Fault, Head<'a>)>> {
+        let silent = |fault| Box::new((fault, Head::default()));
         let (text, body_at) = scan::split(datagram).map_err(silent)?;
         let (line, lines) = text.split_once("\r\n").unwrap_or((text, ""));
         let start = scan::start_line(line);
@@ -218,7 +222,7 @@ impl Guard {
         let head = scan::headers(lines, offset);
         let start = match start {
             Ok(start) => start,
-            Err(fault) => return Err((fault, head)),
+            Err(fault) => return Err(Box::new((fault, head))),
         };
         let checked = check(start, &head, datagram.len() - body_at);
         let checked = checked.and_then(|()| readable(datagram, source));
@@ -226,9 +230,9 @@ impl Guard {
             Ok(()) => Ok(patch(datagram, &head, body_at)),
             // Nothing answers a response, and an ACK is never answered (RFC 3261 section 17).
             Err(fault) if matches!(start, Start::Response | Start::Request { method: "ACK", .. }) => {
-                Err((Fault::silent(fault.reason), head))
+                Err(Box::new((Fault::silent(fault.reason), head)))
             }
-            Err(fault) => Err((fault, head)),
+            Err(fault) => Err(Box::new((fault, head))),
         }
     }
 }
