@@ -102,16 +102,16 @@ fn a_leg_without_a_remote_waits_for_one() {
     side.core.add_rtp(Time::ZERO, &setup).unwrap();
     side.command(LEG, MediaCommand::Push { tag: crate::leg::Tag(1), samples: vec![900; 320].into() });
     side.command(LEG, MediaCommand::Pause);
-    for now in 0..100 {
-        side.run(Time::from_millis(now));
+    for ms in 0..100 {
+        side.run(Time::from_millis(ms));
     }
     assert!(side.sent.is_empty());
     assert!(matches!(side.told()[..], [MediaEvent::Paused { tag: None, .. }]), "commands are answered all the same");
     side.command(LEG, MediaCommand::Resume);
     let remote = RtpRemote { addr: stranger(), codec: Codec::Pcma, dtmf: Some(EVENTS) };
     side.command(LEG, MediaCommand::Remote(remote));
-    for now in 100..200 {
-        side.run(Time::from_millis(now));
+    for ms in 100..200 {
+        side.run(Time::from_millis(ms));
     }
     assert_eq!(side.sent.len(), 5);
     assert_ne!(side.sent[0].payload[0], crate::codec::silence(Codec::Pcma), "nothing was played into the void");

@@ -58,14 +58,14 @@ fn a_worker_that_wakes_late_does_not_drift() {
 fn stall(ms: u64) -> (usize, u64, u32) {
     let mut side = Side::default();
     legs(&mut side, 1);
-    for now in 0..=100 {
-        side.run(Time::from_millis(now));
+    for ms in 0..=100 {
+        side.run(Time::from_millis(ms));
     }
     let before = side.sent.len();
     side.run(Time::from_millis(100 + ms));
     let burst = side.sent.len() - before;
-    for now in 100 + ms..=200 + ms {
-        side.run(Time::from_millis(now));
+    for ms in 100 + ms..=200 + ms {
+        side.run(Time::from_millis(ms));
     }
     let (first, last) = (&side.sent[0], side.sent.last().unwrap());
     let clock = last.header.timestamp.wrapping_sub(first.header.timestamp) / 160;
