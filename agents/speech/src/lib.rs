@@ -1,10 +1,14 @@
 //! Speech: recognizers and voices behind narrow traits, the pool that blocking engines run on, the prompt cache, and the
 //! test voice. Engines in C sit in `tandem-speech-engines`, the only crate with `unsafe`.
 
+pub mod catalog;
 mod chunk;
 pub mod flite;
+pub mod pocketsphinx;
 pub mod pool;
 mod prompts;
+#[cfg(test)]
+mod recognizer_conformance;
 mod sentence;
 pub mod test_voice;
 #[cfg(test)]

@@ -27,8 +27,15 @@ pub(crate) struct Prompts {
 #[derive(Debug)]
 enum Entry {
     /// Being made: what there is so far, and who waits for the rest.
-    Growing { events: Vec<VoiceEvent>, listeners: Vec<mpsc::Sender<VoiceEvent>> },
-    Complete { events: Arc<[VoiceEvent]>, bytes: usize, used: u64 },
+    Growing {
+        events: Vec<VoiceEvent>,
+        listeners: Vec<mpsc::Sender<VoiceEvent>>,
+    },
+    Complete {
+        events: Arc<[VoiceEvent]>,
+        bytes: usize,
+        used: u64,
+    },
 }
 
 /// What the asker has to do.

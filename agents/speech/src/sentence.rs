@@ -38,11 +38,10 @@ mod tests {
 
     #[test]
     fn cuts_after_sentences_only() {
-        assert_eq!(sentences("Hello. Dr. J. Smith asks: \"why?\" It is 9.30 now!"), [
-            "Hello.",
-            "Dr. J. Smith asks: \"why?\"",
-            "It is 9.30 now!"
-        ]);
+        assert_eq!(
+            sentences("Hello. Dr. J. Smith asks: \"why?\" It is 9.30 now!"),
+            ["Hello.", "Dr. J. Smith asks: \"why?\"", "It is 9.30 now!"]
+        );
         assert!(sentences(" \n ").is_empty());
     }
 

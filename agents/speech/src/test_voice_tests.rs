@@ -1,6 +1,7 @@
 use super::*;
 
-const TEXT: &str = "Welcome to the clinic. You can say opening hours, book an appointment, or: a person! No, no - never.";
+const TEXT: &str =
+    "Welcome to the clinic. You can say opening hours, book an appointment, or: a person! No, no - never.";
 
 fn symbols(text: &str) -> Vec<u8> {
     text.split_whitespace().filter_map(symbol).collect()
@@ -37,7 +38,10 @@ fn decodes_what_was_said_at_every_rate() {
         assert_eq!(heard(&samples, rate), symbols(TEXT));
         for (tone, word) in decode(&samples, rate).iter().zip(&words) {
             let slack = u64::from(rate) / 100;
-            assert!(tone.start.abs_diff(word.start) <= slack && tone.end.abs_diff(word.end) <= slack, "{tone:?} {word:?}");
+            assert!(
+                tone.start.abs_diff(word.start) <= slack && tone.end.abs_diff(word.end) <= slack,
+                "{tone:?} {word:?}"
+            );
         }
     }
 }

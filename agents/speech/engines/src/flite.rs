@@ -171,7 +171,11 @@ fn align(words: Vec<SpeakableWord>, times: &[(f32, f32)], rate: u32, samples: u6
     out
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of one utterance; clamped by the caller")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "seconds of one utterance; clamped by the caller"
+)]
 fn to_sample(seconds: f32, rate: u32) -> u64 {
     (f64::from(seconds.max(0.0)) * f64::from(rate)).round() as u64
 }

@@ -46,7 +46,22 @@ fn ascii(word: &str) -> String {
 
 fn push_ascii(c: char, out: &mut String) {
     match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | ',' | '!' | '?' | ':' | ';' | '\'' | '-' | '$' | '%' | '&' | '/' | '@' => {
+        'a'..='z'
+        | 'A'..='Z'
+        | '0'..='9'
+        | '.'
+        | ','
+        | '!'
+        | '?'
+        | ':'
+        | ';'
+        | '\''
+        | '-'
+        | '$'
+        | '%'
+        | '&'
+        | '/'
+        | '@' => {
             out.push(c);
         }
         '\u{2019}' | '\u{2018}' => out.push('\''),
@@ -81,11 +96,10 @@ mod tests {
 
     #[test]
     fn keeps_the_source_and_cleans_the_spoken() {
-        assert_eq!(pairs("“We’re  open,” café"), [
-            pair("“We’re", "We're"),
-            pair("open,”", "open,"),
-            pair("café", "cafe")
-        ]);
+        assert_eq!(
+            pairs("“We’re  open,” café"),
+            [pair("“We’re", "We're"), pair("open,”", "open,"), pair("café", "cafe")]
+        );
     }
 
     #[test]

@@ -217,8 +217,7 @@ impl Decoder {
         }
         for part in samples.chunks(LONGEST_PUSH) {
             // SAFETY: the decoder is alive and in an utterance; `part` is read during the call only.
-            let done =
-                unsafe { (self.functions.process_raw)(self.pointer.as_ptr(), part.as_ptr(), part.len(), 0, 0) };
+            let done = unsafe { (self.functions.process_raw)(self.pointer.as_ptr(), part.as_ptr(), part.len(), 0, 0) };
             if done < 0 {
                 return Err(DecoderError::Decoding);
             }

@@ -61,8 +61,7 @@ pub(super) struct Functions {
     pub(super) seg_word: unsafe extern "C" fn(SegmentIterator) -> *const c_char,
     pub(super) seg_frames: unsafe extern "C" fn(SegmentIterator, *mut c_int, *mut c_int),
     pub(super) seg_prob: unsafe extern "C" fn(SegmentIterator, *mut i32, *mut i32, *mut i32) -> i32,
-    pub(super) config_parse:
-        unsafe extern "C" fn(Config, *const c_void, i32, *const *const c_char, i32) -> Config,
+    pub(super) config_parse: unsafe extern "C" fn(Config, *const c_void, i32, *const *const c_char, i32) -> Config,
     pub(super) config_free: unsafe extern "C" fn(Config) -> c_int,
     pub(super) cmn_get: unsafe extern "C" fn(*mut Cmn, *mut c_float),
     pub(super) cmn_set: unsafe extern "C" fn(*mut Cmn, *const c_float),
