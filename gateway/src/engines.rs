@@ -4,92 +4,100 @@ use std::sync::Arc;
 
 use tandem_agents::brain::{self, Brain, BrainEffect, BrainEvent};
 use tandem_agents::session::SpeechSet;
-use tandem_contract::bot::{BotConfig, VoiceChoice};
+use tandem_contract::bot::{BotConfig, RecognizerChoice, VoiceChoice};
 use tandem_contract::call::{Accept, CallOffer};
 use tandem_media::Time;
-use tandem_speech::flite::{FliteVoiceEngine, PROMPT_CACHE_BYTES, QUEUED_UTTERANCES};
-use tandem_speech::pool::BlockingPool;
-use tandem_speech::test_voice::TestVoice;
+use tandem_speech::catalog::{Missing, SpeechCatalog};
 use tandem_speech::{EngineInfo, SpeakRequest, SpeechError, Voice, VoiceEvent};
-use tandem_speech_engines::flite::FliteVoiceName;
 use tokio::sync::mpsc;
 use tracing::error;
 
 use crate::state::EnginePart;
 
-/// Threads that make speech: one leaves the other core to the media worker on a small machine.
-const VOICE_THREADS: usize = 1;
+const POCKETSPHINX: &str = "pocketsphinx";
+const FLITE: &str = "flite";
+const TEST: &str = "test";
 
 /// What is installed here.
 pub struct Engines {
-    /// In the order of [`FliteVoiceName::ALL`]; those that could be opened.
-    flite: Vec<(FliteVoiceName, Arc<dyn Voice>)>,
-    test: Arc<dyn Voice>,
-    missing: Arc<dyn Voice>,
-    /// Debian packages that would help, and what for.
-    pub wanted: Vec<(String, &'static str)>,
+    catalog: SpeechCatalog,
 }
 
 impl Engines {
     /// Opens what there is.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn detect() -> std::io::Result<Self> {
-        let pool = Arc::new(BlockingPool::start("voice", VOICE_THREADS, QUEUED_UTTERANCES)?);
-        let (mut flite, mut wanted) = (Vec::<(FliteVoiceName, Arc<dyn Voice>)>::new(), Vec::new());
-        let mut why = String::new();
-        for name in FliteVoiceName::ALL {
-            match FliteVoiceEngine::load(name, Arc::clone(&pool), PROMPT_CACHE_BYTES) {
-                Ok(voice) => flite.push((name, Arc::new(voice))),
-                Err(error) => {
-                    why = error.to_string();
-                    wanted.extend(error.package().map(|package| (package.to_owned(), "the voice")));
-                }
-            }
-        }
-        wanted.dedup();
-        Ok(Self { flite, test: Arc::new(TestVoice::new()), missing: Arc::new(MissingVoice { why }), wanted })
+    pub fn detect() -> Self {
+        Self { catalog: SpeechCatalog::detect() }
     }
 
-    /// The engines of a bot, by its config.
+    /// The engines of a bot, by its config. Without a recognizer its callers have the keypad.
     pub fn speech(&self, config: &BotConfig) -> SpeechSet {
-        let voice = match config.voice() {
-            VoiceChoice::Test => &self.test,
-            VoiceChoice::Flite(wanted) => self.flite(wanted.as_str()),
+        let VoiceName { provider, voice } = config.voice().into();
+        let recognizer = match config.recognizer() {
+            RecognizerChoice::Pocketsphinx => self.catalog.recognizer(POCKETSPHINX),
         };
-        SpeechSet { recognizer: None, voice: Arc::clone(voice), language: config.language().to_owned() }
+        let voice = self.voice(provider, voice);
+        SpeechSet { recognizer: recognizer.ok(), voice, language: config.language().to_owned() }
     }
 
-    /// The voice of this name, or the best that is there.
-    pub fn flite(&self, name: &str) -> &Arc<dyn Voice> {
-        let named = self.flite.iter().find(|(flite, _)| flite.as_str() == name);
-        named.or(self.flite.first()).map_or(&self.missing, |(_, voice)| voice)
+    /// A voice by name; where it is not installed, one that says so to whoever wants to speak with it.
+    pub fn voice(&self, provider: &str, voice: &str) -> Arc<dyn Voice> {
+        self.catalog.voice(provider, Some(voice)).unwrap_or_else(|error| Arc::new(MissingVoice { error }))
     }
 
-    /// For the start page: each part, what it is and how good.
+    /// For the start page: each part of a conversation, what does it here and how well.
     pub fn parts(&self) -> Vec<EnginePart> {
         let none = |quality: &str| EngineInfo { name: "none".into(), quality: quality.into() };
         vec![
-            EnginePart { part: "recogniser", info: none("callers use the keypad") },
-            EnginePart { part: "voice", info: self.flite("slt").info() },
+            EnginePart { part: "recogniser", info: self.best(POCKETSPHINX) },
+            EnginePart { part: "voice", info: self.best(FLITE) },
             EnginePart { part: "language model", info: none("flow agent") },
         ]
+    }
+
+    /// The provider's first engine, or why there is none.
+    fn best(&self, provider: &str) -> EngineInfo {
+        let engines = self.catalog.engines();
+        match engines.into_iter().find(|engine| engine.provider == provider).map(|engine| engine.state) {
+            Some(Ok(info)) => info,
+            Some(Err(missing)) => EngineInfo { name: "none".into(), quality: missing.why },
+            None => EngineInfo { name: "none".into(), quality: format!("{provider} is not built in") },
+        }
+    }
+
+    /// Engines that are not here, and the Debian packages that would bring them.
+    pub fn missing(&self) -> Vec<(&'static str, Missing)> {
+        let engines = self.catalog.engines().into_iter();
+        engines.filter_map(|engine| Some((engine.provider, engine.state.err()?))).collect()
+    }
+}
+
+/// A voice as the catalog calls it.
+struct VoiceName {
+    provider: &'static str,
+    voice: &'static str,
+}
+
+impl From<VoiceChoice> for VoiceName {
+    fn from(choice: VoiceChoice) -> Self {
+        match choice {
+            VoiceChoice::Test => Self { provider: TEST, voice: "" },
+            VoiceChoice::Flite(voice) => Self { provider: FLITE, voice: voice.as_str() },
+        }
     }
 }
 
 /// Stands in where no voice is installed, and says so to whoever wants to speak.
 struct MissingVoice {
-    why: String,
+    error: SpeechError,
 }
 
 impl Voice for MissingVoice {
     fn info(&self) -> EngineInfo {
-        EngineInfo { name: "none".into(), quality: self.why.clone() }
+        EngineInfo { name: "none".into(), quality: self.error.to_string() }
     }
 
     fn speak(&self, _: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
-        Err(SpeechError::Unavailable { engine: "flite".into(), why: self.why.clone() })
+        Err(self.error.clone())
     }
 }
 

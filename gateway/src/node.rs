@@ -69,7 +69,7 @@ impl Node {
         let ports = settings.rtp.ports;
         let worker = Worker::start(clock, WorkerSettings { rtp_ports: ports.first..=ports.last })
             .context("cannot start the media worker")?;
-        let installed = Engines::detect()?;
+        let installed = Engines::detect();
         let listener = TcpListener::bind(settings.http.addr)
             .await
             .with_context(|| format!("cannot listen for HTTP on {}", settings.http.addr))?;
@@ -158,3 +158,7 @@ fn spawn_servers(
         }
     });
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

@@ -82,7 +82,7 @@ fn node(settings: &Settings) -> anyhow::Result<Report> {
     let mut report = Report::default();
     in_force(settings, &mut report);
     limits(settings, &mut report);
-    engines(&mut report)?;
+    engines(&mut report);
     bots(settings, &mut report)?;
     Ok(report)
 }
@@ -118,15 +118,15 @@ fn open_files() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn engines(report: &mut Report) -> anyhow::Result<()> {
-    let engines = Engines::detect()?;
+fn engines(report: &mut Report) {
+    let engines = Engines::detect();
     for part in engines.parts() {
         report.ok(&format!("{}: {}, {}", part.part, part.info.name, part.info.quality));
     }
-    for (package, what) in &engines.wanted {
-        report.warn(&format!("{what} wants the Debian package {package}: `apt-get install {package}`"));
+    for (provider, missing) in engines.missing() {
+        let remedy = missing.package.map(|package| format!(": `apt-get install {package}`")).unwrap_or_default();
+        report.warn(&format!("{provider}: {}{remedy}", missing.why));
     }
-    Ok(())
 }
 
 fn bots(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {

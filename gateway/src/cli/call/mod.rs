@@ -45,7 +45,7 @@ impl Call {
     /// # Errors
     /// As [`Call::run`].
     pub async fn place(&self, steps: Vec<Step>) -> anyhow::Result<()> {
-        let voice = Engines::detect()?.flite(&self.voice).clone();
+        let voice = Engines::detect().voice("flite", &self.voice);
         let phone = Phone::open(self.from, self.uri.contains('['), voice).await?;
         let finished = phone.call(&self.uri, steps, Duration::from_secs(self.max_seconds)).await?;
         let mut out = std::io::stdout();

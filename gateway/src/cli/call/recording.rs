@@ -39,6 +39,12 @@ impl Recording {
         usize::try_from(us * u128::from(self.rate) / 1_000_000).unwrap_or(usize::MAX)
     }
 
+    /// The loudest sample of the other side.
+    #[cfg(test)]
+    pub fn agent_peak(&self) -> u16 {
+        self.agent.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0)
+    }
+
     /// Writes a WAV file, making its folder.
     ///
     /// # Errors
