@@ -92,6 +92,7 @@ fn words_that_are_not_those_of_the_text_stand_for_themselves() {
     let utterance = ledger.open(EPOCH, "at 10:30 sharp", 0);
     let spoken = vec![word("at", 0, 10), word("ten", 10, 20), word("thirty", 20, 30), word("sharp", 30, 40)];
     ledger.grow(EPOCH, utterance, spoken);
+    ledger.push(EPOCH, utterance, 40);
     assert_eq!(heard(ledger.commit(ms(1), utterance, 35, true)), "at ten thirty");
 }
 

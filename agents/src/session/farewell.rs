@@ -26,12 +26,22 @@ const CLOSE_LIMIT: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     /// Waits for the leg to be answered and the record to exist.
-    Opening { answered: bool, begun: bool, until: Option<Time> },
+    Opening {
+        answered: bool,
+        begun: bool,
+        until: Option<Time>,
+    },
     Running,
     /// We hung up; the wire has not ended yet.
-    Leaving { until: Time, reason: LegEnd },
+    Leaving {
+        until: Time,
+        reason: LegEnd,
+    },
     /// The wire has ended; the worker has not closed the leg yet.
-    Closing { until: Time, reason: LegEnd },
+    Closing {
+        until: Time,
+        reason: LegEnd,
+    },
     Over,
 }
 

@@ -38,9 +38,19 @@ pub enum SessionInput {
     /// The worker is gone without a word.
     MediaLost,
     Leg(LegEvent),
-    Recognizer { recognition: RecognitionId, event: RecognizerEvent },
-    Voice { epoch: Epoch, utterance: UtteranceId, event: VoiceEvent },
-    ToolDone { call: u32, result: Result<Value, ToolFailure> },
+    Recognizer {
+        recognition: RecognitionId,
+        event: RecognizerEvent,
+    },
+    Voice {
+        epoch: Epoch,
+        utterance: UtteranceId,
+        event: VoiceEvent,
+    },
+    ToolDone {
+        call: u32,
+        result: Result<Value, ToolFailure>,
+    },
     Command(SessionCommand),
 }
 
@@ -49,16 +59,30 @@ pub enum SessionInput {
 pub enum SessionEffect {
     Media(MediaCommand),
     Leg(LegCommand),
-    StartVoice { epoch: Epoch, utterance: UtteranceId, text: Private<String> },
+    StartVoice {
+        epoch: Epoch,
+        utterance: UtteranceId,
+        text: Private<String>,
+    },
     CancelVoice,
-    StartRecognizer { recognition: RecognitionId, grammar: Grammar },
+    StartRecognizer {
+        recognition: RecognitionId,
+        grammar: Grammar,
+    },
     PushAudio(Arc<[i16]>),
     FinishRecognizer,
     CancelRecognizer,
-    CallTool { call: u32, tool: String, arguments: Value },
+    CallTool {
+        call: u32,
+        tool: String,
+        arguments: Value,
+    },
     Emit(SessionEvent),
     /// Write this version of the record. `first`: answer with `Begun` when it is durable.
-    Store { record: Box<CallRecord>, first: bool },
+    Store {
+        record: Box<CallRecord>,
+        first: bool,
+    },
     Measure(Measure),
     /// The session is over; this is its final record. Nothing follows.
     End(Box<CallRecord>),

@@ -281,6 +281,8 @@ impl SessionCore {
         self.settle_closings(now);
         let done = self.output.is_silent() && self.output.closing.is_empty();
         if self.life != Life::Running || self.output.terminal.is_none() || !done {
+            // More is to be said first: the tail begins anew behind it.
+            self.output.terminal_due = None;
             return;
         }
         let tail = if self.is_chat() { Duration::ZERO } else { TAIL };

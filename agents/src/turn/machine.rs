@@ -120,7 +120,9 @@ impl TurnMachine {
             return self.hearing_timeout(now, out);
         }
         match self.state {
-            TurnState::Listening { keying: true, .. } => self.state = TurnState::Listening { since: now, keying: false },
+            TurnState::Listening { keying: true, .. } => {
+                self.state = TurnState::Listening { since: now, keying: false }
+            }
             TurnState::Listening { .. } => self.ask(now, Ask::Silent, out),
             TurnState::CallerSpeaking { onset } => self.cut_caller(now, onset, out),
             TurnState::Thinking { .. } => self.abandon_reply(now, out),

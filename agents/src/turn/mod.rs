@@ -8,9 +8,9 @@
 
 mod hearing;
 mod machine;
-mod speaking;
 #[cfg(test)]
 mod properties;
+mod speaking;
 mod state;
 #[cfg(test)]
 mod table;

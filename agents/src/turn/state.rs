@@ -15,11 +15,18 @@ pub enum TurnState {
         keying: bool,
     },
     /// The caller has the floor and speaks.
-    CallerSpeaking { onset: Time },
+    CallerSpeaking {
+        onset: Time,
+    },
     /// The caller fell silent: is the turn over, and what was it?
-    EndpointPending { onset: Time, ended: Time },
+    EndpointPending {
+        onset: Time,
+        ended: Time,
+    },
     /// The agent has the floor and nothing of it is on the line yet, or not at the moment.
-    Thinking { since: Time },
+    Thinking {
+        since: Time,
+    },
     Speaking {
         utterance: UtteranceId,
         interruptible: bool,
@@ -35,7 +42,9 @@ pub enum TurnState {
         ended: Option<Time>,
     },
     /// The wire was asked to transfer the caller.
-    Transferring { since: Time },
+    Transferring {
+        since: Time,
+    },
     Ended,
 }
 
@@ -60,17 +69,27 @@ impl TurnState {
 #[serde(tag = "input", rename_all = "snake_case")]
 pub enum TurnInput {
     /// The caller's voice, since `onset`.
-    SpeechStarted { onset: Time },
+    SpeechStarted {
+        onset: Time,
+    },
     /// No voice since `end`.
-    SpeechEnded { end: Time },
+    SpeechEnded {
+        end: Time,
+    },
     /// The recognizer has so many words; `complete`: they would do as an answer.
-    Partial { words: u32, complete: bool },
+    Partial {
+        words: u32,
+        complete: bool,
+    },
     /// The recognizer understood the caller.
     Understood,
     /// The recognizer did not, or failed, or there is none.
     Rejected,
     /// The first sample of an utterance went out.
-    PlayoutStarted { utterance: UtteranceId, interruptible: bool },
+    PlayoutStarted {
+        utterance: UtteranceId,
+        interruptible: bool,
+    },
     /// More of it went out.
     PlayoutMoved,
     /// The last sample of it went out.
@@ -84,13 +103,17 @@ pub enum TurnInput {
     /// The brain has begun something: speech, or a tool that runs.
     BrainWorks,
     /// Whether tools run: the brain is not asked anything until they are done.
-    Tools { running: bool },
+    Tools {
+        running: bool,
+    },
     /// The reply is complete and was played; or there is none.
     ReplyDone,
     /// The wire was asked to transfer the caller.
     TransferBegun,
     /// There is news of the transfer; `failed`: it will not happen.
-    TransferNews { failed: bool },
+    TransferNews {
+        failed: bool,
+    },
     LegEnded,
 }
 

@@ -42,7 +42,9 @@ impl Outlets {
             SessionEffect::Leg(command) => self.wires.leg(command),
             SessionEffect::StartVoice { epoch, utterance, text } => return self.engines.speak(epoch, utterance, text),
             SessionEffect::CancelVoice => self.engines.cancel_voice(),
-            SessionEffect::StartRecognizer { recognition, grammar } => return self.engines.listen(recognition, grammar),
+            SessionEffect::StartRecognizer { recognition, grammar } => {
+                return self.engines.listen(recognition, grammar);
+            }
             SessionEffect::PushAudio(samples) => self.engines.hear(samples),
             SessionEffect::FinishRecognizer => self.finish_recognizer(),
             SessionEffect::CancelRecognizer => self.engines.cancel_recognition(),

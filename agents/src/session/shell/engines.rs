@@ -56,9 +56,7 @@ impl Engines {
 
     /// The answer of a recognizer that refuses at once.
     pub(super) fn listen(&mut self, id: RecognitionId, grammar: Grammar) -> Option<SessionInput> {
-        let failed = |error| {
-            Some(SessionInput::Recognizer { recognition: id, event: RecognizerEvent::Failed(error) })
-        };
+        let failed = |error| Some(SessionInput::Recognizer { recognition: id, event: RecognizerEvent::Failed(error) });
         let Some(recognizer) = &self.speech.recognizer else {
             let engine = "this node".to_owned();
             return failed(SpeechError::NotSupported { engine, what: "recognize speech".to_owned() });

@@ -1,1 +1,6 @@
 //! Conversations in virtual time, against a scripted world.
+
+mod calls;
+mod soup;
+mod task;
+mod world;

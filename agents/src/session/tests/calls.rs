@@ -1,0 +1,308 @@
+use std::time::Duration;
+
+use tandem_contract::Epoch;
+use tandem_contract::call::{Door, Modality};
+use tandem_contract::event::{SessionCommand, SessionEvent};
+use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
+use tandem_contract::record::{Outcome, Speaker, TimelineEvent};
+use tandem_media::leg::MediaCommand;
+use tandem_speech::{RecognizerEvent, VoiceEvent};
+
+use super::world::*;
+use crate::brain::{BrainEffect, BrainEvent, ToolFailure};
+use crate::session::input::{SessionEffect, SessionInput};
+
+fn commands(world: &World, wanted: &MediaCommand) -> Vec<u64> {
+    world.when(|effect| matches!(effect, SessionEffect::Media(command) if command == wanted))
+}
+
+fn leg_commands(world: &World, wanted: &LegCommand) -> Vec<u64> {
+    world.when(|effect| matches!(effect, SessionEffect::Leg(command) if command == wanted))
+}
+
+#[test]
+fn the_record_exists_before_the_first_word() {
+    let world = World::new(Door::Sip, polite);
+    let first = world.effects.iter().position(|(_, effect)| matches!(effect, SessionEffect::Store { first: true, .. }));
+    let voice = world.effects.iter().position(|(_, effect)| matches!(effect, SessionEffect::StartVoice { .. }));
+    assert!(first.unwrap() < voice.unwrap());
+}
+
+#[test]
+fn a_plain_turn_is_heard_whole_and_measured() {
+    let mut world = World::new(Door::Sip, polite);
+    world.until(4200);
+    assert_eq!(world.entries(Speaker::Agent).len(), 1);
+    world.voice(5000, 5600);
+    world.until(9000);
+    let caller = world.entries(Speaker::Caller)[0].clone();
+    assert_eq!((caller.heard.reveal().as_str(), caller.at_ms), ("yes", 5000));
+    assert_eq!(world.entries(Speaker::Agent)[1].heard.reveal(), "that is fine");
+    let turn = |event: &&SessionEvent| if let SessionEvent::Turn { turn } = event { Some(turn.clone()) } else { None };
+    let turn = world.events().iter().find_map(turn).unwrap();
+    assert_eq!(turn.stages.iter().map(|span| span.us).sum::<u64>(), turn.gap_us);
+    // 500 ms of endpointing, 40 of the recognizer, 30 of the voice, and the next slot.
+    assert_eq!((turn.caller_stopped_ms, turn.gap_us / 1000), (5600, 580));
+    world.assert_heard_is_played();
+}
+
+#[test]
+fn a_barge_in_at_any_time_leaves_what_was_heard() {
+    for onset in (120..3700).step_by(53) {
+        let mut world = World::new(Door::Sip, polite);
+        world.voice(onset, onset + 1000);
+        world.until(onset + 1400);
+        let cut = &world.entries(Speaker::Agent)[0];
+        assert!(cut.interrupted, "{onset}");
+        // 200 ms of voice, and the line is silent on the next slot.
+        let after = |at: &&tandem_media::Time| at.as_millis() > onset + 220 && at.as_millis() < onset + 1400;
+        assert_eq!(world.sounding.iter().filter(after).count(), 0, "{onset}");
+        world.until(onset + 6000);
+        assert_eq!(world.entries(Speaker::Agent)[1].heard.reveal(), "that is fine");
+        world.assert_heard_is_played();
+    }
+}
+
+#[test]
+fn late_audio_of_the_reply_before_is_dropped() {
+    let mut world = World::new(Door::Sip, polite);
+    world.until(100);
+    let (epoch, utterance) = (Epoch(0), tandem_contract::UtteranceId(1));
+    world.press('1');
+    let before = world.effects.len();
+    world.give(SessionInput::Voice { epoch, utterance, event: VoiceEvent::Audio(vec![1; 160].into()) });
+    world.give(SessionInput::Voice { epoch, utterance, event: VoiceEvent::Words(Vec::new()) });
+    world.give(SessionInput::Voice { epoch, utterance, event: VoiceEvent::Done });
+    assert_eq!(world.effects.len(), before);
+    world.until(6000);
+    world.assert_heard_is_played();
+}
+
+#[test]
+fn a_cough_pauses_and_resumes() {
+    let mut world = World::new(Door::Sip, polite);
+    world.answer = Some(RecognizerEvent::Rejected);
+    world.voice(1000, 1300);
+    world.until(9000);
+    assert_eq!(
+        (commands(&world, &MediaCommand::Pause), commands(&world, &MediaCommand::Resume)),
+        (vec![1200], vec![1840])
+    );
+    let greeting = world.entries(Speaker::Agent)[0];
+    assert!(!greeting.interrupted && greeting.heard == greeting.text);
+    world.assert_heard_is_played();
+}
+
+#[test]
+fn a_key_cuts_the_prompt_at_once() {
+    let mut world = World::new(Door::Sip, polite);
+    world.until(1500);
+    world.press('2');
+    assert_eq!(commands(&world, &MediaCommand::Clear), [1500]);
+    world.until(5000);
+    let entries: Vec<_> = world.core.ledger().entries().iter().map(|entry| entry.heard.reveal().clone()).collect();
+    assert_eq!(entries, ["one two three", "2", "that is fine"]);
+}
+
+#[test]
+fn a_caller_who_hangs_up_in_the_middle_of_a_word_heard_the_words_before() {
+    for at in (40..4100).step_by(97) {
+        let mut world = World::new(Door::Sip, polite);
+        world.until(at);
+        world.hang_up();
+        world.until(at + 1000);
+        let record = world.record.as_ref().unwrap();
+        assert_eq!(record.outcome, Outcome::Ended(LegEnd::CallerHungUp));
+        assert!(record.media.is_some());
+        world.assert_heard_is_played();
+    }
+}
+
+#[test]
+fn a_far_end_that_buffers_heard_what_it_reports() {
+    let mut world = World::new(Door::Websocket, polite);
+    world.far_delay = Some(1700);
+    world.voice(1000, 2000);
+    world.until(2600);
+    let cut = world.entries(Speaker::Agent)[0];
+    let sent = world.sent[&cut.utterance];
+    assert_eq!((cut.heard_samples, cut.interrupted), (sent - 1700, true));
+    assert_eq!(leg_commands(&world, &LegCommand::Clear { utterance: cut.utterance }), [1200]);
+}
+
+#[test]
+fn a_far_end_that_never_reports_is_not_waited_for() {
+    let mut world = World::new(Door::Websocket, polite);
+    world.until(1500);
+    world.press('2');
+    assert_eq!(world.entries(Speaker::Agent).len(), 0);
+    world.until(1799);
+    assert_eq!((world.entries(Speaker::Agent).len(), world.told().len()), (0, 2));
+    world.until(5000);
+    world.assert_heard_is_played();
+}
+
+#[test]
+fn a_hang_up_waits_for_the_last_word() {
+    let mut world = World::new(Door::Sip, |event, out| {
+        if event == BrainEvent::Started {
+            out.extend([say(Epoch(0), "good bye"), BrainEffect::HangUp]);
+        }
+    });
+    world.until(3000);
+    // Two words from the slot after the voice's 30 ms on, the slot of their end, and the tail.
+    assert_eq!(leg_commands(&world, &LegCommand::HangUp), [1020]);
+    let record = world.record.as_ref().unwrap();
+    assert_eq!((record.outcome, record.ledger.len()), (Outcome::Ended(LegEnd::AgentHungUp), 1));
+    world.assert_heard_is_played();
+}
+
+#[test]
+fn a_transfer_that_fails_goes_on() {
+    let mut world = World::new(Door::Sip, |event, out| match event {
+        BrainEvent::Started => {
+            out.extend([
+                say(Epoch(0), "one moment"),
+                BrainEffect::Transfer { target: "sip:desk@example.org".to_owned().into() },
+            ]);
+        }
+        BrainEvent::TransferProgress { status: 486 } => out.push(say(Epoch(0), "nobody there")),
+        _ => {}
+    });
+    world.until(2000);
+    let transfers = |effect: &SessionEffect| matches!(effect, SessionEffect::Leg(LegCommand::Transfer { .. }));
+    assert_eq!(world.when(transfers).len(), 1);
+    world.give(SessionInput::Leg(LegEvent::TransferProgress { status: 180 }));
+    world.give(SessionInput::Leg(LegEvent::TransferProgress { status: 486 }));
+    world.until(5000);
+    assert_eq!(world.entries(Speaker::Agent)[1].heard.reveal(), "nobody there");
+    assert_eq!(world.core.turn().state().name(), "listening");
+}
+
+#[test]
+fn a_drain_lets_it_go_on_until_the_limit() {
+    let mut world = World::new(Door::Sip, polite);
+    world.until(500);
+    world.give(SessionInput::Command(SessionCommand::Drain { now: false }));
+    world.until(1000);
+    assert!(leg_commands(&world, &LegCommand::HangUp).is_empty());
+    world.give(SessionInput::Command(SessionCommand::Drain { now: true }));
+    world.until(2000);
+    assert_eq!(world.record.as_ref().unwrap().outcome, Outcome::Ended(LegEnd::Drained));
+    world.assert_heard_is_played();
+}
+
+#[test]
+fn a_lost_worker_ends_the_session() {
+    let mut world = World::new(Door::Sip, polite);
+    world.until(500);
+    world.give(SessionInput::MediaLost);
+    world.until(1000);
+    assert_eq!(world.record.as_ref().unwrap().outcome, Outcome::Ended(LegEnd::WireLost));
+}
+
+#[test]
+fn the_brain_hears_of_a_tool_before_it_hears_the_caller_again() {
+    let mut world = World::new(Door::Sip, |event, out| match event {
+        BrainEvent::Started => {
+            let arguments = serde_json::json!({});
+            out.push(BrainEffect::CallTool { epoch: Epoch(0), call: 1, tool: "book".into(), arguments });
+        }
+        BrainEvent::ToolDone { epoch, .. } => out.push(say(epoch, "booked")),
+        BrainEvent::Digits { epoch, .. } => out.push(say(epoch, "right")),
+        _ => {}
+    });
+    world.until(200);
+    world.press('1');
+    let failure = ToolFailure { code: "slot_taken".into(), detail: String::new() };
+    world.give(SessionInput::ToolDone { call: 1, result: Err(failure) });
+    world.until(4000);
+    let spoken: Vec<_> = world.entries(Speaker::Agent).iter().map(|entry| entry.heard.reveal().clone()).collect();
+    assert_eq!(spoken, ["booked", "right"]);
+}
+
+#[test]
+fn silence_is_told_to_the_brain() {
+    let mut world = World::new(Door::Sip, |_, _| {});
+    world.until(6500);
+    assert!(world.told().contains(&BrainEvent::Silent { epoch: Epoch(1) }));
+}
+
+#[test]
+fn a_voice_that_fails_does_not_end_the_conversation() {
+    let mut world = World::new(Door::Sip, polite);
+    let error = tandem_speech::SpeechError::Unavailable { engine: "voice".into(), why: "none".into() };
+    let utterance = tandem_contract::UtteranceId(1);
+    world.give(SessionInput::Voice { epoch: Epoch(0), utterance, event: VoiceEvent::Failed(error) });
+    world.until(500);
+    assert_eq!(world.core.turn().state().name(), "listening");
+}
+
+#[test]
+fn chat_is_heard_when_it_is_delivered() {
+    let mut world = World::with(Door::Websocket, Modality::Text, |event, out| match event {
+        BrainEvent::Started => out.push(say(Epoch(0), "hello")),
+        BrainEvent::Said { epoch, text } => out.push(say(epoch, &format!("you said {}", text.reveal()))),
+        _ => {}
+    });
+    world.write("a");
+    world.write("b");
+    world.until(100_000);
+    let lines: Vec<_> = world.core.ledger().entries().iter().map(|entry| entry.heard.reveal().clone()).collect();
+    assert_eq!(lines, ["hello", "a", "you said a", "b", "you said b"]);
+    world.hang_up();
+    assert_eq!(world.record.as_ref().unwrap().media, None);
+}
+
+#[test]
+fn chat_that_comes_during_a_tool_is_answered_in_order() {
+    let mut world = World::with(Door::Websocket, Modality::Text, |event, out| match event {
+        BrainEvent::Said { epoch, text } if text.reveal() == "book" => {
+            let arguments = serde_json::json!({});
+            out.push(BrainEffect::CallTool { epoch, call: 1, tool: "book".into(), arguments });
+        }
+        BrainEvent::Said { epoch, text } => out.push(say(epoch, &format!("re {}", text.reveal()))),
+        BrainEvent::ToolDone { epoch, .. } => out.push(say(epoch, "booked")),
+        _ => {}
+    });
+    for text in ["book", "x", "y"] {
+        world.write(text);
+    }
+    world.later(Duration::from_millis(500), SessionInput::ToolDone { call: 1, result: Ok(serde_json::json!({})) });
+    world.until(1000);
+    let lines: Vec<_> = world.core.ledger().entries().iter().map(|entry| entry.heard.reveal().clone()).collect();
+    assert_eq!(lines, ["book", "booked", "x", "re x", "y", "re y"]);
+}
+
+#[test]
+fn the_timeline_tells_the_story_of_a_barge_in() {
+    let mut world = World::new(Door::Sip, polite);
+    world.voice(1000, 2000);
+    world.until(6000);
+    world.hang_up();
+    world.until(7000);
+    let record = world.record.as_ref().unwrap();
+    let utterance = record.ledger[0].utterance;
+    let at = |what: TimelineEvent| record.timeline.iter().find(|entry| entry.what == what).map(|entry| entry.at_ms);
+    assert_eq!(at(TimelineEvent::Paused { utterance }), Some(1200));
+    assert_eq!(at(TimelineEvent::BargeIn { utterance }), Some(1800));
+    assert_eq!(at(TimelineEvent::CallerStartedSpeaking), Some(1000));
+    let json = serde_json::to_string(record).unwrap();
+    assert_eq!(&serde_json::from_str::<tandem_contract::record::CallRecord>(&json).unwrap(), record);
+}
+
+#[test]
+fn stored_at_most_once_a_second_and_always_at_the_end() {
+    let mut world = World::with(Door::Websocket, Modality::Text, |event, out| {
+        if let BrainEvent::Said { epoch, .. } = event {
+            out.push(say(epoch, "yes"));
+        }
+    });
+    for n in 0..30 {
+        world.until(n * 100);
+        world.write("more");
+    }
+    world.until(10_000);
+    let stores = world.when(|effect| matches!(effect, SessionEffect::Store { first: false, .. }));
+    assert!(stores.windows(2).all(|pair| pair[1] - pair[0] >= 1000) && stores.len() >= 3, "{stores:?}");
+}

@@ -1,0 +1,146 @@
+//! The task itself, with channels and the runtime's clock; it waits for events, never for time.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tandem_contract::bot::BotConfig;
+use tandem_contract::call::{Accept, CallOffer, Door, Modality};
+use tandem_contract::event::SessionEvent;
+use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
+use tandem_contract::ports::{CallLog, StoreError, ToolCall, ToolError, Tools};
+use tandem_contract::record::{CallRecord, Outcome};
+use tandem_contract::{BotName, ConfigVersion, Epoch, NodeId, Private, SessionId};
+use tandem_media::Time;
+use tandem_media::time::Clock;
+use tandem_speech::{EngineInfo, SpeakRequest, SpeechError, Voice, VoiceEvent};
+use tokio::sync::{broadcast, mpsc};
+
+use super::world::say;
+use crate::brain::{Brain, BrainEffect, BrainEvent};
+use crate::session::{SessionSetup, SignalingLeg, SpeechSet, run};
+
+struct Parrot;
+
+impl Brain for Parrot {
+    fn handle(&mut self, _: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        match event {
+            BrainEvent::Started => out.push(say(Epoch(0), "hello")),
+            BrainEvent::Said { epoch, .. } => {
+                let arguments = Value::Null;
+                out.push(BrainEffect::CallTool { epoch, call: 1, tool: "answer".into(), arguments });
+            }
+            BrainEvent::ToolDone { epoch, result: Ok(answer), .. } => out.push(say(epoch, &answer.to_string())),
+            _ => {}
+        }
+    }
+}
+
+struct Mute;
+
+impl Voice for Mute {
+    fn info(&self) -> EngineInfo {
+        EngineInfo { name: "mute".into(), quality: "silence".into() }
+    }
+
+    fn speak(&self, _: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
+        Err(SpeechError::Unavailable { engine: "mute".into(), why: "it never speaks".into() })
+    }
+}
+
+struct FortyTwo;
+
+impl Tools for FortyTwo {
+    fn call(&self, _: ToolCall) -> BoxFuture<'static, Result<Value, ToolError>> {
+        async { Ok(Value::from(42)) }.boxed()
+    }
+}
+
+/// Tells the test of every write. Bounded: the test reads them all.
+struct Diary(mpsc::Sender<(bool, CallRecord)>);
+
+impl Diary {
+    fn write(&self, first: bool, record: CallRecord) -> BoxFuture<'static, Result<(), StoreError>> {
+        let diary = self.0.clone();
+        async move {
+            let _ = diary.send((first, record)).await;
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl CallLog for Diary {
+    fn begin(&self, record: CallRecord) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.write(true, record)
+    }
+
+    fn update(&self, record: CallRecord) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.write(false, record)
+    }
+
+    fn read(&self, _: SessionId) -> BoxFuture<'static, Result<Option<CallRecord>, StoreError>> {
+        async { Ok(None) }.boxed()
+    }
+}
+
+async fn text(commands: &mut mpsc::Receiver<LegCommand>) -> String {
+    match commands.recv().await {
+        Some(LegCommand::Text { text, .. }) => text.into_inner(),
+        other => panic!("no text but {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_chat_from_hello_to_the_stored_record() {
+    let bot = BotName::new("demo").unwrap();
+    let (leg_commands, mut sent) = mpsc::channel(8);
+    let (wire, leg_events) = mpsc::channel(8);
+    let (_keep, commands) = mpsc::channel(1);
+    let (diary, mut stored) = mpsc::channel(64);
+    let watch = broadcast::Sender::new(64);
+    let mut watcher = watch.subscribe();
+    let offer = CallOffer {
+        session: SessionId::new(NodeId(1)),
+        door: Door::Websocket,
+        modality: Modality::Text,
+        bot: bot.clone(),
+        caller: Private::new("someone".into()),
+    };
+    let setup = SessionSetup {
+        offer,
+        accept: Accept { bot, version: ConfigVersion(1), config: Arc::new(BotConfig::default()) },
+        leg: SignalingLeg { commands: leg_commands, events: leg_events },
+        media: None,
+        speech: SpeechSet { recognizer: None, voice: Arc::new(Mute), language: "en-US".into() },
+        brain: Box::new(Parrot),
+        tools: Arc::new(FortyTwo),
+        log: Arc::new(Diary(diary)),
+        clock: Clock::new(),
+        commands,
+        watch,
+    };
+    let caller = async {
+        wire.send(LegEvent::Answered).await.unwrap();
+        assert_eq!(text(&mut sent).await, "hello");
+        wire.send(LegEvent::Text { text: "how many?".to_owned().into() }).await.unwrap();
+        assert_eq!(text(&mut sent).await, "42");
+        wire.send(LegEvent::Ended { reason: LegEnd::CallerHungUp }).await.unwrap();
+    };
+    let (record, ()) = tokio::join!(run(setup), caller);
+    assert_eq!(record.outcome, Outcome::Ended(LegEnd::CallerHungUp));
+    assert_eq!(record.ledger.len(), 3);
+    let (first, begun) = stored.recv().await.unwrap();
+    assert!(first && begun.outcome == Outcome::InProgress && begun.ledger.is_empty());
+    let mut last = None;
+    while let Ok((_, record)) = stored.try_recv() {
+        last = Some(record);
+    }
+    assert_eq!(last, Some(record));
+    let mut ended = false;
+    while let Ok(event) = watcher.try_recv() {
+        ended = matches!(event, SessionEvent::Ended { .. });
+    }
+    assert!(ended);
+}

@@ -1,0 +1,316 @@
+//! A scripted world in virtual time: a line with the real playout queue, a voice whose words are all equally long, a
+//! recognizer that answers what the test says, and a brain made of a function.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use tandem_contract::bot::BotConfig;
+use tandem_contract::call::{Accept, CallOffer, Door, Modality};
+use tandem_contract::event::SessionEvent;
+use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
+use tandem_contract::record::{CallRecord, LedgerEntry, Speaker};
+use tandem_contract::{BotName, ConfigVersion, Epoch, NodeId, Private, SessionId, UtteranceId};
+use tandem_media::Time;
+use tandem_media::leg::{LegStats, MediaCommand, MediaEvent};
+use tandem_media::playout::PlayoutQueue;
+use tandem_speech::{AlignedWord, Grammar, RecognizerEvent, VoiceEvent};
+
+use crate::brain::{Brain, BrainEffect, BrainEvent, Listen};
+use crate::session::core::SessionCore;
+use crate::session::input::*;
+use crate::session::utterance_of;
+
+pub(super) const RATE: u32 = 8000;
+/// Samples of a word: 400 ms.
+pub(super) const WORD: u64 = 3200;
+const SLOT: Duration = Duration::from_millis(20);
+/// Until the voice's first audio.
+const VOICE_DELAY: Duration = Duration::from_millis(30);
+
+type Script = Box<dyn FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send>;
+
+pub(super) struct FakeBrain {
+    script: Script,
+    told: mpsc::Sender<BrainEvent>,
+}
+
+impl Brain for FakeBrain {
+    fn handle(&mut self, _: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        let _ = self.told.send(event.clone());
+        (self.script)(event, out);
+    }
+}
+
+pub(super) fn say(epoch: Epoch, text: &str) -> BrainEffect {
+    BrainEffect::Say { epoch, text: text.to_owned(), interruptible: true }
+}
+
+pub(super) fn yes_or_no() -> BrainEffect {
+    let grammar = Some(Grammar::Phrases { phrases: vec!["yes".into(), "no".into()] });
+    BrainEffect::Listen(Listen { grammar, digits: None, silence_timeout_ms: None })
+}
+
+/// Greets with ten words, and answers everything with three.
+pub(super) fn polite(event: BrainEvent, out: &mut Vec<BrainEffect>) {
+    match event {
+        BrainEvent::Started => {
+            out.extend([yes_or_no(), say(Epoch(0), "one two three four five six seven eight nine ten")])
+        }
+        BrainEvent::Said { epoch, .. } | BrainEvent::NotUnderstood { epoch } | BrainEvent::Digits { epoch, .. } => {
+            out.extend([say(epoch, "that is fine"), BrainEffect::Done { epoch }]);
+        }
+        _ => {}
+    }
+}
+
+pub(super) struct World {
+    pub(super) core: SessionCore,
+    pub(super) now: Time,
+    pub(super) effects: Vec<(Time, SessionEffect)>,
+    pub(super) record: Option<CallRecord>,
+    pub(super) line: PlayoutQueue,
+    /// Samples of each utterance that left the line.
+    pub(super) sent: BTreeMap<UtteranceId, u64>,
+    /// Slots that carried sound, by their time.
+    pub(super) sounding: Vec<Time>,
+    slot: Time,
+    commands: Vec<MediaCommand>,
+    due: Vec<(Time, SessionInput)>,
+    told: mpsc::Receiver<BrainEvent>,
+    /// The recognizer's answer to a finished utterance; none: it never answers.
+    pub(super) answer: Option<RecognizerEvent>,
+    recognition: RecognitionId,
+    /// Whether the far end reports, and how far behind it plays.
+    pub(super) far_delay: Option<u64>,
+}
+
+impl World {
+    pub(super) fn new(door: Door, script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static) -> Self {
+        Self::with(door, Modality::Voice, script)
+    }
+
+    pub(super) fn with(
+        door: Door,
+        modality: Modality,
+        script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static,
+    ) -> Self {
+        let (tell, told) = mpsc::channel();
+        let bot = BotName::new("demo").unwrap();
+        let session = SessionId::new(NodeId(1));
+        let offer = CallOffer { session, door, modality, bot: bot.clone(), caller: Private::new("caller".into()) };
+        let accept = Accept { bot, version: ConfigVersion(1), config: Arc::new(BotConfig::default()) };
+        let rate = (modality == Modality::Voice).then_some(RATE);
+        let facts = SessionFacts { offer, accept, rate, started_at_ms: 0 };
+        let brain = Box::new(FakeBrain { script: Box::new(script), told: tell });
+        let mut world = Self {
+            core: SessionCore::new(Time::ZERO, facts, brain),
+            now: Time::ZERO,
+            effects: Vec::new(),
+            record: None,
+            line: PlayoutQueue::new(RATE),
+            sent: BTreeMap::new(),
+            sounding: Vec::new(),
+            slot: Time::ZERO,
+            commands: Vec::new(),
+            due: Vec::new(),
+            told,
+            answer: Some(RecognizerEvent::Final { text: "yes".into(), confidence: 1.0 }),
+            recognition: RecognitionId::default(),
+            far_delay: None,
+        };
+        world.drain();
+        world.give(SessionInput::Begun);
+        world.give(SessionInput::Leg(LegEvent::Answered));
+        world
+    }
+
+    pub(super) fn give(&mut self, input: SessionInput) {
+        self.core.handle(self.now, input);
+        self.drain();
+    }
+
+    pub(super) fn later(&mut self, after: Duration, input: SessionInput) {
+        self.due.push((self.now + after, input));
+    }
+
+    fn drain(&mut self) {
+        while let Some(effect) = self.core.poll_effect() {
+            assert!(self.record.is_none(), "{effect:?} after the end");
+            self.effects.push((self.now, effect.clone()));
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: SessionEffect) {
+        match effect {
+            SessionEffect::Media(command) => self.commands.push(command),
+            SessionEffect::Leg(LegCommand::HangUp) => {
+                let ended = LegEvent::Ended { reason: LegEnd::AgentHungUp };
+                self.later(SLOT, SessionInput::Leg(ended));
+            }
+            SessionEffect::Leg(LegCommand::Clear { utterance }) => self.report(utterance),
+            SessionEffect::StartVoice { epoch, utterance, text } => self.speak(epoch, utterance, text.reveal()),
+            SessionEffect::StartRecognizer { recognition, .. } => self.recognition = recognition,
+            SessionEffect::FinishRecognizer => {
+                if let Some(event) = self.answer.clone() {
+                    let recognition = self.recognition;
+                    self.later(Duration::from_millis(40), SessionInput::Recognizer { recognition, event });
+                }
+            }
+            SessionEffect::End(record) => self.record = Some(*record),
+            _ => {}
+        }
+    }
+
+    fn report(&mut self, utterance: UtteranceId) {
+        let Some(delay) = self.far_delay else { return };
+        let offset = self.sent.get(&utterance).copied().unwrap_or(0).saturating_sub(delay);
+        self.later(Duration::from_millis(50), SessionInput::Leg(LegEvent::Played { utterance, offset }));
+    }
+
+    /// All audio after a short wait; words a little later than the audio they belong to.
+    fn speak(&mut self, epoch: Epoch, utterance: UtteranceId, text: &str) {
+        let voice = |event| SessionInput::Voice { epoch, utterance, event };
+        let mut at = VOICE_DELAY;
+        for (n, word) in (0..).zip(text.split_whitespace()) {
+            let samples: Arc<[i16]> = vec![1000; usize::try_from(WORD).unwrap()].into();
+            self.later(at, voice(VoiceEvent::Audio(samples)));
+            let aligned = AlignedWord { text: word.to_owned(), start: n * WORD, end: (n + 1) * WORD };
+            self.later(at + Duration::from_millis(5), voice(VoiceEvent::Words(vec![aligned])));
+            at += Duration::from_millis(25);
+        }
+        self.later(at, voice(VoiceEvent::Done));
+    }
+
+    /// Runs the world up to and including `ms`.
+    pub(super) fn until(&mut self, ms: u64) {
+        let end = Time::from_millis(ms);
+        for _ in 0..1_000_000 {
+            let input = self.due.iter().map(|(at, _)| *at).min();
+            let timer = self.core.poll_timeout().map(|due| due.max(self.now));
+            let next = [Some(self.slot), input, timer].into_iter().flatten().min().unwrap_or(end);
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = next;
+            if input == Some(next) {
+                let first = self.due.iter().position(|(at, _)| *at == next).unwrap();
+                let (_, input) = self.due.remove(first);
+                self.give(input);
+            } else if timer == Some(next) {
+                self.core.handle_timeout(next);
+                self.drain();
+            } else {
+                self.next_slot();
+            }
+        }
+        panic!("the world does not get on");
+    }
+
+    fn next_slot(&mut self) {
+        self.slot += SLOT;
+        let at = self.now;
+        for command in std::mem::take(&mut self.commands) {
+            self.command(at, command);
+        }
+        let mut frame = [0_i16; 160];
+        let mut spans = Vec::new();
+        self.line.next_frame(&mut frame, &mut spans);
+        if frame.iter().any(|sample| *sample != 0) {
+            self.sounding.push(at);
+        }
+        for span in spans {
+            let (_, utterance) = utterance_of(span.tag);
+            if span.len > 0 {
+                self.sent.insert(utterance, span.end());
+            }
+            if span.offset == 0 && span.len > 0 {
+                self.give(SessionInput::Media(MediaEvent::Started { at, tag: span.tag }));
+            }
+            if span.end() % 800 == 0 {
+                self.give(SessionInput::Media(MediaEvent::Progress { at, tag: span.tag, offset: span.end() }));
+            }
+            if span.last {
+                self.give(SessionInput::Media(MediaEvent::Finished { at, tag: span.tag, offset: span.end() }));
+            }
+        }
+    }
+
+    fn command(&mut self, at: Time, command: MediaCommand) {
+        match command {
+            MediaCommand::Push { tag, samples } => drop(self.line.push(tag, samples)),
+            MediaCommand::Finish { tag } => self.line.finish(tag),
+            MediaCommand::Pause => {
+                self.line.pause();
+                let (tag, offset) = self.line.cursor().unzip();
+                self.give(SessionInput::Media(MediaEvent::Paused { at, tag, offset: offset.unwrap_or(0) }));
+            }
+            MediaCommand::Resume => self.line.resume(),
+            MediaCommand::Clear => {
+                let (tag, offset) = self.line.clear().unzip();
+                self.give(SessionInput::Media(MediaEvent::Cleared { at, tag, offset: offset.unwrap_or(0) }));
+            }
+            MediaCommand::Close => {
+                self.give(SessionInput::Media(MediaEvent::Closed { at, stats: LegStats::default() }));
+            }
+            _ => {}
+        }
+    }
+
+    /// The caller speaks from `onset` to `end` (ms), as the detector tells it.
+    pub(super) fn voice(&mut self, onset: u64, end: u64) {
+        self.until(onset + 64);
+        let (at, onset) = (self.now, Time::from_millis(onset));
+        self.give(SessionInput::Media(MediaEvent::SpeechStarted { at, onset }));
+        self.until(end + 160);
+        let (at, end) = (self.now, Time::from_millis(end));
+        self.give(SessionInput::Media(MediaEvent::SpeechEnded { at, end }));
+    }
+
+    pub(super) fn press(&mut self, digit: char) {
+        self.give(SessionInput::Media(MediaEvent::Dtmf { at: self.now, digit }));
+    }
+
+    pub(super) fn write(&mut self, text: &str) {
+        self.give(SessionInput::Leg(LegEvent::Text { text: Private::new(text.to_owned()) }));
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        self.give(SessionInput::Leg(LegEvent::Ended { reason: LegEnd::CallerHungUp }));
+    }
+
+    pub(super) fn entries(&self, speaker: Speaker) -> Vec<&LedgerEntry> {
+        self.core.ledger().entries().iter().filter(|entry| entry.speaker == speaker).collect()
+    }
+
+    pub(super) fn told(&self) -> Vec<BrainEvent> {
+        self.told.try_iter().collect()
+    }
+
+    pub(super) fn when(&self, wanted: impl Fn(&SessionEffect) -> bool) -> Vec<u64> {
+        self.effects.iter().filter(|(_, effect)| wanted(effect)).map(|(at, _)| at.as_millis()).collect()
+    }
+
+    pub(super) fn events(&self) -> Vec<&SessionEvent> {
+        self.effects
+            .iter()
+            .filter_map(|(_, effect)| if let SessionEffect::Emit(event) = effect { Some(event) } else { None })
+            .collect()
+    }
+
+    /// Each agent line says exactly the words that left the line whole.
+    pub(super) fn assert_heard_is_played(&self) {
+        for entry in self.entries(Speaker::Agent) {
+            let sent = self.sent.get(&entry.utterance).copied().unwrap_or(0);
+            let whole = usize::try_from(sent / WORD).unwrap();
+            let played: Vec<&str> = entry.text.reveal().split_whitespace().take(whole).collect();
+            assert_eq!(entry.heard.reveal().split_whitespace().collect::<Vec<_>>(), played, "{}", entry.utterance.0);
+        }
+        let told: Vec<_> = self.entries(Speaker::Agent).iter().map(|entry| entry.utterance).collect();
+        for (utterance, sent) in &self.sent {
+            assert!(*sent == 0 || told.contains(utterance) || self.core.ledger().is_open(*utterance));
+        }
+    }
+}
