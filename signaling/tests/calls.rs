@@ -1,5 +1,7 @@
 //! Two doors on the loopback call each other.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its own functions too")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

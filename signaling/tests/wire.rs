@@ -1,5 +1,7 @@
 //! A telephone made of a bare socket talks to a door: what is on the wire, message by message.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its own functions too")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -224,3 +224,61 @@ fn record_routes(message: &impl HeadersExt) -> Vec<String> {
     let routes = message.typed_record_route_headers().unwrap_or_default();
     routes.into_iter().map(|route| format!("<{}>", unescaped(route.uri))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rsipstack::sip::SipMessage;
+
+    use super::*;
+
+    fn request(text: &str) -> Request {
+        let wire = text.replace('\n', "\r\n") + "\r\n\r\n";
+        let Ok(SipMessage::Request(request)) = SipMessage::try_from(wire.as_str()) else { panic!("{text}") };
+        request
+    }
+
+    const INVITE: &str = "INVITE sip:demo@10.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK1\n\
+        Record-Route: <sip:10.0.0.7;lr>, <sip:10.0.0.8;lr>\nFrom: \"A, B\" <sip:a@10.0.0.9>;tag=a\n\
+        To: <sip:demo@10.0.0.1>;tag=d\nCall-ID: c\nCSeq: 5 INVITE\nContact: <sip:a%20b@10.0.0.9:5070>";
+
+    fn dialog() -> Dialog {
+        let source = "10.0.0.7:5060".parse().unwrap();
+        Dialog::answering(&request(INVITE), "sip:10.0.0.1:5060".to_owned(), source).unwrap()
+    }
+
+    #[test]
+    fn our_requests_go_back_the_way_that_theirs_came() {
+        let mut dialog = dialog();
+        let bye = dialog.request(Method::Bye, "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK2".to_owned(), "T").unwrap();
+        assert_eq!(dialog.destination().to_string(), "10.0.0.7:5060");
+        let text = bye.to_string();
+        assert!(text.starts_with("BYE sip:a%20b@10.0.0.9:5070 SIP/2.0\r\n"), "{text}");
+        for line in [
+            "From: <sip:demo@10.0.0.1>;tag=d\r\n",
+            "To: \"A, B\" <sip:a@10.0.0.9>;tag=a\r\n",
+            "CSeq: 1 BYE\r\n",
+            "Route: <sip:10.0.0.7;lr>\r\nRoute: <sip:10.0.0.8;lr>\r\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn requests_come_in_order_and_may_move_the_target() {
+        let mut dialog = dialog();
+        assert!(!dialog.admit(&request(INVITE)));
+        let moved = INVITE.replace("5 INVITE", "6 INVITE").replace("10.0.0.9:5070", "10.0.0.9:5080");
+        assert!(dialog.admit(&request(&moved)));
+        assert!(!dialog.admit(&request(&moved)));
+        let bye = dialog.request(Method::Bye, "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK2".to_owned(), "T").unwrap();
+        assert_eq!(bye.uri.to_string(), "sip:a%20b@10.0.0.9:5080");
+    }
+
+    #[test]
+    fn a_dialog_survives_a_hand_over_and_keeps_its_secrets() {
+        let dialog = dialog();
+        let json = serde_json::to_string(&dialog).unwrap();
+        assert_eq!(serde_json::from_str::<Dialog>(&json).unwrap(), dialog);
+        assert!(!format!("{dialog:?}").contains("a@10.0.0.9"));
+    }
+}
