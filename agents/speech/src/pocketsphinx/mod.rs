@@ -22,7 +22,7 @@ use crate::pool::{BlockingPool, PoolFull};
 use crate::{EngineInfo, Grammar, Recognition, RecognizeRequest, Recognizer, RecognizerEvent, SpeechError};
 
 pub(crate) const ENGINE: &str = "pocketsphinx";
-/// Recognitions at once for each thread. Decoding takes about a sixteenth of the time of the speech; the rest is room for
+/// Recognitions at once for each thread. Decoding takes about a fourteenth of the time of the speech; the rest is room for
 /// the bursts of decoders that are being made.
 const RECOGNITIONS_PER_THREAD: usize = 10;
 /// Decoders kept for each thread while nobody speaks (3 MB each).
