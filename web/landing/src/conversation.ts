@@ -133,7 +133,7 @@ export class Conversation implements Listener {
 
   private played(position: Position, silent: boolean): void {
     if (position.utterance === 0) return;
-    this.connection?.send({ type: "played", ...position });
+    this.connection?.send({ type: "played", utterance: position.utterance, offset: position.offset });
     const wait = silent ? 0 : (this.voice?.latency ?? 0) * 1000;
     setTimeout(() => this.at.transcript.played(position.utterance, position.offset), wait);
   }
