@@ -1,4 +1,5 @@
 //! Whole conversations with the bundled bots, in virtual time: events in, effects out.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that stumbles fails")]
 
 use serde_json::{Value, json};
 use tandem_agents::brain::{Brain, BrainEffect, BrainEvent, ToolFailure, from_config};
@@ -63,11 +64,11 @@ impl Caller {
     }
 
     fn tool(&self) -> (u32, &str, &Value) {
-        let calls = self.last.iter().filter_map(|effect| match effect {
+        let mut calls = self.last.iter().filter_map(|effect| match effect {
             BrainEffect::CallTool { call, tool, arguments, .. } => Some((*call, tool.as_str(), arguments)),
             _ => None,
         });
-        calls.last().expect("a tool is called")
+        calls.next_back().expect("a tool is called")
     }
 
     fn tool_answers(&mut self, result: Result<Value, &str>) -> String {
@@ -78,11 +79,11 @@ impl Caller {
 
     #[track_caller]
     fn is_in(&self, state: &str) {
-        let entered = self.last.iter().filter_map(|effect| match effect {
+        let mut entered = self.last.iter().filter_map(|effect| match effect {
             BrainEffect::EnteredState { state } => Some(state.as_str()),
             _ => None,
         });
-        assert_eq!(entered.last(), Some(state), "{:#?}", self.last);
+        assert_eq!(entered.next_back(), Some(state), "{:#?}", self.last);
     }
 
     fn hung_up(&self) -> bool {
@@ -90,11 +91,11 @@ impl Caller {
     }
 
     fn grammar(&self) -> Grammar {
-        let listens = self.last.iter().filter_map(|effect| match effect {
+        let mut listens = self.last.iter().filter_map(|effect| match effect {
             BrainEffect::Listen(listen) => listen.grammar.clone(),
             _ => None,
         });
-        listens.last().expect("it listens")
+        listens.next_back().expect("it listens")
     }
 }
 

@@ -1,4 +1,5 @@
 //! The config examples of the seed parse, typed, and come out as they went in.
+#![allow(clippy::unwrap_used, reason = "a test that stumbles fails")]
 
 use serde_json::Value;
 use tandem_contract::bot::{BotConfig, strip_comments};

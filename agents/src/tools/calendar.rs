@@ -41,7 +41,7 @@ pub(super) enum No {
     DayFull,
     NotFound,
     Closed,
-    NoCodeLeft,
+    CodesGone,
 }
 
 impl No {
@@ -52,7 +52,7 @@ impl No {
             Self::DayFull => "day_full",
             Self::NotFound => "not_found",
             Self::Closed => "closed",
-            Self::NoCodeLeft => "no_code_left",
+            Self::CodesGone => "codes_gone",
         }
     }
 
@@ -62,7 +62,7 @@ impl No {
             Self::DayFull => "no time is free on this day",
             Self::NotFound => "there is no appointment with this code",
             Self::Closed => "the clinic has no appointments then",
-            Self::NoCodeLeft => "no code could be found for it",
+            Self::CodesGone => "no code could be found for it",
         }
     }
 }
@@ -77,8 +77,8 @@ pub(super) struct Day {
 impl Day {
     /// The next such weekday after `today` (days since 1970-01-01), never today: the time might have passed.
     pub(super) fn next(name: &str, today: u64) -> Result<Self, No> {
-        let same = |day: &&str| day.eq_ignore_ascii_case(name.trim());
-        let weekday = WEEKDAYS[..5].iter().position(|day| same(&day)).ok_or(No::Closed)?;
+        let same = |day: &str| day.eq_ignore_ascii_case(name.trim());
+        let weekday = WEEKDAYS[..5].iter().position(|day| same(day)).ok_or(No::Closed)?;
         let ahead = (weekday as u64 + 7 - (today + EPOCH_WEEKDAY) % 7) % 7;
         let ahead = if ahead == 0 { 7 } else { ahead };
         Ok(Self { name: WEEKDAYS[weekday], date: iso_date(today + ahead) })
@@ -160,7 +160,7 @@ impl Calendar {
         /// Four digits give 9,000 codes and a week has 20 times: a second draw is rare, a hundredth means a bad source.
         const DRAWS: usize = 100;
         let mut drawn = (0..DRAWS).map(|_| format!("{:04}", 1_000 + code() % 9_000));
-        drawn.find(|code| !self.appointments.iter().any(|a| a.reference == *code)).ok_or(No::NoCodeLeft)
+        drawn.find(|code| !self.appointments.iter().any(|a| a.reference == *code)).ok_or(No::CodesGone)
     }
 }
 
@@ -221,6 +221,6 @@ mod tests {
         let mut calendar = Calendar::default();
         let day = Day::next("monday", TODAY).unwrap();
         assert!(calendar.book(&day, "09:00", "a", || 7).is_ok());
-        assert_eq!(calendar.book(&day, "09:30", "b", || 7), Err(No::NoCodeLeft));
+        assert_eq!(calendar.book(&day, "09:30", "b", || 7), Err(No::CodesGone));
     }
 }

@@ -36,7 +36,8 @@ pub(super) fn number(n: u8) -> String {
 
 /// 1 to 31 as the day of a month.
 pub(super) fn ordinal(n: u8) -> String {
-    let (stem, last) = if n > 20 && n % 10 != 0 { (number(n - n % 10) + " ", n % 10) } else { (String::new(), n) };
+    let (stem, last) =
+        if n > 20 && !n.is_multiple_of(10) { (number(n - n % 10) + " ", n % 10) } else { (String::new(), n) };
     let last = match last {
         1 => "first".to_owned(),
         2 => "second".to_owned(),
