@@ -28,7 +28,11 @@ pub fn text(node: &Node) -> String {
         line("broken bot", &format!("{}: see `tandem check {0}`", file.path.display()));
     }
     if let Some(key) = &node.new_key {
-        let _ = writeln!(text, "\n  admin key       {}\n                  shown this once; only its hash is kept", key.reveal());
+        let _ = writeln!(
+            text,
+            "\n  admin key       {}\n                  shown this once; only its hash is kept",
+            key.reveal()
+        );
     }
     text.push('\n');
     text

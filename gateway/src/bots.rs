@@ -10,7 +10,7 @@ use tandem_contract::ports::{Router, StoreError};
 use tandem_contract::{BotName, ConfigVersion};
 use tracing::{error, info};
 
-use crate::store::{Durability, make_folder, replace};
+use crate::store::{make_folder, replace};
 
 /// What a fresh data folder starts with.
 const BUNDLED: [(&str, &str); 2] =
@@ -40,7 +40,7 @@ pub fn write_bundled(data: &Path) -> Result<(), StoreError> {
     make_folder(&folder)?;
     let missing = BUNDLED.iter().map(|(name, text)| (folder.join(name), text)).filter(|(path, _)| !path.exists());
     for (path, text) in missing {
-        replace(&path, text.as_bytes(), Durability::Process)?;
+        replace(&path, text.as_bytes())?;
     }
     Ok(())
 }

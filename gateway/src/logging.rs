@@ -16,7 +16,10 @@ pub fn start(settings: &Settings) {
     };
     let lines = tracing_subscriber::fmt().with_env_filter(filter(&settings.log)).with_writer(std::io::stderr);
     // An error says that logging runs already.
-    let _ = if json { lines.json().try_init() } else { lines.with_ansi(std::io::stderr().is_terminal()).try_init() };
+    let _ = match json {
+        true => lines.json().with_span_list(false).try_init(),
+        false => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
 }
 
 /// What was asked for, without the SIP stack's copies of whole messages: they hold phone numbers, and no setting shows

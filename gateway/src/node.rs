@@ -56,6 +56,8 @@ impl Node {
     /// What could not be opened.
     pub async fn start(mut settings: Settings, metrics: PrometheusHandle) -> anyhow::Result<Self> {
         let data = settings.data.dir.clone();
+        // Reads dictionaries and voices while files and sockets are opened.
+        let engines = tokio::task::spawn_blocking(Engines::detect);
         make_folder(&data)?;
         let lock = FolderLock::take(&data)?;
         let (keys, new_key) = Keys::open(&data)?;
@@ -69,7 +71,6 @@ impl Node {
         let ports = settings.rtp.ports;
         let worker = Worker::start(clock, WorkerSettings { rtp_ports: ports.first..=ports.last })
             .context("cannot start the media worker")?;
-        let installed = Engines::detect();
         let listener = TcpListener::bind(settings.http.addr)
             .await
             .with_context(|| format!("cannot listen for HTTP on {}", settings.http.addr))?;
@@ -78,6 +79,7 @@ impl Node {
         let sip = SipSettings { addr: settings.sip.addr, ..SipSettings::default() };
         let (door, incoming) = SipDoor::open(sip, sip_close.clone()).await.context("cannot open the SIP door")?;
         settings.sip.addr = door.local_addr();
+        let installed = engines.await?;
         let state = AppState::new(Parts {
             registry: Registry::new(settings.node.max_sessions),
             router: Arc::new(bots),
@@ -95,7 +97,8 @@ impl Node {
             settings,
         });
         let http_close = CancellationToken::new();
-        spawn_servers(&state, listener, http_close.clone(), incoming);
+        state.tasks.spawn(doors::sip::serve(state.clone(), incoming, sip_close.clone()));
+        serve_http(&state, listener, http_close.clone());
         Ok(Self { state, new_key, broken_bots, door, sip_close, http_close, call_log, _lock: lock })
     }
 
@@ -136,13 +139,7 @@ impl Node {
     }
 }
 
-fn spawn_servers(
-    state: &AppState,
-    listener: TcpListener,
-    http_close: CancellationToken,
-    incoming: tokio::sync::mpsc::Receiver<tandem_signaling::sip::IncomingCall>,
-) {
-    state.tasks.spawn(doors::sip::serve(state.clone(), incoming));
+fn serve_http(state: &AppState, listener: TcpListener, http_close: CancellationToken) {
     let router = http::router(state);
     let closing = http_close.clone();
     state.tasks.spawn(async move {

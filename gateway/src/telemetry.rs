@@ -29,7 +29,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 fn describe() {
     describe_histogram!("tandem_turn_gap_seconds", Unit::Seconds, "From the caller's last sound to the agent's first");
     describe_histogram!("tandem_stage_seconds", Unit::Seconds, "What each stage adds to the gap");
-    describe_histogram!("tandem_barge_in_pause_seconds", Unit::Seconds, "From the caller's first sound to a silent line");
+    describe_histogram!(
+        "tandem_barge_in_pause_seconds",
+        Unit::Seconds,
+        "From the caller's first sound to a silent line"
+    );
     describe_counter!("tandem_false_interruptions_total", "Pauses of the agent that turned out to be nothing");
     describe_gauge!("tandem_sessions_active", "Sessions that run now");
     describe_counter!("tandem_sessions_total", "Sessions that ended, by outcome");

@@ -46,7 +46,8 @@ pub fn router(state: AppState) -> Router {
 /// `Authorization: Bearer KEY` (RFC 6750 section 2.1).
 async fn authorize(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let presented = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = presented.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let key =
+        presented.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     if key.is_some_and(|(_, key)| state.keys.opens(key.trim())) {
         return next.run(request).await;
     }

@@ -106,7 +106,9 @@ fn limits(settings: &Settings, report: &mut Report) {
     let Some(files) = open_files() else { return };
     let wanted = u64::from(sessions) + OTHER_FILES;
     match files < wanted {
-        true => report.warn(&format!("this process may open {files} files, {sessions} sessions want {wanted}: `ulimit -n {wanted}`")),
+        true => report.warn(&format!(
+            "this process may open {files} files, {sessions} sessions want {wanted}: `ulimit -n {wanted}`"
+        )),
         false => report.ok(&format!("this process may open {files} files")),
     }
 }

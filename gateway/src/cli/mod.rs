@@ -48,7 +48,8 @@ impl SettingsFile {
     /// What is wrong with a setting.
     pub fn load(&self) -> Result<Settings, settings::load::SettingsError> {
         // A variable whose name or value is no text cannot be one of ours.
-        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let env =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         settings::load(self.config.as_deref(), env)
     }
 }

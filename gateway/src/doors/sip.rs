@@ -10,15 +10,16 @@ use tandem_media::leg::MediaCommand;
 use tandem_media::worker::WireSetup;
 use tandem_signaling::sip::{IncomingCall, LegMedia, OfferedMedia, SipError, SipRefusal};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use crate::answer::{self, Admitted, Request};
 use crate::public_errors::PublicError;
 use crate::state::AppState;
 
-/// Takes calls until the door closes.
-pub async fn serve(state: AppState, mut calls: mpsc::Receiver<IncomingCall>) {
-    while let Some(call) = calls.recv().await {
+/// Takes calls until the door closes or `close` fires.
+pub async fn serve(state: AppState, mut calls: mpsc::Receiver<IncomingCall>, close: CancellationToken) {
+    while let Some(Some(call)) = close.run_until_cancelled(calls.recv()).await {
         let state = state.clone();
         state.tasks.clone().spawn(async move { set_up(state, call).await });
     }

@@ -53,13 +53,8 @@ pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) ->
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(
-    path: &Path,
-    text: &str,
-    env: impl Iterator<Item = (String, String)>,
-) -> Result<Settings, SettingsError> {
-    let mut table: Table =
-        text.parse().map_err(|source| SettingsError::Syntax { path: path.into(), source })?;
+pub fn parse(path: &Path, text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
+    let mut table: Table = text.parse().map_err(|source| SettingsError::Syntax { path: path.into(), source })?;
     // Checked alone first, so that an error of the file is not told as one of the environment.
     typed(&table, &|_| path.display().to_string())?;
     let overrides = overlay(&mut table, env)?;

@@ -1,12 +1,15 @@
 //! Call records as files: `calls/<session>.json`.
 //!
-//! One writer thread owns the folder: it receives records, writes each whole by rename, and answers when it is safe.
-//! It ends when the last [`FileCalls`] is gone and its queue is empty. Records of an earlier life of this node that
+//! One writer thread owns the folder: it receives records, writes each whole by rename, and answers when a kill of the
+//! process can no longer undo it. A second thread has final records synced to the disk, which takes up to 40 ms each where
+//! the disk is slow; nobody waits for that. Both end when the last [`FileCalls`] is gone and their queues are empty. Records of an earlier life of this node that
 //! still say `in_progress` are marked `interrupted`: in the answer at once, in the file by a thread that starts first.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 
 use futures_util::FutureExt as _;
@@ -17,12 +20,15 @@ use tandem_contract::record::{CallRecord, Outcome};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-use super::{Durability, make_folder, replace};
+use super::{make_folder, replace};
 
 /// Records that wait for the writer: more than all sessions of a node write at one moment, and still bounded memory.
 const QUEUE: usize = 1_024;
 /// Records taken at once: several versions of one record among them become one write.
 const BATCH: usize = 64;
+
+/// Final records that wait to be synced. Beyond that the system writes them back in its own time, some 30 seconds.
+const UNSYNCED: usize = 256;
 
 type Done = oneshot::Sender<Result<(), StoreError>>;
 
@@ -55,7 +61,10 @@ impl FileCalls {
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
         let unable = |source| StoreError::Io { action: "start a thread for", path: "calls".into(), source };
         let writes_to = Arc::clone(&folder);
-        let writer = thread("call-log").spawn(move || write_all(&writes_to, inbox)).map_err(unable)?;
+        // Full: the record is left to the system's own writeback.
+        let (finals, unsynced) = std::sync::mpsc::sync_channel(UNSYNCED);
+        thread("call-log-sync").spawn(move || sync_all(&unsynced)).map_err(unable)?;
+        let writer = thread("call-log").spawn(move || write_all(&writes_to, inbox, &finals)).map_err(unable)?;
         thread("call-log-mend").spawn(move || mark_interrupted(&folder, opened)).map_err(unable)?;
         Ok((log, writer))
     }
@@ -126,24 +135,35 @@ fn path_of(folder: &Path, session: SessionId) -> PathBuf {
 }
 
 /// The writer thread: takes what has queued up, writes the last version of each record, answers all.
-fn write_all(folder: &Path, mut inbox: mpsc::Receiver<Write>) {
+fn write_all(folder: &Path, mut inbox: mpsc::Receiver<Write>, finals: &SyncSender<PathBuf>) {
     let mut batch = Vec::with_capacity(BATCH);
     while inbox.blocking_recv_many(&mut batch, BATCH) > 0 {
         let last: HashMap<_, _> = batch.iter().enumerate().map(|(at, write)| (write.record.session, at)).collect();
         for (at, Write { record, done }) in batch.drain(..).enumerate() {
             let overtaken = last.get(&record.session).is_some_and(|last| *last != at);
-            let _ = done.send(if overtaken { Ok(()) } else { store(folder, &record) });
+            let stored = if overtaken { Ok(()) } else { store(folder, &record) };
+            if stored.is_ok() && record.outcome != Outcome::InProgress {
+                let _ = finals.try_send(path_of(folder, record.session));
+            }
+            let _ = done.send(stored);
         }
     }
 }
 
-/// What a killed process has to leave behind needs no sync; a final record does, since nobody will write it again.
 fn store(folder: &Path, record: &CallRecord) -> Result<(), StoreError> {
     let path = path_of(folder, record.session);
     let json = serde_json::to_vec(record)
         .map_err(|source| StoreError::Corrupt { path: path.display().to_string(), source })?;
-    let durability = if record.outcome == Outcome::InProgress { Durability::Process } else { Durability::Disk };
-    replace(&path, &json, durability)
+    replace(&path, &json)
+}
+
+/// The sync thread.
+fn sync_all(unsynced: &std::sync::mpsc::Receiver<PathBuf>) {
+    for path in unsynced {
+        if let Err(error) = File::open(&path).and_then(|file| file.sync_all()) {
+            warn!(path = %path.display(), %error, "a call record is not synced");
+        }
+    }
 }
 
 fn read(folder: &Path, session: SessionId, opened: SessionId) -> Result<Option<CallRecord>, StoreError> {

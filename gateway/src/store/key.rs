@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tandem_contract::Private;
 use tandem_contract::ports::StoreError;
 
-use super::{Durability, replace};
+use super::replace;
 
 /// Names the kind of secret to people and to scanners that look for leaked ones.
 const PREFIX: &str = "tdm_";
@@ -49,7 +49,7 @@ impl Keys {
                 let keys = Self { keys: vec![StoredKey::new("admin", &secret)] };
                 let json = serde_json::to_vec_pretty(&keys)
                     .map_err(|source| StoreError::Corrupt { path: path.display().to_string(), source })?;
-                replace(&path, &json, Durability::Disk)?;
+                replace(&path, &json)?;
                 Ok((keys, Some(Private::new(secret))))
             }
             Err(source) => Err(StoreError::Io { action: "read", path: path.display().to_string(), source }),

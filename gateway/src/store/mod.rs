@@ -4,39 +4,18 @@ pub mod calls;
 pub mod key;
 
 use std::fs::{File, TryLockError};
-use std::io::Write as _;
 use std::path::Path;
 
 use tandem_contract::ports::StoreError;
 
-/// How sure a write has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Survives the end of this process, however it comes.
-    Process,
-    /// Survives a power cut too: synced to the disk before it counts.
-    Disk,
-}
-
-/// Replaces a file by a rename, so that a reader sees the old content or the new, never half of it.
+/// Replaces a file by a rename, so that a reader sees the old content or the new, never half of it. It survives the end
+/// of this process, however it comes; a power cut only after the system has written it back or somebody has synced it.
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn replace(path: &Path, content: &[u8], durability: Durability) -> Result<(), StoreError> {
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let temp = path.with_extension("tmp");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temp)?;
-        file.write_all(content)?;
-        if durability == Durability::Disk {
-            file.sync_all()?;
-        }
-        std::fs::rename(&temp, path)?;
-        match path.parent() {
-            Some(folder) if durability == Durability::Disk => File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
-    };
-    write().map_err(failed("write", path))
+    std::fs::write(&temp, content).and_then(|()| std::fs::rename(&temp, path)).map_err(failed("write", path))
 }
 
 /// Makes a folder and those above it.
@@ -92,8 +71,8 @@ mod tests {
     fn a_file_is_replaced_whole_and_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
-        for (content, durability) in [("one", Durability::Process), ("two", Durability::Disk)] {
-            replace(&path, content.as_bytes(), durability).unwrap();
+        for content in ["one", "two"] {
+            replace(&path, content.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);

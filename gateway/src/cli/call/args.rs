@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_script_keeps_the_order_of_the_command_line() {
-        let given = ["--say", "one", "--dtmf", "12#", "--interrupt-after", "800", "--say", "two", "--at", "5", "--wav", "a"];
+        let given =
+            ["--say", "one", "--dtmf", "12#", "--interrupt-after", "800", "--say", "two", "--at", "5", "--wav", "a"];
         let line = |when, line| Step { when, line };
         let expected = [
             line(When::Politely, Line::Say("one".into())),

@@ -65,7 +65,11 @@ impl Call {
 
 fn own_part(uri: &str, finished: &Finished) -> String {
     let Finished { session, set_up, length, said, end, .. } = finished;
-    let mut text = format!("Called {uri}: answered after {:.0} ms, {:.1} s long", set_up.as_secs_f64() * 1e3, length.as_secs_f64());
+    let mut text = format!(
+        "Called {uri}: answered after {:.0} ms, {:.1} s long",
+        set_up.as_secs_f64() * 1e3,
+        length.as_secs_f64()
+    );
     if let Some(session) = session {
         let _ = write!(text, ", session {session}");
     }

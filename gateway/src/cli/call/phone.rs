@@ -78,7 +78,8 @@ impl Phone {
     pub async fn open(from: Option<IpAddr>, target_is_v6: bool, voice: Arc<dyn Voice>) -> anyhow::Result<Self> {
         let any = if target_is_v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
         let clock = Clock::new();
-        let worker = Worker::start(clock, WorkerSettings { rtp_ports: RTP_PORTS }).context("cannot start a media worker")?;
+        let worker =
+            Worker::start(clock, WorkerSettings { rtp_ports: RTP_PORTS }).context("cannot start a media worker")?;
         let close = CancellationToken::new();
         let addr = SocketAddr::new(from.unwrap_or(any), 0);
         // Whom we phone may be anywhere, and answers from there. Calls to this phone find nobody.
@@ -131,8 +132,12 @@ async fn prepare(voice: &dyn Voice, steps: &[Step], rate: u32) -> anyhow::Result
     let mut lines = Vec::with_capacity(steps.len());
     for step in steps {
         lines.push(match &step.line {
-            Line::Say(text) => Prepared { what: format!("{text:?}"), sound: Sound::Samples(speak(voice, text, rate).await?) },
-            Line::Wav(path) => Prepared { what: path.display().to_string(), sound: Sound::Samples(read_wav(path, rate)?) },
+            Line::Say(text) => {
+                Prepared { what: format!("{text:?}"), sound: Sound::Samples(speak(voice, text, rate).await?) }
+            }
+            Line::Wav(path) => {
+                Prepared { what: path.display().to_string(), sound: Sound::Samples(read_wav(path, rate)?) }
+            }
             Line::Dtmf(keys) => Prepared { what: format!("keys {keys}"), sound: Sound::Keys(keys.clone()) },
         });
     }

@@ -164,7 +164,10 @@ mod tests {
 
     #[test]
     fn an_interruption_counts_from_the_next_reply() {
-        let mut script = Script::new(ms(0), vec![say(When::After(Duration::ZERO)), say(When::Interrupting(Duration::from_millis(700)))]);
+        let mut script = Script::new(
+            ms(0),
+            vec![say(When::After(Duration::ZERO)), say(When::Interrupting(Duration::from_millis(700)))],
+        );
         script.agent_started(ms(0));
         assert_eq!(script.poll(ms(10)), doing());
         script.agent_stopped(ms(300));
