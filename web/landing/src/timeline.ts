@@ -7,6 +7,8 @@ const SCALE = 44;
 const LANES: Record<Lane, number> = { caller: 18, agent: 50 };
 const LANE_HEIGHT = 20;
 const HEIGHT = 92;
+/** Scrolled further than this from the present, pixels: somebody looks at the past. */
+const SCROLL_SLACK = 4;
 
 type Lane = "caller" | "agent";
 
@@ -32,6 +34,8 @@ export class Timeline {
   private turns: Turn[] = [];
   private length = 0;
   private latest = 0;
+  /** Where the strip was scrolled to when it was last kept up with. */
+  private followed = 0;
 
   constructor(
     private readonly strip: HTMLElement,
@@ -45,6 +49,7 @@ export class Timeline {
     this.turns = [];
     this.length = 0;
     this.latest = 0;
+    this.followed = 0;
     this.svg = make("svg", { height: HEIGHT, role: "img", "aria-label": "Who spoke when, and where the agent paused" });
     this.strip.replaceChildren(this.svg);
     this.table.replaceChildren();
@@ -88,8 +93,7 @@ export class Timeline {
     this.section.classList.add("alive");
     this.turns.push(turn);
     const longest = Math.max(...this.turns.map((one) => one.gap_us), 1);
-    const room = this.section.clientWidth - 150;
-    this.table.replaceChildren(...this.turns.map((one, index) => turnRow(one, index + 1, room / longest)));
+    this.table.replaceChildren(...this.turns.map((one, index) => turnRow(one, index + 1, longest)));
   }
 
   private startBlock(lane: Lane, at: number): void {
@@ -144,8 +148,9 @@ export class Timeline {
 
   /** Keeps the present in sight, unless somebody scrolled back to look at the past. */
   private follow(now: number): void {
-    const edge = px(now) + 3 * SCALE - this.strip.clientWidth;
-    if (edge > this.strip.scrollLeft && edge - this.strip.scrollLeft < 8 * SCALE) this.strip.scrollLeft = edge;
+    if (Math.abs(this.strip.scrollLeft - this.followed) > SCROLL_SLACK) return;
+    this.strip.scrollLeft = Math.max(0, px(now) + 3 * SCALE - this.strip.clientWidth);
+    this.followed = this.strip.scrollLeft;
   }
 }
 
@@ -177,11 +182,8 @@ function tick(at: number): SVGElement[] {
   return [line, label];
 }
 
-/** Narrowest part of a bar that its figure fits into, pixels. */
-const FIGURE_WIDTH = 52;
-
-/** `scale`: pixels a microsecond; the same for all turns, so that they compare. */
-function turnRow(turn: Turn, number: number, scale: number): HTMLTableRowElement {
+/** `longest`: the gap that fills the width, microseconds; the same for all turns, so that they compare. */
+function turnRow(turn: Turn, number: number, longest: number): HTMLTableRowElement {
   const row = document.createElement("tr");
   const head = document.createElement("th");
   head.scope = "row";
@@ -189,7 +191,7 @@ function turnRow(turn: Turn, number: number, scale: number): HTMLTableRowElement
   const cell = document.createElement("td");
   const bar = document.createElement("div");
   bar.className = "bar";
-  bar.style.width = `${turn.gap_us * scale}px`;
+  bar.style.width = `${(100 * turn.gap_us) / longest}%`;
   for (const [stage, name] of STAGES) {
     const us = turn.stages.find((span) => span.stage === stage)?.us ?? 0;
     if (us === 0) continue;
@@ -197,7 +199,9 @@ function turnRow(turn: Turn, number: number, scale: number): HTMLTableRowElement
     part.className = `stage ${stage}`;
     part.style.flexGrow = String(us);
     part.title = `${name}: ${milliseconds(us)}`;
-    part.textContent = us * scale > FIGURE_WIDTH ? milliseconds(us) : "";
+    const figure = document.createElement("span");
+    figure.textContent = milliseconds(us);
+    part.append(figure);
     bar.append(part);
   }
   const spoken = document.createElement("span");

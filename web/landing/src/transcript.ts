@@ -17,7 +17,9 @@ export class Transcript {
   constructor(
     private readonly log: HTMLElement,
     private readonly announcer: HTMLElement,
-  ) {}
+  ) {
+    new ResizeObserver(() => this.scroll()).observe(log);
+  }
 
   /** A new conversation: what was said before stays readable above a rule. */
   begin(): void {
