@@ -25,7 +25,7 @@ pub fn truth_bot() -> Value {
                     "say": LONG_TEXT,
                     "again": "Go on please",
                     "ask": { "phrases": ["never mind"] },
-                    "no_match": { "say": "Go on please", "max": 9 },
+                    "no_match": { "say": "Go on please", "max": 5 },
                     "goto": "talk"
                 }
             }
