@@ -28,7 +28,7 @@ enum Command {
     /// Look at settings, limits and engines, or at a bot file; exit code 1 on errors
     Check(check::Check),
     /// Phone somebody and say something
-    Call(call::Call),
+    Call(Box<call::Call>),
     /// Write with a bot
     Chat(chat::Chat),
     /// A call that interrupts the demo bot, on a server of its own, without phone or microphone

@@ -19,8 +19,8 @@ bound; an unknown key or variable, or a bad value, is an error. `tandem check` s
 ";
 
 const FOOT: &str = "
-Variables that start with `TANDEM_CI_`, `TANDEM_TEST_`, `TANDEM_SERVICE_` and `TANDEM_PORT` are not Tandem's and are
-ignored: build servers set the first two, Kubernetes sets the others for a service named `tandem`.
+Variables that start with `TANDEM_CI_`, `TANDEM_TEST_`, `TANDEM_TOOLS`, `TANDEM_SERVICE_` and `TANDEM_PORT` are no
+settings and are ignored: builds set the first three, Kubernetes sets the others for a service named `tandem`.
 ";
 
 /// The page as Markdown.

@@ -11,9 +11,9 @@ use super::Settings;
 /// The file that is read when it is there and no other was named.
 pub const DEFAULT_FILE: &str = "tandem.toml";
 const PREFIX: &str = "TANDEM_";
-/// Variables with our prefix that are not ours: continuous integration and test runs set the first two, Kubernetes sets
-/// the others for a service named `tandem`.
-const FOREIGN: [&str; 4] = ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_SERVICE_", "TANDEM_PORT"];
+/// Variables with our prefix that are no settings: builds and test runs set the first three, Kubernetes sets the others
+/// for a service named `tandem`.
+const FOREIGN: [&str; 5] = ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_TOOLS", "TANDEM_SERVICE_", "TANDEM_PORT"];
 
 #[derive(Debug, Error)]
 pub enum SettingsError {
@@ -240,7 +240,7 @@ mod tests {
         let error = parse_with("", &[("TANDEM_HTTP_PORT", "1")]).unwrap_err();
         assert_eq!(error, "there is no setting TANDEM_HTTP_PORT; did you mean TANDEM_HTTP_ADDR?");
         assert!(parse_with("", &[("TANDEM_PORT_8080_TCP", "tcp://10.0.0.1:8080")]).is_ok());
-        assert!(parse_with("", &[("TANDEM_CI_TARGET", "/x")]).is_ok());
+        assert!(parse_with("", &[("TANDEM_CI_TARGET", "/x"), ("TANDEM_TOOLS", "/y")]).is_ok());
     }
 
     #[test]
