@@ -105,12 +105,12 @@ impl Decoder {
         // own reference to the configuration, so ours is freed once, whatever it says.
         let pointer = unsafe {
             let config =
-                (functions.config_parse)(std::ptr::null_mut(), (functions.args)(), count, arguments.as_ptr(), 1);
+                (functions.base.config_parse)(std::ptr::null_mut(), (functions.args)(), count, arguments.as_ptr(), 1);
             if config.is_null() {
                 return Err(DecoderError::Model);
             }
             let pointer = (functions.init)(config);
-            (functions.config_free)(config);
+            (functions.base.config_free)(config);
             pointer
         };
         let pointer = NonNull::new(pointer).ok_or(DecoderError::Model)?;
@@ -129,7 +129,7 @@ impl Decoder {
             return Err(DecoderError::Layout);
         }
         // SAFETY: `mean_of` found a vector of `CEPSTRUM` values there.
-        unsafe { (functions.cmn_get)(decoder.cmn.as_ptr(), decoder.mean.as_mut_ptr()) };
+        unsafe { (functions.base.cmn_get)(decoder.cmn.as_ptr(), decoder.mean.as_mut_ptr()) };
         Ok(decoder)
     }
 
@@ -200,7 +200,7 @@ impl Decoder {
         // forgets the noise estimate.
         let started = unsafe {
             (self.functions.start_stream)(self.pointer.as_ptr());
-            (self.functions.cmn_set)(self.cmn.as_ptr(), self.mean.as_ptr());
+            (self.functions.base.cmn_set)(self.cmn.as_ptr(), self.mean.as_ptr());
             (self.functions.start_utt)(self.pointer.as_ptr())
         };
         self.in_utterance = started == 0;
@@ -272,19 +272,19 @@ impl Decoder {
         // SAFETY: the decoder is alive and after an utterance. The iterator is advanced to its end, which frees it; the
         // word is copied before that.
         unsafe {
-            let mut iterator = (self.functions.seg_iter)(self.pointer.as_ptr());
+            let mut iterator = (self.functions.segments.seg_iter)(self.pointer.as_ptr());
             while !iterator.is_null() {
                 let (mut first, mut last): (c_int, c_int) = (0, 0);
                 let (mut score, mut language, mut back) = (0, 0, 0);
-                (self.functions.seg_frames)(iterator, &raw mut first, &raw mut last);
-                (self.functions.seg_prob)(iterator, &raw mut score, &raw mut language, &raw mut back);
-                let word = (self.functions.seg_word)(iterator);
+                (self.functions.segments.seg_frames)(iterator, &raw mut first, &raw mut last);
+                (self.functions.segments.seg_prob)(iterator, &raw mut score, &raw mut language, &raw mut back);
+                let word = (self.functions.segments.seg_word)(iterator);
                 if !word.is_null() {
                     let word = base_form(&CStr::from_ptr(word).to_string_lossy()).to_owned();
                     let frames = u32::try_from(last - first + 1).unwrap_or(1).max(1);
                     segments.push(Segment { word, frames, score });
                 }
-                iterator = (self.functions.seg_next)(iterator);
+                iterator = (self.functions.segments.seg_next)(iterator);
             }
         }
         segments

@@ -25,9 +25,8 @@ pub(super) struct Feat {
     subvecs: *const c_void,
     sv_buf: *const c_float,
     sv_dim: i32,
-    cmn: c_int,
-    varnorm: i32,
-    agc: c_int,
+    /// `cmn`, `varnorm`, `agc`: three enumerations of 32 bits.
+    kinds: [c_int; 3],
     compute_feat: *const c_void,
     pub(super) cmn_struct: *mut Cmn,
 }
@@ -42,6 +41,7 @@ pub(super) struct Cmn {
     pub(super) veclen: i32,
 }
 
+/// Of `pocketsphinx.h`: decoders.
 #[derive(Debug)]
 pub(super) struct Functions {
     pub(super) args: unsafe extern "C" fn() -> *const c_void,
@@ -56,11 +56,23 @@ pub(super) struct Functions {
     pub(super) process_raw: unsafe extern "C" fn(Decoder, *const i16, usize, c_int, c_int) -> c_int,
     pub(super) get_hyp: unsafe extern "C" fn(Decoder, *mut i32) -> *const c_char,
     pub(super) get_feat: unsafe extern "C" fn(Decoder) -> *mut Feat,
+    pub(super) segments: SegmentFunctions,
+    pub(super) base: BaseFunctions,
+}
+
+/// Of `pocketsphinx.h`: the words of a path.
+#[derive(Debug)]
+pub(super) struct SegmentFunctions {
     pub(super) seg_iter: unsafe extern "C" fn(Decoder) -> SegmentIterator,
     pub(super) seg_next: unsafe extern "C" fn(SegmentIterator) -> SegmentIterator,
     pub(super) seg_word: unsafe extern "C" fn(SegmentIterator) -> *const c_char,
     pub(super) seg_frames: unsafe extern "C" fn(SegmentIterator, *mut c_int, *mut c_int),
     pub(super) seg_prob: unsafe extern "C" fn(SegmentIterator, *mut i32, *mut i32, *mut i32) -> i32,
+}
+
+/// Of `cmd_ln.h` and `cmn.h`.
+#[derive(Debug)]
+pub(super) struct BaseFunctions {
     pub(super) config_parse: unsafe extern "C" fn(Config, *const c_void, i32, *const *const c_char, i32) -> Config,
     pub(super) config_free: unsafe extern "C" fn(Config) -> c_int,
     pub(super) cmn_get: unsafe extern "C" fn(*mut Cmn, *mut c_float),
@@ -90,15 +102,19 @@ impl Functions {
                 process_raw: library.function("ps_process_raw")?,
                 get_hyp: library.function("ps_get_hyp")?,
                 get_feat: library.function("ps_get_feat")?,
-                seg_iter: library.function("ps_seg_iter")?,
-                seg_next: library.function("ps_seg_next")?,
-                seg_word: library.function("ps_seg_word")?,
-                seg_frames: library.function("ps_seg_frames")?,
-                seg_prob: library.function("ps_seg_prob")?,
-                config_parse: base.function("cmd_ln_parse_r")?,
-                config_free: base.function("cmd_ln_free_r")?,
-                cmn_get: base.function("cmn_live_get")?,
-                cmn_set: base.function("cmn_live_set")?,
+                segments: SegmentFunctions {
+                    seg_iter: library.function("ps_seg_iter")?,
+                    seg_next: library.function("ps_seg_next")?,
+                    seg_word: library.function("ps_seg_word")?,
+                    seg_frames: library.function("ps_seg_frames")?,
+                    seg_prob: library.function("ps_seg_prob")?,
+                },
+                base: BaseFunctions {
+                    config_parse: base.function("cmd_ln_parse_r")?,
+                    config_free: base.function("cmd_ln_free_r")?,
+                    cmn_get: base.function("cmn_live_get")?,
+                    cmn_set: base.function("cmn_live_set")?,
+                },
             })
         }
     }
