@@ -57,7 +57,7 @@ impl Demo {
 fn script() -> Vec<Step> {
     let say = |when, text: &str| Step { when, line: Line::Say(text.into()) };
     let into = |ms| When::Interrupting(Duration::from_millis(ms));
-    vec![say(into(6_200), "opening hours"), say(When::Politely, "yes"), say(into(2_500), "book")]
+    vec![say(into(6_200), "opening hours"), say(into(2_000), "yes"), say(into(2_500), "book")]
 }
 
 /// A data folder that goes with the demo.
