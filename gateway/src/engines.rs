@@ -33,10 +33,11 @@ impl Engines {
     pub fn speech(&self, config: &BotConfig) -> SpeechSet {
         let VoiceName { provider, voice } = config.voice().into();
         let recognizer = match config.recognizer() {
-            RecognizerChoice::Pocketsphinx => self.catalog.recognizer(POCKETSPHINX),
+            RecognizerChoice::Pocketsphinx => self.catalog.recognizer(POCKETSPHINX).ok(),
+            RecognizerChoice::None => None,
         };
         let voice = self.voice(provider, voice);
-        SpeechSet { recognizer: recognizer.ok(), voice, language: config.language().to_owned() }
+        SpeechSet { recognizer, voice, language: config.language().to_owned() }
     }
 
     /// A voice by name; where it is not installed, one that says so to whoever wants to speak with it.

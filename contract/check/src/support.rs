@@ -57,7 +57,7 @@ fn engines(config: &Value, findings: &mut Findings) {
             findings.not_supported(format!("/livekit_config/{key}"), format!("{found} is not embedded; {instead}"));
         }
     };
-    unless("stt_provider", &["pocketsphinx"], "pocketsphinx listens instead");
+    unless("stt_provider", &["pocketsphinx", "none"], "pocketsphinx listens instead");
     unless("stt_language", &[EMBEDDED_LANGUAGE], "callers are understood in en-US");
     unless("stt_model", &[], "the embedded recognizer has one model");
     unless("tts_provider", &["flite", "test"], "flite speaks instead");

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TurnPolicy {
+    /// A phone rings for so long before the bot answers it.
+    pub answer_after_ms: u32,
     /// Silence after which the caller's turn is over when what was said is complete.
     pub min_endpointing_ms: u32,
     /// Silence after which the caller's turn is over in any case.
@@ -30,6 +32,7 @@ pub struct TurnPolicy {
 impl Default for TurnPolicy {
     fn default() -> Self {
         Self {
+            answer_after_ms: 0,
             min_endpointing_ms: 500,
             max_endpointing_ms: 3_000,
             min_interruption_ms: 200,
@@ -43,6 +46,10 @@ impl Default for TurnPolicy {
 }
 
 impl TurnPolicy {
+    pub fn answer_after(&self) -> Duration {
+        Duration::from_millis(self.answer_after_ms.into())
+    }
+
     pub fn min_endpointing(&self) -> Duration {
         Duration::from_millis(self.min_endpointing_ms.into())
     }

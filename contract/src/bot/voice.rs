@@ -29,6 +29,8 @@ pub enum FliteVoice {
 pub enum RecognizerChoice {
     #[default]
     Pocketsphinx,
+    /// Callers have the keypad; what they say only interrupts the agent.
+    None,
 }
 
 /// The language that the embedded engines know, BCP 47.
@@ -77,7 +79,10 @@ impl BotConfig {
     }
 
     pub fn recognizer(&self) -> RecognizerChoice {
-        RecognizerChoice::Pocketsphinx
+        match self.livekit_config.as_ref().and_then(|config| config.stt_provider.as_deref()) {
+            Some("none") => RecognizerChoice::None,
+            _ => RecognizerChoice::Pocketsphinx,
+        }
     }
 
     /// BCP 47.

@@ -30,6 +30,13 @@ async fn set_up(state: AppState, call: IncomingCall) {
         Ok(admitted) => admitted,
         Err(refusal) => return call.refuse(refusal_of(PublicError::from(&refusal))),
     };
+    let ringing = admitted.accept().config.turn.answer_after();
+    if !ringing.is_zero() {
+        tokio::select! {
+            () = tokio::time::sleep(ringing) => {}
+            () = call.cancelled() => return debug!("the caller gave up before the answer"),
+        }
+    }
     if let Err(error) = answer(&state, call, admitted).await {
         match error {
             SetUpError::Sip(SipError::Cancelled) => debug!("the caller gave up before the answer"),

@@ -1,6 +1,7 @@
 //! The SIP door, seen by sipp and tshark.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,8 +9,9 @@ use serde_json::{Value, json};
 use tandem_e2e::{scenario, speech_pcap};
 use tandem_test_support::capture::{Capture, RtpPacket};
 use tandem_test_support::peer;
+use tandem_test_support::process::Process;
 use tandem_test_support::scenario::Step;
-use tandem_test_support::sipp::{Outcome, Sipp};
+use tandem_test_support::sipp::{Outcome, Sipp, finish};
 use tandem_test_support::tandem::{Options, Tandem};
 use tempfile::TempDir;
 
@@ -137,9 +139,8 @@ fn refusals_carry_their_reason() -> Result<()> {
     at_its_limit(&tandem, &refused(486))
 }
 
-/// Two long calls hold the bot's two places; the third caller is told that it is busy.
-fn at_its_limit(tandem: &Tandem, busy: &[Step<'_>]) -> Result<()> {
-    let folder = TempDir::new()?;
+/// Starts calls that last six seconds, and waits until they are up.
+fn hold(tandem: &Tandem, user: &str, calls: u32, folder: &Path) -> Result<Process> {
     let long = [
         Step::Invite("0 8 101"),
         Step::Maybe(100),
@@ -150,13 +151,20 @@ fn at_its_limit(tandem: &Tandem, busy: &[Step<'_>]) -> Result<()> {
         Step::Bye,
         Step::Expect(200),
     ];
-    let scenario = scenario(folder.path(), &long)?;
-    let holding = Sipp { scenario, target: tandem.sip.clone(), user: "small", calls: 2, rate: 20, options: Vec::new() };
-    let holding = holding.start(folder.path())?;
-    tandem.sessions(2)?;
+    let scenario = scenario(folder, &long)?;
+    let sipp = Sipp { scenario, target: tandem.sip.clone(), user, calls, rate: 20, options: Vec::new() };
+    let holding = sipp.start(folder)?;
+    tandem.sessions(calls as usize)?;
+    Ok(holding)
+}
+
+/// Two long calls hold the bot's two places; the third caller is told that it is busy.
+fn at_its_limit(tandem: &Tandem, busy: &[Step<'_>]) -> Result<()> {
+    let folder = TempDir::new()?;
+    let holding = hold(tandem, "small", 2, folder.path())?;
     let third = call(tandem, "small", 1, busy)?;
     assert_eq!((third.successful, third.failed), (1, 0), "486: {}", third.errors);
-    let held = tandem_test_support::sipp::finish(holding, folder.path(), LIMIT)?;
+    let held = finish(holding, folder.path(), LIMIT)?;
     assert_eq!((held.successful, held.failed), (2, 0), "held calls: {}", held.errors);
     tandem.sessions(0)
 }
@@ -166,8 +174,10 @@ fn a_full_node_says_when_to_try_again() -> Result<()> {
     if !peers() {
         return Ok(());
     }
-    let env = vec![("TANDEM_NODE_MAX_SESSIONS", "0".to_owned())];
+    let env = vec![("TANDEM_NODE_MAX_SESSIONS", "1".to_owned())];
     let tandem = Tandem::start(Options { env, ..Options::default() })?;
+    let holding = TempDir::new()?;
+    let _held = hold(&tandem, "echo", 1, holding.path())?;
     let folder = TempDir::new()?;
     let port = tandem.sip.rsplit(':').next().unwrap_or_default().to_owned();
     let capture = Capture::start(&format!("udp port {port}"), &folder.path().join("full.pcap"))?;

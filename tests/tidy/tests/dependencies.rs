@@ -13,7 +13,10 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("agents/speech", &["tandem-media", "tandem-speech-engines"]),
     ("agents", &["tandem-contract", "tandem-media", "tandem-speech"]),
     ("signaling", &["tandem-contract", "tandem-media"]),
-    ("gateway", &["tandem-contract", "tandem-check", "tandem-media", "tandem-speech", "tandem-agents", "tandem-signaling"]),
+    (
+        "gateway",
+        &["tandem-contract", "tandem-check", "tandem-media", "tandem-speech", "tandem-agents", "tandem-signaling"],
+    ),
     ("loadtest", &["tandem-contract", "tandem-media", "tandem-speech", "tandem-signaling"]),
 ];
 
