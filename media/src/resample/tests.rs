@@ -69,7 +69,7 @@ fn output_is_aligned_with_input() {
 }
 
 #[test]
-fn rates_without_a_common_block_are_refused() {
+fn rates_that_share_no_block_are_refused() {
     for (from, to) in [(0, 8000), (8000, 0), (8001, 8000), (8000, 1_000_000)] {
         assert!(matches!(Resampler::new(from, to), Err(ResampleError::Unsupported { .. })), "{from} to {to}");
     }

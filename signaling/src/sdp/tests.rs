@@ -78,7 +78,7 @@ fn every_section_is_answered_in_its_place() {
 }
 
 #[test]
-fn nothing_in_common_is_said_by_name() {
+fn formats_we_lack_are_said_by_name() {
     let refused = |lines: &[&str]| match agree(lines) {
         Err(SdpError::NothingInCommon { offered }) => offered,
         other => panic!("{other:?}"),
