@@ -25,13 +25,14 @@ pub async fn serve(state: AppState, mut calls: mpsc::Receiver<IncomingCall>, clo
     }
 }
 
-async fn set_up(state: AppState, call: IncomingCall) {
+async fn set_up(state: AppState, mut call: IncomingCall) {
     let admitted = match admit(&state, &call) {
         Ok(admitted) => admitted,
         Err(refusal) => return call.refuse(refusal_of(PublicError::from(&refusal))),
     };
     let ringing = admitted.accept().config.turn.answer_after();
     if !ringing.is_zero() {
+        call.ring(admitted.session());
         tokio::select! {
             () = tokio::time::sleep(ringing) => {}
             () = call.cancelled() => return debug!("the caller gave up before the answer"),

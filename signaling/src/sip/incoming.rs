@@ -9,7 +9,7 @@ use rsipstack::sip::{Header, HeadersExt as _, Method, Request, Response, SipMess
 use rsipstack::transaction::transaction::TransactionEvent;
 use rsipstack::transaction::{Transaction, make_tag};
 use tandem_contract::{Private, SessionId};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::call::LegMedia;
@@ -34,27 +34,37 @@ pub struct IncomingCall {
     stack: Arc<Stack>,
 }
 
-/// Responses for the INVITE's task to send, in order. Taken once.
-type Decision = oneshot::Sender<Vec<Response>>;
+/// Responses for the INVITE's task to send, in order.
+/// Never full: a 180 and a final response are all that is ever sent.
+type Decision = mpsc::Sender<Response>;
+const RESPONSES: usize = 2;
 
 /// Sees to it that an INVITE is answered once and only once.
 struct Answer {
     decision: Option<Decision>,
+    rang: bool,
     /// What is said when nothing else was.
     otherwise: Option<Response>,
 }
 
 impl Answer {
-    /// False: the INVITE is gone.
-    fn send(&mut self, responses: Vec<Response>) -> bool {
-        self.decision.take().is_some_and(|decision| decision.send(responses).is_ok())
+    /// The final response. False: the INVITE is gone.
+    fn send(&mut self, response: Response) -> bool {
+        self.decision.take().is_some_and(|decision| decision.try_send(response).is_ok())
+    }
+
+    /// 180, once.
+    fn ring(&mut self, response: Response) {
+        if let Some(decision) = self.decision.as_ref().filter(|_| !self.rang) {
+            self.rang = decision.try_send(response).is_ok();
+        }
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(response) = self.otherwise.take() {
-            self.send(vec![response]);
+            self.send(response);
         }
     }
 }
@@ -80,13 +90,13 @@ impl IncomingCall {
             Err(response) => return Err(Box::new((transaction, response))),
         };
         let invite = transaction.original.clone();
-        let (decision, decided) = oneshot::channel();
+        let (decision, decided) = mpsc::channel(RESPONSES);
         let (fate_tx, fate) = oneshot::channel();
         let cancelled = CancellationToken::new();
         let half_open = HalfOpen::enter(&stack.half_open);
         let otherwise = Some(stack.response(&invite, 500, None));
         stack.tasks.spawn(serve(transaction, decided, fate_tx, cancelled.clone(), half_open));
-        let answer = Answer { decision: Some(decision), otherwise };
+        let answer = Answer { decision: Some(decision), rang: false, otherwise };
         Ok(Self { offer, invite, agreed, answer, fate, cancelled, stack: stack.clone() })
     }
 
@@ -96,7 +106,7 @@ impl IncomingCall {
         if let Some(seconds) = refusal.retry_after {
             response.headers.push(Header::RetryAfter(seconds.to_string().into()));
         }
-        self.answer.send(vec![response]);
+        self.answer.send(response);
     }
 
     /// Whether the caller has given up already.
@@ -107,6 +117,12 @@ impl IncomingCall {
     /// Waits until the caller gives up: for whoever prepares an answer and may stop.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
+    }
+
+    /// Lets it ring: 180, for an answer that takes a while. Once; an answer rings by itself before.
+    pub fn ring(&mut self, session: SessionId) {
+        let contact = contact_at(self.stack.local_towards(self.offer.source, None));
+        self.answer.ring(self.dressed(180, &contact, session));
     }
 
     /// Says yes: 180, then 200 with the answer (or with our offer, where the INVITE had none), repeated until its ACK.
@@ -122,9 +138,9 @@ impl IncomingCall {
         }
         let source = self.offer.source;
         let rtp = self.stack.media_towards(source, local_rtp);
-        let contact = format!("sip:{}", self.stack.local_towards(source, Some(rtp.ip())));
+        let contact = contact_at(self.stack.local_towards(source, Some(rtp.ip())));
         let dialog = Dialog::answering(&self.invite, contact.clone(), source).inspect_err(|_| {
-            self.answer.send(vec![self.stack.response(&self.invite, 400, None)]);
+            self.answer.send(self.stack.response(&self.invite, 400, None));
         })?;
         let local = LocalSession::new(rtp, sdp_session_id());
         let described = self.agreed.as_ref().map_or_else(|| sdp::offer(local), |agreed| sdp::answer(agreed, local));
@@ -132,11 +148,14 @@ impl IncomingCall {
             remote: Some(agreed.remote),
             direction: agreed.direction,
         });
-        let responses = self.responses(&contact, session, described.clone());
+        self.answer.ring(self.dressed(180, &contact, session));
+        let mut ok = self.dressed(200, &contact, session);
+        ok.headers.push(Header::Allow(ALLOW.into()));
+        set_body(&mut ok, described.clone());
         let (leg, ports) = Ports::open(media);
         // The call is in the directory before the 200 is out: its ACK may be overtaken by a BYE.
         let task = CallTask::new(self.stack.clone(), dialog, Call::answering(media, local, described), ports);
-        if !self.answer.send(responses) {
+        if !self.answer.send(ok) {
             return Err(SipError::Cancelled);
         }
         let Self { stack, fate, .. } = self;
@@ -144,21 +163,19 @@ impl IncomingCall {
         Ok(leg)
     }
 
-    fn responses(&self, contact: &str, session: SessionId, described: String) -> Vec<Response> {
-        let dress = |status| {
-            let mut response = self.stack.response(&self.invite, status, None);
-            let routes = self.invite.headers.iter().filter(|header| matches!(header, Header::RecordRoute(_)));
-            response.headers.extend(routes.cloned().collect());
-            response.headers.push(Header::Contact(format!("<{contact}>").into()));
-            response.headers.push(Header::Other(SESSION_HEADER.to_owned(), session.to_string()));
-            response
-        };
-        let ringing = dress(180);
-        let mut ok = dress(200);
-        ok.headers.push(Header::Allow(ALLOW.into()));
-        set_body(&mut ok, described);
-        vec![ringing, ok]
+    /// A response that may make a dialog (RFC 3261 section 12.1.1), and names the session.
+    fn dressed(&self, status: u16, contact: &str, session: SessionId) -> Response {
+        let mut response = self.stack.response(&self.invite, status, None);
+        let routes = self.invite.headers.iter().filter(|header| matches!(header, Header::RecordRoute(_)));
+        response.headers.extend(routes.cloned().collect());
+        response.headers.push(Header::Contact(format!("<{contact}>").into()));
+        response.headers.push(Header::Other(SESSION_HEADER.to_owned(), session.to_string()));
+        response
     }
+}
+
+fn contact_at(local: SocketAddr) -> String {
+    format!("sip:{local}")
 }
 
 /// `sess-id` of our descriptions: RFC 8866 section 5.2 suggests the time.
@@ -237,10 +254,10 @@ fn read_media(invite: &Request) -> Result<(OfferedMedia, Option<Negotiated>), Un
 
 /// The task of an INVITE that came in.
 ///
-/// Owns: its transaction. Receives: the decision, once. Sends: the fate, once. Ends: when the transaction does.
+/// Owns: its transaction. Receives: the responses to give. Sends: the fate, once. Ends: when the transaction does.
 async fn serve(
     mut transaction: Transaction,
-    mut decided: oneshot::Receiver<Vec<Response>>,
+    mut decided: mpsc::Receiver<Response>,
     fate: oneshot::Sender<Input>,
     cancelled: CancellationToken,
     half_open: HalfOpen,
@@ -259,16 +276,16 @@ async fn serve(
             loop {
                 tokio::select! {
                     message = &mut receive => break message,
-                    responses = &mut decided, if waiting => {
-                        waiting = false;
-                        let responses = responses.unwrap_or_default();
-                        if responses.iter().any(|response| response.status_code.code() >= 300) {
+                    response = decided.recv(), if waiting => {
+                        let Some(response) = response else {
+                            waiting = false;
+                            continue;
+                        };
+                        if response.status_code.code() >= 300 {
                             // A refusal waits for its ACK too, but it is no call that is being set up.
                             half_open = None;
                         }
-                        for response in responses {
-                            queue.send(TransactionEvent::Respond(response)).ok();
-                        }
+                        queue.send(TransactionEvent::Respond(response)).ok();
                     }
                 }
             }
