@@ -1,11 +1,12 @@
 //! What the wire carried, by tshark: SIP headers and RTP streams of a capture on the loopback interface.
 
 use std::collections::BTreeMap;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::process::Process;
 use crate::sound::run;
@@ -14,7 +15,15 @@ use crate::sound::run;
 pub struct Capture {
     tshark: Process,
     file: PathBuf,
+    /// Where a last datagram is sent that shows that all before it was written.
+    marker: UdpSocket,
 }
+
+/// What the last datagram of a capture says.
+const MARKER: &[u8] = b"end of this capture";
+/// How often the file is looked at for it.
+const LOOKS: usize = 400;
+const LOOK: Duration = Duration::from_millis(25);
 
 /// One RTP packet as it was seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,14 +45,16 @@ impl Capture {
     /// # Errors
     /// When tshark does not start to capture.
     pub fn start(filter: &str, file: &Path) -> Result<Self> {
+        let marker = UdpSocket::bind("127.0.0.1:0")?;
+        let filter = format!("({filter}) or udp port {}", marker.local_addr()?.port());
         let mut tshark = Process::start(
-            Command::new("tshark").args(["-i", "lo", "-B", "64", "-f", filter, "-w"]).arg(file).args(["-F", "pcap"]),
+            Command::new("tshark").args(["-i", "lo", "-B", "64", "-f", &filter, "-w"]).arg(file).args(["-F", "pcap"]),
         )?;
         tshark.wait_for("Capture started", Duration::from_secs(20)).or_else(|_| {
             // Older and newer versions differ in their words; both print the file.
             tshark.wait_for("File:", Duration::from_secs(1))
         })?;
-        Ok(Self { tshark, file: file.to_owned() })
+        Ok(Self { tshark, file: file.to_owned(), marker })
     }
 
     /// Ends the capture; the file is complete afterwards.
@@ -51,10 +62,26 @@ impl Capture {
     /// # Errors
     /// When tshark does not end.
     pub fn stop(self) -> Result<Captured> {
+        self.marker.send_to(MARKER, self.marker.local_addr()?)?;
+        let written = || std::fs::read(&self.file).is_ok_and(|bytes| ends_with_marker(&bytes));
+        // Another process writes the file: there is nothing to wait on but the file itself.
+        ensure!(
+            (0..LOOKS).any(|_| written() || {
+                std::thread::park_timeout(LOOK);
+                false
+            }),
+            "the capture stays behind"
+        );
         self.tshark.signal("INT")?;
         self.tshark.wait(Duration::from_secs(20))?;
         Ok(Captured { file: self.file })
     }
+}
+
+/// The marker lies within the last packets.
+fn ends_with_marker(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(64 * 1024)..];
+    tail.windows(MARKER.len()).any(|window| window == MARKER)
 }
 
 /// A finished capture.
