@@ -19,6 +19,7 @@ run: build
 	@$(TARGET)/release/tandem serve
 
 demo: build
+	@mkdir -p out
 	@$(TARGET)/release/tandem demo --record out/demo.wav
 
 # One profile serves clippy, unit tests and end-to-end tests.
@@ -26,6 +27,9 @@ test:
 	@.ci/install-packages run test
 	@.ci/install-tools
 	@cd $(BROWSER) && npm ci --silent --no-fund --no-audit
+	@cd web/landing && npm ci --silent --no-fund --no-audit && npm run --silent check && npm test --silent && npm run --silent build
+	@git diff --exit-code --stat -- web/landing/dist || { echo "web/landing/dist is stale: commit what make web builds"; exit 1; }
+	@.ci/third-party --check
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@$(TOOLS)/bin/cargo-deny --log-level error check licenses bans sources
@@ -38,5 +42,6 @@ web:
 	@cd web/landing && npm ci --silent --no-fund --no-audit && npm run build
 
 bench: build
-	@cargo build --release --locked --bin tandem-load --examples
+	@cargo build --release --locked --bin tandem-load
+	@cargo build --release --locked -p tandem-media --example echo_bench
 	@$(TARGET)/release/tandem-load bench --out docs/performance.md

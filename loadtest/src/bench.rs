@@ -197,13 +197,15 @@ fn bot(recognizer: &str) -> Value {
     json!({
         "livekit_config": { "tts_provider": "test", "stt_provider": recognizer },
         "limits": { "max_sessions": 1000 },
-        "flow": { "start": "talk", "states": { "talk": {
-            "say": "welcome to the load test",
-            "again": answer,
-            "ask": { "phrases": ["never mind", "book an appointment"] },
-            "no_match": { "say": "", "max": 250 },
-            "no_input": { "say": "are you there", "max": 250 },
-            "goto": "talk"
-        } } }
+        "flow": { "start": "welcome", "states": {
+            "welcome": { "say": "welcome to the load test", "goto": "talk" },
+            "talk": {
+                "say": answer,
+                "ask": { "phrases": ["never mind", "book an appointment"] },
+                "no_match": { "max": 0, "goto": "talk" },
+                "no_input": { "max": 0, "goto": "talk" },
+                "goto": "talk"
+            }
+        } }
     })
 }
