@@ -30,17 +30,30 @@ const YES_NO: [(&str, &str); 10] = [
     ("sure", "yes"),
     ("yes", "yes"),
 ];
+const PLAIN_YES_NO: [(&str, &str); 10] = [
+    ("yes", "yes"),
+    ("no", "no"),
+    ("no", "no"),
+    ("yes", "yes"),
+    ("no", "no"),
+    ("yes", "yes"),
+    ("yes", "yes"),
+    ("no", "no"),
+    ("no", "no"),
+    ("yes", "yes"),
+];
+/// The menu of the demo bot, in its own phrases.
 const MENU: [(&str, &str); 10] = [
     ("opening hours", "hours"),
     ("book an appointment", "book"),
     ("cancel an appointment", "cancel"),
     ("a person", "person"),
-    ("book", "book"),
-    ("cancel", "cancel"),
-    ("reception", "person"),
-    ("hours", "hours"),
+    ("when are you open", "hours"),
     ("make an appointment", "book"),
-    ("opening times", "hours"),
+    ("cancel my appointment", "cancel"),
+    ("speak to a person", "person"),
+    ("book", "book"),
+    ("operator", "person"),
 ];
 const DIGITS: [&str; 10] = ["12345", "90210", "31415", "27182", "86420", "55501", "70368", "49913", "60026", "18374"];
 
@@ -60,10 +73,10 @@ fn asking(ask: Value, values: &[&str]) -> Value {
 
 fn bots() -> Vec<(&'static str, Value)> {
     let choice = json!({ "choice": {
-        "hours": { "say": ["opening hours", "hours", "opening times"] },
+        "hours": { "say": ["opening hours", "hours", "when are you open"] },
         "book": { "say": ["book an appointment", "book", "make an appointment"] },
-        "cancel": { "say": ["cancel an appointment", "cancel"] },
-        "person": { "say": ["a person", "reception"] },
+        "cancel": { "say": ["cancel an appointment", "cancel", "cancel my appointment"] },
+        "person": { "say": ["a person", "speak to a person", "operator"] },
     }});
     let grammar = |file: &str| std::fs::read_to_string(Path::new(CLIPS).join(file)).unwrap_or_default();
     vec![
@@ -121,7 +134,8 @@ fn trials(folder: &Path) -> Result<Vec<Trial>> {
     let mut trials = Vec::new();
     for speaker in [Speaker::Flite("rms"), Speaker::Flite("awb"), Speaker::Espeak] {
         let flite = speaker != Speaker::Espeak;
-        trials.push(spoken(speaker, "yesno", &YES_NO, folder, Some(9))?);
+        let yes_no = if flite { &YES_NO } else { &PLAIN_YES_NO };
+        trials.push(spoken(speaker, "yesno", yes_no, folder, Some(9))?);
         trials.push(spoken(speaker, "menu", &MENU, folder, flite.then_some(9))?);
         trials.push(spoken(speaker, "digits", &digits, folder, flite.then_some(9))?);
     }

@@ -20,7 +20,7 @@ const SHORT: (f32, f32) = (-78.0, 50.0);
 /// ... and in speech from this many frames on; between them it is interpolated.
 const LONG: (f32, f32) = (-61.0, 160.0);
 /// Least mean score of a frame in the two weakest words, when there are at least so many words.
-const LEAST_WEAKEST: f32 = -66.0;
+const LEAST_WEAKEST: f32 = -74.0;
 const MANY_WORDS: usize = 4;
 /// Score that makes one step of the confidence's logistic curve.
 const CONFIDENCE_STEP: f32 = 6.0;
