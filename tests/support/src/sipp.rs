@@ -79,7 +79,7 @@ pub fn finish(process: Process, folder: &Path, limit: Duration) -> Result<Outcom
     let text = std::fs::read_to_string(folder.join("stat.csv")).with_context(|| format!("{errors}\n{said}"))?;
     let mut rows = text.lines().map(|line| line.split(';').map(str::to_owned));
     let names = rows.next().context("no counters")?;
-    let counters: BTreeMap<_, _> = names.zip(rows.last().context("no counters")?).collect();
+    let counters: BTreeMap<_, _> = names.zip(rows.next_back().context("no counters")?).collect();
     let count = |name: &str| counters.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
     Ok(Outcome { successful: count("SuccessfulCall(C)"), failed: count("FailedCall(C)"), counters, errors })
 }

@@ -78,8 +78,8 @@ fn structs(text: &str) -> Vec<(String, usize)> {
             open = true;
         } else if line == "}" {
             open = false;
-        } else if open && is_field(line) {
-            found.last_mut().expect("open struct").1 += 1;
+        } else if let Some((_, fields)) = found.last_mut().filter(|_| open && is_field(line)) {
+            *fields += 1;
         }
     }
     found
