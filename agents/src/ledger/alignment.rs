@@ -54,22 +54,18 @@ impl Alignment {
         if self.words.is_empty() { self.by_share(text, rate) } else { self.words.clone() }
     }
 
-    /// The words whose last sample lies before `offset` and which no range of `lost` touches, as one string. It is a
-    /// prefix of `text`, punctuation included, wherever the words are those of the text.
-    pub(super) fn heard(&self, text: &str, rate: u32, offset: u64, lost: &[(u64, u64)]) -> String {
-        let all_played = self.audio == Audio::Whole && self.pushed > 0 && offset >= self.pushed;
-        if all_played && lost.is_empty() {
+    /// The words whose last sample lies before `offset`, as one string. It is a prefix of `text`, punctuation included,
+    /// wherever the words are those of the text.
+    pub(super) fn heard(&self, text: &str, rate: u32, offset: u64) -> String {
+        if self.audio == Audio::Whole && self.pushed > 0 && offset >= self.pushed {
             return text.to_owned();
         }
         let words = self.words(text, rate);
-        let played = words.iter().take_while(|word| all_played || word.end <= offset);
-        let kept: Vec<&AlignedWord> = played.filter(|word| !touches(word, lost)).collect();
-        if lost.is_empty()
-            && let Some(prefix) = prefix_of(text, &kept)
-        {
-            return prefix.to_owned();
+        let played: Vec<&AlignedWord> = words.iter().take_while(|word| word.end <= offset).collect();
+        match prefix_of(text, &played) {
+            Some(prefix) => prefix.to_owned(),
+            None => played.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" "),
         }
-        kept.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
     }
 
     /// Divides the audio among the words by their length, a gap counting as one character.
@@ -91,10 +87,6 @@ impl Alignment {
             })
             .collect()
     }
-}
-
-fn touches(word: &AlignedWord, lost: &[(u64, u64)]) -> bool {
-    lost.iter().any(|&(from, to)| word.start < to && from < word.end)
 }
 
 /// The part of `text` that ends with the last of `words`, if they are the text's own first words.

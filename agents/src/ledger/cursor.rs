@@ -10,7 +10,8 @@ use tandem_media::Time;
 pub enum Playback {
     /// It is played as it arrives (RTP): what the queue has sent was heard.
     Paced,
-    /// It is buffered there, and the far end reports what it has played: the smaller of both counts.
+    /// It is buffered there, and the far end reports what it has played: the smaller of both counts. Silenced, it keeps
+    /// what was left, and plays that first if the line goes on.
     Reported,
 }
 
@@ -22,8 +23,6 @@ pub(super) struct PlayoutCursor {
     /// The latest report while the line was on (or the start of playout, which is a report of zero).
     report: Option<Report>,
     stop: Option<Stop>,
-    /// Ranges that were sent but thrown away at the far end by a pause.
-    lost: Vec<(u64, u64)>,
     /// Whether the far end has ever reported.
     reports: bool,
 }
@@ -69,12 +68,9 @@ impl PlayoutCursor {
     }
 
     pub(super) fn resumed(&mut self, playback: Playback, rate: u32, now: Time) {
-        let heard = self.heard(playback, rate, now);
-        if heard < self.server {
-            self.lost.push((heard, self.server));
-        }
+        let offset = self.heard(playback, rate, now);
         self.stop = None;
-        self.report = Some(Report { at: now, offset: self.server });
+        self.report = Some(Report { at: now, offset });
     }
 
     pub(super) fn sent(&self) -> u64 {
@@ -83,10 +79,6 @@ impl PlayoutCursor {
 
     pub(super) fn stopped_at(&self) -> Option<Time> {
         self.stop.map(|stop| stop.at)
-    }
-
-    pub(super) fn lost(&self) -> &[(u64, u64)] {
-        &self.lost
     }
 
     /// Paced: what was sent. Reported: the smaller of what was sent and what was reported; silent since its last report,

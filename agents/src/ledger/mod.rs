@@ -117,14 +117,14 @@ impl Ledger {
         }
     }
 
-    /// The line went silent on purpose: a pause, a barge-in. The far end was told to throw away what it had buffered.
+    /// The line went silent on purpose: a pause, a barge-in. The far end was told to be silent too.
     pub fn stopped(&mut self, now: Time, utterance: UtteranceId) {
         if let Some(open) = self.find(utterance) {
             open.cursor.stopped(now);
         }
     }
 
-    /// The line goes on where the queue had stopped. What the far end had thrown away is never heard.
+    /// The line goes on where the queue had stopped, and the far end where it fell silent.
     pub fn resumed(&mut self, now: Time, utterance: UtteranceId) {
         let (playback, rate) = (self.playback, self.rate);
         if let Some(open) = self.find(utterance) {
@@ -166,7 +166,7 @@ impl Ledger {
         let mut open = self.take(utterance)?;
         open.cursor.ends_at(offset.min(open.alignment.pushed()));
         let samples = open.cursor.heard(self.playback, self.rate, now);
-        let heard = open.alignment.heard(open.text.reveal(), self.rate, samples, open.cursor.lost());
+        let heard = open.alignment.heard(open.text.reveal(), self.rate, samples);
         Some(self.write(LedgerEntry {
             utterance,
             epoch: open.epoch,

@@ -132,15 +132,17 @@ fn a_silent_far_end_is_taken_to_play_on_until_it_was_stopped() {
 }
 
 #[test]
-fn what_a_pause_threw_away_at_the_far_end_was_not_heard() {
+fn what_a_pause_left_at_the_far_end_is_played_after_it() {
     let (mut ledger, utterance) = greeting(Playback::Reported);
     ledger.carried(utterance, 1800);
     ledger.stopped(ms(200), utterance);
     ledger.reported(ms(210), utterance, 1100);
     ledger.resumed(ms(900), utterance);
+    // 1100 and 50 ms of 8 kHz: not yet what was sent before the pause.
+    assert_eq!(ledger.cursor(ms(950), utterance), Some(1500));
     ledger.carried(utterance, 3000);
     ledger.reported(ms(1100), utterance, 3000);
-    assert_eq!(heard(ledger.commit(ms(1200), utterance, 3000, false)), "good caller");
+    assert_eq!(heard(ledger.commit(ms(1200), utterance, 3000, false)), "Good morning, caller.");
 }
 
 #[test]
