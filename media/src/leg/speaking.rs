@@ -74,6 +74,10 @@ impl Speaking {
         self.playout.is_paused() || self.playout.has_next()
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.playout.is_paused()
+    }
+
     pub(super) fn has_next(&self) -> bool {
         self.playout.has_next()
     }

@@ -86,13 +86,10 @@ impl StreamLeg {
         match command {
             MediaCommand::Push { tag, samples } => self.speaking.push(tag, samples),
             MediaCommand::Finish { tag } => self.speaking.finish(tag),
-            MediaCommand::Pause => {
-                // The door tells its client to throw away what it holds.
-                self.ahead = 0;
-                self.speaking.pause();
-            }
+            MediaCommand::Pause => self.speaking.pause(),
             MediaCommand::Resume => self.speaking.resume(),
             MediaCommand::Clear => {
+                // The client throws away what it holds.
                 self.ahead = 0;
                 self.speaking.clear();
             }
@@ -104,7 +101,7 @@ impl StreamLeg {
     /// The leg's slot: a frame out, and at the start of speech two more.
     pub fn slot(&mut self, now: Time, late: bool, effects: &mut Effects) {
         self.speaking.answer(now, effects);
-        self.ahead = self.ahead.saturating_sub(self.frame_len);
+        self.played(self.frame_len);
         self.stats.playout_late += u64::from(late && self.speaking.has_next());
         while self.ahead <= LEAD_FRAMES * self.frame_len && self.speaking.has_next() {
             self.send(now, effects);
@@ -116,9 +113,16 @@ impl StreamLeg {
 
     /// Slots passed in which the worker did not run: the client played on from what it held.
     pub fn skip(&mut self, slots: u32) {
-        self.ahead = self.ahead.saturating_sub(self.frame_len.saturating_mul(slots as usize));
+        self.played(self.frame_len.saturating_mul(slots as usize));
         if self.speaking.has_next() {
             self.stats.playout_late += u64::from(slots);
+        }
+    }
+
+    /// In a pause the client is silent and keeps what it holds.
+    fn played(&mut self, samples: usize) {
+        if !self.speaking.is_paused() {
+            self.ahead = self.ahead.saturating_sub(samples);
         }
     }
 

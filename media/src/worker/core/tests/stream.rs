@@ -96,7 +96,7 @@ fn a_frame_belongs_to_one_utterance_and_utterances_butt() {
 }
 
 #[test]
-fn nothing_leaves_in_a_pause_and_the_lead_comes_anew() {
+fn nothing_leaves_in_a_pause_and_the_client_keeps_its_lead() {
     let mut door = Door::open();
     door.push(1, 32_000);
     door.slots(3);
@@ -106,8 +106,8 @@ fn nothing_leaves_in_a_pause_and_the_lead_comes_anew() {
     assert_eq!(door.frames.len(), before);
     assert!(door.events.iter().any(|e| matches!(e, MediaEvent::Paused { tag: Some(Tag(1)), offset: 1_600, .. })));
     door.command(MediaCommand::Resume);
-    door.slots(1);
-    assert_eq!(door.frames.len(), before + 3);
+    door.slots(3);
+    assert_eq!(door.per_slot(), [3, 1, 1, 1, 1, 1]);
     assert_eq!(door.frames[before].1.offset, 1_600);
     door.command(MediaCommand::Clear);
     door.slots(10);
