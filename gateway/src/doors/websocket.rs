@@ -95,8 +95,7 @@ impl Connection {
         }
         connection.report();
         // A client that never reads its close frame is not waited for.
-        let _ = tokio::time::timeout(FLUSH_LIMIT, connection.flush()).await;
-        let _ = tokio::time::timeout(FLUSH_LIMIT, written).await;
+        let _ = tokio::time::timeout(FLUSH_LIMIT, connection.flush(written)).await;
     }
 
     /// Waits for whatever comes first and lets the core and the session have it.
@@ -176,13 +175,17 @@ impl Connection {
         }
     }
 
-    /// Writes what the core still has.
-    async fn flush(mut self) {
+    /// Writes what the core still has, and reads on until the client has closed too: TCP throws away a close frame that
+    /// is on its way when a socket goes with unread audio in it.
+    async fn flush(mut self, written: impl Future) {
         while let Some(item) = self.core.poll_send() {
             if self.writer.send(frame(item)).await.is_err() {
                 return;
             }
         }
+        drop(self.writer);
+        written.await;
+        while let Some(Ok(_)) = self.reader.next().await {}
     }
 
     fn report(&self) {
