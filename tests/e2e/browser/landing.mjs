@@ -9,7 +9,8 @@ import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { launch, options } from "./chromium.mjs";
+import { launch } from "./chromium.mjs";
+import { options } from "./options.mjs";
 
 const DECODER = fileURLToPath(new URL("../../support/tone_decode.py", import.meta.url));
 /** Everything here waits for something to happen; this long for each. */

@@ -5,7 +5,8 @@
 // SPEECH.wav interrupts the agent's menu with "opening hours", then says "yes" and "book an appointment", say at 7, 18
 // and 24 seconds.
 import { join } from "node:path";
-import { launch, options } from "./chromium.mjs";
+import { launch } from "./chromium.mjs";
+import { options } from "./options.mjs";
 
 const PATIENCE = 60_000;
 const { url, microphone, out } = options({ url: "http://127.0.0.1:8080/", microphone: "", out: "." });

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-use tandem_e2e::{scenario, speech_pcap, truth_bot};
+use tandem_e2e::{check, interruption_ms, scenario, speech_pcap, truth_bot};
 use tandem_test_support::capture::{Capture, Captured, pcmu_samples, write_raw};
 use tandem_test_support::scenario::Step;
 use tandem_test_support::sipp::Sipp;
@@ -13,7 +12,6 @@ use tandem_test_support::tandem::{Options, Tandem};
 use tandem_test_support::{peer, tones};
 use tempfile::TempDir;
 
-/// Interruptions, from 0.7 s into the call to 7.2 s, at times that hit words and the gaps between them.
 const CALLS: u32 = 20;
 
 #[test]
@@ -44,7 +42,7 @@ fn the_ledger_is_what_the_wire_carried() -> Result<()> {
 
 fn interrupt(tandem: &Tandem, folder: &TempDir) -> Result<()> {
     let pcap = speech_pcap("Wait a moment please, I do not want to hear all of that now.", folder.path())?;
-    let times: String = (0..CALLS).map(|call| format!("{};\n", 700 + call * 337 + call * call % 7 * 11)).collect();
+    let times: String = (0..CALLS).map(|call| format!("{};\n", interruption_ms(call))).collect();
     std::fs::write(folder.path().join("times.csv"), format!("SEQUENTIAL\n{times}"))?;
     let steps = [
         Step::Invite("0 8 101"),
@@ -106,26 +104,4 @@ fn header(message: &str, name: &str) -> Option<String> {
         let (key, value) = line.split_once(':')?;
         key.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
     })
-}
-
-/// Compares the words of the wire with the ledger: for each utterance the same words, and after an interruption at most
-/// one more on the wire (the word that was cut), never one less. Returns the number of interruptions.
-fn check(wire: &[tones::HeardWord], record: &Value) -> Result<u32> {
-    let mut wire = wire.iter().map(|word| word.symbol).peekable();
-    let mut interrupted = 0;
-    for entry in record["ledger"].as_array().context("ledger")?.iter().filter(|entry| entry["speaker"] == "agent") {
-        let (said, heard) = (entry["text"].as_str().unwrap_or_default(), entry["heard"].as_str().unwrap_or_default());
-        ensure!(said.starts_with(heard), "heard {heard:?} is not the beginning of {said:?}");
-        let (said, heard) = (tones::expected(said)?, tones::expected(heard)?);
-        for (position, symbol) in heard.iter().enumerate() {
-            let on_wire = wire.next();
-            ensure!(on_wire == Some(*symbol), "word {position}: ledger {symbol}, wire {on_wire:?}; {entry}");
-        }
-        if heard.len() < said.len() {
-            interrupted += u32::from(entry["interrupted"] == true);
-            wire.next_if(|symbol| *symbol == said[heard.len()]);
-        }
-    }
-    ensure!(wire.peek().is_none(), "the wire carried words that no ledger line has: {:?}", wire.collect::<Vec<_>>());
-    Ok(interrupted)
 }
