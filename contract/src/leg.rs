@@ -48,6 +48,9 @@ pub enum LegEvent {
     Text { text: Private<String> },
     /// The far end reports how much of an utterance it has played, in samples at the leg's rate.
     Played { utterance: UtteranceId, offset: u64 },
+    /// A silenced wire kept this utterance from `offset` on back: so far it has not gone to the far end. It does if the
+    /// utterance resumes.
+    Withheld { utterance: UtteranceId, offset: u64 },
     /// The transfer target answered (the leg ends next) or could not be reached: SIP status of the last NOTIFY.
     TransferProgress { status: u16 },
     /// The leg is gone. Nothing follows.

@@ -20,6 +20,8 @@ pub enum Playback {
 pub(super) struct PlayoutCursor {
     /// How far our queue is.
     server: u64,
+    /// The silenced line kept back what is from here on.
+    withheld: Option<u64>,
     /// The latest report while the line was on (or the start of playout, which is a report of zero).
     report: Option<Report>,
     stop: Option<Stop>,
@@ -63,6 +65,10 @@ impl PlayoutCursor {
         }
     }
 
+    pub(super) fn withheld(&mut self, offset: u64) {
+        self.withheld = Some(self.withheld.map_or(offset, |before| before.min(offset)));
+    }
+
     pub(super) fn stopped(&mut self, now: Time) {
         self.stop.get_or_insert(Stop { at: now, answer: None });
     }
@@ -70,11 +76,13 @@ impl PlayoutCursor {
     pub(super) fn resumed(&mut self, playback: Playback, rate: u32, now: Time) {
         let offset = self.heard(playback, rate, now);
         self.stop = None;
+        self.withheld = None;
         self.report = Some(Report { at: now, offset });
     }
 
+    /// What has left for the far end.
     pub(super) fn sent(&self) -> u64 {
-        self.server
+        self.withheld.map_or(self.server, |withheld| withheld.min(self.server))
     }
 
     pub(super) fn stopped_at(&self) -> Option<Time> {
@@ -86,14 +94,14 @@ impl PlayoutCursor {
     /// end that has never reported is taken at our own word.
     pub(super) fn heard(&self, playback: Playback, rate: u32, now: Time) -> u64 {
         if playback == Playback::Paced || !self.reports {
-            return self.server;
+            return self.sent();
         }
         if let Some(answer) = self.stop.and_then(|stop| stop.answer) {
-            return answer.min(self.server);
+            return answer.min(self.sent());
         }
         let until = self.stop.map_or(now, |stop| stop.at);
         let estimate = self.report.map_or(0, |report| report.offset + samples(until.since(report.at), rate));
-        estimate.min(self.server)
+        estimate.min(self.sent())
     }
 }
 

@@ -117,6 +117,13 @@ impl Ledger {
         }
     }
 
+    /// The line kept it from `offset` on back, though the queue had sent it. Void once the line goes on.
+    pub fn withheld(&mut self, utterance: UtteranceId, offset: u64) {
+        if let Some(open) = self.find(utterance) {
+            open.cursor.withheld(offset);
+        }
+    }
+
     /// The line went silent on purpose: a pause, a barge-in. The far end was told to be silent too.
     pub fn stopped(&mut self, now: Time, utterance: UtteranceId) {
         if let Some(open) = self.find(utterance) {

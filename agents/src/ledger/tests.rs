@@ -154,3 +154,22 @@ fn a_ledger_survives_serialisation() {
     let json = serde_json::to_string(&ledger).unwrap();
     assert_eq!(serde_json::from_str::<Ledger>(&json).unwrap(), ledger);
 }
+
+#[test]
+fn what_the_line_kept_back_was_not_heard() {
+    let (mut ledger, utterance) = greeting(Playback::Reported);
+    ledger.carried(utterance, 2160);
+    ledger.stopped(ms(260), utterance);
+    ledger.withheld(utterance, 2000);
+    ledger.withheld(utterance, 1840);
+    let entry = ledger.commit(ms(600), utterance, 2160, true).unwrap();
+    assert_eq!((entry.heard_samples, entry.heard.reveal().as_str()), (1840, "Good"));
+
+    let (mut ledger, utterance) = greeting(Playback::Reported);
+    ledger.carried(utterance, 2160);
+    ledger.stopped(ms(260), utterance);
+    ledger.withheld(utterance, 1840);
+    ledger.resumed(ms(400), utterance);
+    let entry = ledger.commit(ms(600), utterance, 3000, false).unwrap();
+    assert_eq!(entry.heard_samples, 3000, "it went out when the line went on");
+}

@@ -155,7 +155,7 @@ impl StreamCore {
             StreamInput::Leg { command } => self.on_command(now, command, out),
             StreamInput::Event { event } => self.on_event(event, out),
             StreamInput::Missed { count } => self.problem(StreamError::Missed { count }, out),
-            StreamInput::Audio { audio } => self.on_audio(now, audio),
+            StreamInput::Audio { audio } => self.on_audio(now, audio, out),
             StreamInput::SessionGone => self.on_session_gone(),
         }
     }
@@ -329,6 +329,7 @@ impl StreamCore {
                 if !self.outbox.clear(utterance.0) {
                     self.too_slow(out);
                 }
+                self.tell_withheld(out);
             }
             LegCommand::Text { utterance, text } => self.say(ServerMessage::Text { utterance: utterance.0, text }, out),
             // A browser can't be sent to a phone number: 501 Not Implemented (RFC 3261 section 21.5.2), so that the
@@ -347,15 +348,26 @@ impl StreamCore {
         }
     }
 
-    fn on_audio(&mut self, now: Time, audio: AgentAudio) {
+    fn on_audio(&mut self, now: Time, audio: AgentAudio, out: &mut Vec<StreamEffect>) {
         let straggles =
             self.cleared.is_some_and(|(utterance, at)| utterance == audio.utterance && now.since(at) < STRAGGLERS);
         match self.state {
-            State::Running { mode: Mode::Voice } if straggles => self.outbox.hold(audio),
+            State::Running { mode: Mode::Voice } if straggles => {
+                self.outbox.hold(audio);
+                self.tell_withheld(out);
+            }
             State::Running { mode: Mode::Voice } => self.outbox.push_audio(audio),
             // Chat has no audio, and after the goodbye nobody listens.
             State::AwaitingStart | State::Starting { .. } | State::Running { .. } => {}
             State::Farewell { .. } | State::Over => {}
+        }
+    }
+
+    /// The ledger must not count what the queue has sent and this connection kept.
+    fn tell_withheld(&self, out: &mut Vec<StreamEffect>) {
+        if let Some(audio) = self.outbox.held() {
+            let (utterance, offset) = (UtteranceId(audio.utterance), u64::from(audio.offset));
+            out.push(StreamEffect::Leg { event: LegEvent::Withheld { utterance, offset } });
         }
     }
 

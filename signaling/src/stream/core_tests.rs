@@ -193,6 +193,8 @@ fn clear_overtakes_its_audio_which_comes_back_on_resume() {
     line.put(StreamInput::Leg { command: LegCommand::Clear { utterance: UtteranceId(4) } });
     let clear = Outgoing::Message { message: Box::new(ServerMessage::Clear { utterance: 4 }) };
     assert_eq!(line.sent(), [clear]);
+    let withheld = LegEvent::Withheld { utterance: UtteranceId(4), offset: 0 };
+    assert_eq!(line.leg_events(), [withheld], "the ledger hears that the client got none of it");
     line.audio(4, 640);
     assert_eq!(line.sent(), [], "a frame that was on its way is no resume");
     line.later(Duration::from_millis(700));
@@ -206,6 +208,25 @@ fn clear_overtakes_its_audio_which_comes_back_on_resume() {
     line.audio(5, 0);
     let after: Vec<_> = line.sent().into_iter().map(|item| item_audio(item).utterance).collect();
     assert_eq!(after, [5], "what was thrown away does not come back with the next utterance");
+}
+
+#[test]
+fn a_frame_behind_the_clear_is_told_and_survives_a_second_pause() {
+    let mut line = Line::running(Mode::Voice);
+    let clear = || StreamInput::Leg { command: LegCommand::Clear { utterance: UtteranceId(4) } };
+    line.audio(4, 0);
+    line.sent();
+    line.put(clear());
+    assert_eq!(line.leg_events(), [], "all of it had gone out");
+    line.audio(4, 320);
+    assert_eq!(line.leg_events(), [LegEvent::Withheld { utterance: UtteranceId(4), offset: 320 }]);
+    line.later(Duration::from_millis(500));
+    line.put(clear());
+    line.sent();
+    line.later(Duration::from_millis(500));
+    line.audio(4, 640);
+    let offsets: Vec<_> = line.sent().into_iter().map(|item| item_audio(item).offset).collect();
+    assert_eq!(offsets, [320, 640]);
 }
 
 fn item_audio(item: Outgoing) -> AgentAudio {

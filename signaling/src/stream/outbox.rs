@@ -84,6 +84,11 @@ impl Outbox {
         }
     }
 
+    /// The first frame that was set aside.
+    pub(super) fn held(&self) -> Option<&AgentAudio> {
+        self.held.first()
+    }
+
     /// `clear` does not queue behind the audio it is about: that is set aside.
     pub(super) fn clear(&mut self, utterance: u32) -> bool {
         let (held, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue)
@@ -91,7 +96,9 @@ impl Outbox {
             .partition(|item| matches!(item, Outgoing::Audio { audio } if audio.utterance == utterance));
         self.queue = kept;
         self.audio -= held.len();
-        self.held = held.into_iter().filter_map(Outgoing::into_audio).collect();
+        // Of a pause whose resume has not brought audio yet.
+        self.held.retain(|frame| frame.utterance == utterance);
+        self.held.extend(held.into_iter().filter_map(Outgoing::into_audio));
         self.push(Outgoing::Message { message: Box::new(ServerMessage::Clear { utterance }) })
     }
 
