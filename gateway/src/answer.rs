@@ -81,7 +81,7 @@ impl Admitted {
     /// How the audio half of the leg is to be, on this wire.
     pub fn leg_setup(&self, wire: WireSetup) -> LegSetup {
         let inactivity = matches!(wire, WireSetup::Rtp { .. }).then_some(INACTIVITY);
-        LegSetup { wire, vad: Some(VadSettings::default()), deliver_audio: true, inactivity }
+        LegSetup { wire, vad: Some(VadSettings::default()), inactivity }
     }
 
     /// Starts the session on its wire. `media` is none for chat. The receiver misses no event of the session.

@@ -74,8 +74,8 @@ fn header(page: &mut String) -> Result<()> {
         page,
         "# Performance\n\nWritten by `make bench` (release build). Machine: {cores} cores,{}, a virtual machine; the server \
          is pinned to one core, the callers to another. Absolute times drift on shared machines; CPU seconds drift less.\n\n\
-         gap: last frame of the caller's line sent to first voice of the answer received, the bot's endpointing wait of \
-         500 ms included. barge-in: first frame of the interruption sent to last voice of the interrupted answer received; \
+         gap: last sound of the caller's line sent to first voice of the answer received, the bot's endpointing wait of \
+         500 ms included. barge-in: first sound of the interruption sent to last voice of the interrupted answer received; \
          200 ms of speech are required. late frames: more than 20 ms late for a player without jitter buffer. CPU and \
          memory: of the server, while all calls are up. packets: fingerprint of all that the callers sent.",
         model.trim_start_matches([' ', '\t'])

@@ -14,9 +14,9 @@ const LATE_MS: f64 = 40.0;
 /// Figures of one caller; all times in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heard {
-    /// Last frame of a line sent to first voice of the answer received, endpointing wait included.
+    /// Last sound of a line sent to first voice of the answer received, endpointing wait included.
     pub gaps: Vec<f64>,
-    /// First frame of an interruption sent to the last voice of the interrupted answer received.
+    /// First sound of an interruption sent to the last voice of the interrupted answer received.
     pub barge_ins: Vec<f64>,
     /// Lines that were never answered.
     pub missed: u64,
@@ -55,10 +55,10 @@ impl Hearing {
     /// A frame was sent.
     pub fn sent(&mut self, plan: &CallPlan, frame: u64, now: f64) {
         let Some(line) = plan.line_at(frame) else { return };
-        if frame == line.first && self.speaks(now) {
+        if frame == line.voice_first && self.speaks(now) {
             self.waiting = Waiting::Silence { since: now };
         }
-        if frame + 1 == line.end() {
+        if frame == line.voice_last {
             self.settle(now);
             self.waiting = Waiting::Answer { since: now };
         }
@@ -106,7 +106,8 @@ impl Hearing {
     }
 }
 
-fn is_loud(payload: &[u8]) -> bool {
+/// Whether a mu-law frame carries voice.
+pub fn is_loud(payload: &[u8]) -> bool {
     let sum: i32 = payload.iter().map(|code| magnitude(*code)).sum();
     !payload.is_empty() && sum / payload.len() as i32 > LOUD
 }
@@ -134,7 +135,7 @@ mod tests {
     const QUIET: [u8; 160] = [0xff; 160];
 
     fn plan() -> CallPlan {
-        let line = |first| Line { first, frames: 50, clip: 0 };
+        let line = |first| Line { first, frames: 50, clip: 0, voice_first: first, voice_last: first + 49 };
         CallPlan { ssrc: 0, first_sequence: 0, first_timestamp: 0, lines: vec![line(100), line(300)], frames: 500 }
     }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tandem_media::emulator::SplitMix;
 
+use crate::hearing::is_loud;
+
 /// What callers say: mu-law, 8 kHz. Spoken by flite's voice rms (loudest sample at -3 dBFS).
 pub const CLIPS: [&[u8]; 3] = [
     include_bytes!("../speech/clip1.ulaw"),
@@ -36,9 +38,21 @@ pub struct Line {
     pub frames: u64,
     /// Index into [`CLIPS`].
     pub clip: usize,
+    /// Frame in which its first sound is: speech synthesis begins and ends with silence.
+    pub voice_first: u64,
+    /// Frame in which its last sound is.
+    pub voice_last: u64,
 }
 
 impl Line {
+    fn new(first: u64, clip: usize) -> Self {
+        let frames = CLIPS[clip].as_chunks::<FRAME>().0;
+        let voiced = |frame: &[u8; FRAME]| is_loud(frame);
+        let lead = frames.iter().position(voiced).unwrap_or(0) as u64;
+        let tail = frames.iter().rposition(voiced).unwrap_or(frames.len()) as u64;
+        Self { first, frames: frames.len() as u64, clip, voice_first: first + lead, voice_last: first + tail }
+    }
+
     pub fn end(&self) -> u64 {
         self.first + self.frames
     }
@@ -69,7 +83,7 @@ impl CallPlan {
         for turn in 0_u64.. {
             let first = frames_in(at + Duration::from_millis(random.next() % SPREAD_MS));
             let clip = usize::try_from(random.next() % CLIPS.len() as u64).unwrap_or(0);
-            let line = Line { first, frames: (CLIPS[clip].len() / FRAME) as u64, clip };
+            let line = Line::new(first, clip);
             if line.end() + frames_in(SHORT_TURN) > frames {
                 break;
             }

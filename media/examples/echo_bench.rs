@@ -17,7 +17,7 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
-use tandem_media::leg::{Codec, MediaCommand, RtpRemote, Tag, VadSettings};
+use tandem_media::leg::{CaptureId, Codec, MediaCommand, RtpRemote, Tag, VadSettings};
 use tandem_media::rtp::{HEADER_LEN, Identity, Sender, Ssrc};
 use tandem_media::time::Clock;
 use tandem_media::worker::{LegHandle, LegSetup, WireSetup, Worker, WorkerHandle, WorkerSettings};
@@ -110,7 +110,6 @@ async fn open(worker: &WorkerHandle, mode: Mode, addr: SocketAddr) -> Result<Leg
         .open_rtp(LegSetup {
             wire: WireSetup::Rtp { bind: LOCALHOST, remote },
             vad: talk.then(VadSettings::default),
-            deliver_audio: talk,
             inactivity: Some(Duration::from_secs(30)),
         })
         .await?;
@@ -121,6 +120,7 @@ async fn open(worker: &WorkerHandle, mode: Mode, addr: SocketAddr) -> Result<Leg
 /// A session that only reads. Late frames of its leg.
 async fn session(mut leg: LegHandle, mode: Mode) -> u64 {
     if mode == Mode::Talk {
+        let _ = leg.commands.send(MediaCommand::Capture { id: CaptureId(0) }).await;
         let minute: Vec<i16> = (0..480_000).map(|n| ((n % 80) * 100 - 4_000) as i16).collect();
         if leg.commands.send(MediaCommand::Push { tag: Tag(1), samples: minute.into() }).await.is_err() {
             return 0;

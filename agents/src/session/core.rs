@@ -61,7 +61,7 @@ impl SessionCore {
             epoch: Epoch::default(),
             floor: Floor::default(),
             output: Output::default(),
-            ears: Ears::new(rate),
+            ears: Ears::default(),
             digits: DigitCollector::default(),
             stages: Stages::default(),
             story: Story::new(facts, now),
@@ -136,7 +136,7 @@ impl SessionCore {
 
     fn media_event(&mut self, now: Time, event: MediaEvent) {
         match event {
-            MediaEvent::Audio { samples, .. } => self.caller_audio(samples),
+            MediaEvent::Audio { capture, samples, .. } => self.caller_audio(capture, samples),
             MediaEvent::SpeechStarted { onset, .. } => self.speech_started(now, onset),
             MediaEvent::SpeechEnded { end, .. } => self.speech_ended(now, end),
             MediaEvent::Dtmf { digit, .. } => self.digit(now, digit),

@@ -1,9 +1,9 @@
-//! What the session hears with: the caller's latest audio, the grammar, and the recognition that is open.
+//! What the session hears with: the grammar, and the recognition that is open.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tandem_media::Time;
+use tandem_media::leg::{CaptureId, MediaCommand};
 use tandem_speech::{Grammar, RecognizerEvent};
 use tracing::warn;
 
@@ -12,17 +12,8 @@ use super::input::{RecognitionId, SessionEffect};
 use crate::turn::TurnInput;
 use tandem_contract::record::Stage;
 
-/// Caller audio that is kept for a recognition that opens later, milliseconds: the detector reports voice about 64 ms
-/// after its onset, and a recognizer wants to hear the silence before a word.
-const PREROLL_MS: u32 = 400;
-
 #[derive(Debug, Default)]
 pub(super) struct Ears {
-    preroll: VecDeque<Arc<[i16]>>,
-    /// Samples in `preroll`.
-    kept: usize,
-    /// Most samples in `preroll`.
-    keep: usize,
     pub(super) grammar: Option<Grammar>,
     /// What the open recognition listens for.
     listening_for: Option<Grammar>,
@@ -35,28 +26,12 @@ pub(super) struct Ears {
     pub(super) onset: Time,
 }
 
-impl Ears {
-    pub(super) fn new(rate: u32) -> Self {
-        let keep = usize::try_from(u64::from(rate) * u64::from(PREROLL_MS) / 1000).unwrap_or(0);
-        Self { keep, ..Self::default() }
-    }
-
-    fn keep(&mut self, samples: Arc<[i16]>) {
-        self.kept += samples.len();
-        self.preroll.push_back(samples);
-        while self.kept > self.keep {
-            let Some(oldest) = self.preroll.pop_front() else { return };
-            self.kept -= oldest.len();
-        }
-    }
-}
-
 impl SessionCore {
-    pub(super) fn caller_audio(&mut self, samples: Arc<[i16]>) {
-        if self.ears.running && !self.ears.finishing {
-            self.out(SessionEffect::PushAudio(Arc::clone(&samples)));
+    /// Audio of an earlier capture may still be on its way when the next one begins with the same samples.
+    pub(super) fn caller_audio(&mut self, capture: CaptureId, samples: Arc<[i16]>) {
+        if self.ears.running && !self.ears.finishing && capture.0 == self.ears.last.0 {
+            self.out(SessionEffect::PushAudio(samples));
         }
-        self.ears.keep(samples);
     }
 
     pub(super) fn open_recognition(&mut self) {
@@ -68,11 +43,8 @@ impl SessionCore {
         ears.listening_for.clone_from(&ears.grammar);
         if let Some(grammar) = ears.grammar.clone() {
             let recognition = ears.last;
-            let before: Vec<_> = ears.preroll.iter().cloned().collect();
             self.out(SessionEffect::StartRecognizer { recognition, grammar });
-            for samples in before {
-                self.out(SessionEffect::PushAudio(samples));
-            }
+            self.out(SessionEffect::Media(MediaCommand::Capture { id: CaptureId(recognition.0) }));
         }
     }
 
@@ -81,6 +53,7 @@ impl SessionCore {
         self.ears.finishing = true;
         if self.ears.running {
             self.out(SessionEffect::FinishRecognizer);
+            self.out(SessionEffect::Media(MediaCommand::StopCapture));
         } else {
             self.drive(now, TurnInput::Rejected);
         }
@@ -89,6 +62,7 @@ impl SessionCore {
     pub(super) fn cancel_recognition(&mut self) {
         if std::mem::take(&mut self.ears.running) {
             self.out(SessionEffect::CancelRecognizer);
+            self.out(SessionEffect::Media(MediaCommand::StopCapture));
         }
     }
 
@@ -161,14 +135,5 @@ mod tests {
         let digits = Grammar::Digits { min: 5, max: 5 };
         assert!(!is_answer(Some(&digits), "one two") && is_answer(Some(&digits), "one two three four five"));
         assert!(is_answer(Some(&Grammar::Open), "so") && is_answer(None, ""));
-    }
-
-    #[test]
-    fn the_preroll_is_bounded() {
-        let mut ears = Ears::new(8000);
-        for _ in 0..100 {
-            ears.keep(vec![0; 160].into());
-        }
-        assert_eq!((ears.kept, ears.preroll.len()), (3200, 20));
     }
 }

@@ -75,13 +75,22 @@ impl Default for VadSettings {
     }
 }
 
+/// A stretch of listening, numbered by the session, so that it can tell its audio from that of the stretch before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureId(pub u32);
+
 /// Session to worker. Commands of a leg are carried out right before its next slot on the wire.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaCommand {
     /// More audio of an utterance, at the leg's rate, behind what is queued.
-    Push { tag: Tag, samples: Arc<[i16]> },
+    Push {
+        tag: Tag,
+        samples: Arc<[i16]>,
+    },
     /// No more audio of this utterance will come.
-    Finish { tag: Tag },
+    Finish {
+        tag: Tag,
+    },
     /// The next slot carries silence; the queue stays. Frames encoded ahead are taken back.
     Pause,
     /// Go on where the queue stopped.
@@ -90,11 +99,21 @@ pub enum MediaCommand {
     Clear,
     /// Send back what comes in (the echo bot). While this is on, the session hears digits and nothing else: no `Audio`, no
     /// speech events. What is queued for playout goes before.
-    Loop { on: bool },
+    Loop {
+        on: bool,
+    },
     /// Where RTP goes, when that was not known at the start, or changed.
     Remote(RtpRemote),
     /// Play a digit by RFC 4733.
-    Dtmf { digit: char },
+    Dtmf {
+        digit: char,
+    },
+    /// Hand on the caller's audio from 400 ms ago, until `StopCapture` or the next capture. Who does not listen is not woken
+    /// fifty times a second.
+    Capture {
+        id: CaptureId,
+    },
+    StopCapture,
     /// End of the leg. `MediaEvent::Closed` follows and is the last.
     Close,
 }
@@ -102,8 +121,8 @@ pub enum MediaCommand {
 /// Worker to session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaEvent {
-    /// 20 ms of the caller, at the leg's rate, after jitter buffer and concealment.
-    Audio { at: Time, samples: Arc<[i16]> },
+    /// The caller while captured, at the leg's rate, after jitter buffer and concealment: first up to 400 ms, then 20 ms each.
+    Audio { at: Time, capture: CaptureId, samples: Arc<[i16]> },
     /// Voice since `onset` (earlier than `at` by the detector's minimum).
     SpeechStarted { at: Time, onset: Time },
     /// No voice since `end` (earlier than `at` by the detector's minimum silence).

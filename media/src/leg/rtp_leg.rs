@@ -26,7 +26,6 @@ pub struct RtpLegSetup {
     pub identity: Identity,
     pub remote: Option<RtpRemote>,
     pub vad: Option<VadSettings>,
-    pub deliver_audio: bool,
     pub inactivity: Option<Duration>,
 }
 
@@ -57,7 +56,7 @@ impl RtpLeg {
             peer: setup.remote.map(|remote| Peer::new(now, remote)),
             sender: Sender::new(setup.identity),
             speaking: Speaking::new(id, codec::RATE),
-            listening: Listening::new(codec::RATE, setup.vad, setup.deliver_audio)?,
+            listening: Listening::new(codec::RATE, setup.vad)?,
             digits: DtmfSender::default(),
             echo: Echo::Off,
             inactivity: Inactivity::new(now, setup.inactivity),
@@ -98,8 +97,10 @@ impl RtpLeg {
     }
 
     /// A command of the session.
-    pub fn handle_command(&mut self, now: Time, command: MediaCommand) {
+    pub fn handle_command(&mut self, now: Time, command: MediaCommand, effects: &mut Effects) {
         match command {
+            MediaCommand::Capture { id } => self.listening.capture(self.id, now, id, effects),
+            MediaCommand::StopCapture => self.listening.stop_capture(),
             MediaCommand::Push { tag, samples } => self.speaking.push(tag, samples),
             MediaCommand::Finish { tag } => self.speaking.finish(tag),
             MediaCommand::Pause => self.speaking.pause(),

@@ -18,7 +18,6 @@ pub struct StreamLegSetup {
     /// Samples per second.
     pub rate: u32,
     pub vad: Option<VadSettings>,
-    pub deliver_audio: bool,
     pub inactivity: Option<Duration>,
 }
 
@@ -47,7 +46,7 @@ impl StreamLeg {
             id,
             frame_len: frame_len(setup.rate),
             speaking: Speaking::new(id, setup.rate),
-            listening: Listening::new(setup.rate, setup.vad, setup.deliver_audio)?,
+            listening: Listening::new(setup.rate, setup.vad)?,
             looped: false,
             waiting: Vec::new(),
             ahead: 0,
@@ -82,8 +81,10 @@ impl StreamLeg {
     }
 
     /// A command of the session. There is no address and no telephone event on this wire.
-    pub fn handle_command(&mut self, command: MediaCommand) {
+    pub fn handle_command(&mut self, now: Time, command: MediaCommand, effects: &mut Effects) {
         match command {
+            MediaCommand::Capture { id } => self.listening.capture(self.id, now, id, effects),
+            MediaCommand::StopCapture => self.listening.stop_capture(),
             MediaCommand::Push { tag, samples } => self.speaking.push(tag, samples),
             MediaCommand::Finish { tag } => self.speaking.finish(tag),
             MediaCommand::Pause => self.speaking.pause(),

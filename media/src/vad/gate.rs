@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::level::{from_dbfs, power};
 use super::noise::NoiseFloor;
 use crate::leg::VadSettings;
 
@@ -33,18 +34,26 @@ pub(super) struct Gate {
     frame: Duration,
     state: State,
     noise: NoiseFloor,
+    /// Power below which nothing is voice, and how many times the line's noise voice must have.
+    floor: f32,
+    above_noise: f32,
 }
 
 impl Gate {
-    pub(super) const fn new(settings: VadSettings, frame: Duration) -> Self {
+    pub(super) fn new(settings: VadSettings, frame: Duration) -> Self {
+        let (floor, above_noise) = (from_dbfs(settings.floor_dbfs), from_dbfs(ABOVE_NOISE_DB));
         let state = State::Silence { voiced: Duration::ZERO };
-        Self { settings, frame, state, noise: NoiseFloor::new() }
+        Self { settings, frame, state, noise: NoiseFloor::new(), floor, above_noise }
     }
 
-    pub(super) fn frame(&mut self, score: f32, pcm: &[i16]) -> Option<Turn> {
+    /// Whether the next frame is loud enough to be voice.
+    pub(super) fn is_loud(&mut self, pcm: &[i16]) -> bool {
         self.noise.hear(pcm);
-        let level = level_dbfs(pcm);
-        let loud = level >= self.settings.floor_dbfs && level >= self.noise.dbfs() + ABOVE_NOISE_DB;
+        let power = power(pcm);
+        power >= self.floor && power >= self.noise.power() * self.above_noise
+    }
+
+    pub(super) fn frame(&mut self, score: f32, loud: bool) -> Option<Turn> {
         let threshold = match self.state {
             State::Silence { .. } => self.settings.threshold,
             State::Speech { .. } => self.settings.threshold - HYSTERESIS,
@@ -73,10 +82,4 @@ impl Gate {
             }
         }
     }
-}
-
-/// Root mean square in decibels below a full-scale square wave; -100 for digital silence.
-pub(super) fn level_dbfs(pcm: &[i16]) -> f32 {
-    let power = pcm.iter().map(|&s| f32::from(s) * f32::from(s)).sum::<f32>() / pcm.len().max(1) as f32;
-    (10.0 * (power / (32768.0 * 32768.0)).log10()).max(-100.0)
 }

@@ -1,9 +1,11 @@
 //! Voice activity detection: when the caller begins and ends to speak.
 //!
-//! [`EarshotDetector`] scores 16 ms at a time with a small network, and lets a score count only where the level is above
-//! an absolute floor and above the line's own noise, and only when it lasts.
+//! [`EarshotDetector`] scores 16 ms at a time with a small network. A score counts only where the level is above an absolute
+//! floor and above the line's own noise (elsewhere the network is not even asked), and only when it lasts.
 
 mod gate;
+mod level;
+mod network;
 mod noise;
 #[cfg(test)]
 mod tests;
@@ -14,6 +16,7 @@ use crate::Time;
 use crate::leg::VadSettings;
 use crate::resample::{ResampleError, Resampler, sample_hold_double};
 use gate::{Gate, Turn};
+use network::{FRAME, Network};
 
 /// A change from silence to voice or back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +34,12 @@ pub trait VoiceDetector {
     fn push(&mut self, now: Time, pcm: &[i16]) -> Option<VadEdge>;
 }
 
-/// Samples per second that earshot hears, and samples of one of its frames (16 ms).
+/// Samples per second that earshot hears.
 const EARSHOT_RATE: u32 = 16_000;
-const EARSHOT_FRAME: usize = 256;
 
-/// Earshot with gates. About 20 KB.
+/// Earshot with gates. About 24 KB.
 pub struct EarshotDetector {
-    network: Box<earshot::Detector>,
+    network: Network,
     raise: Raise,
     /// At 16 kHz, not yet scored: less than a frame, plus what followed an edge.
     waiting: Vec<i16>,
@@ -69,15 +71,15 @@ impl EarshotDetector {
         let raise =
             if rate * 2 == EARSHOT_RATE { Raise::Double } else { Raise::Convert(Resampler::new(rate, EARSHOT_RATE)?) };
         Ok(Self {
-            network: earshot::Detector::default_boxed(),
+            network: Network::new(),
             raise,
             waiting: Vec::new(),
-            gate: Gate::new(settings, duration(EARSHOT_FRAME)),
+            gate: Gate::new(settings, duration(FRAME)),
             score: 0.0,
         })
     }
 
-    /// The network's last score, 0 to 1.
+    /// The network's last score, 0 to 1; 0 where the line was too quiet to ask it.
     pub const fn score(&self) -> f32 {
         self.score
     }
@@ -91,12 +93,14 @@ impl VoiceDetector for EarshotDetector {
         }
         let mut done = 0;
         let mut edge = None;
-        while edge.is_none() && self.waiting.len() - done >= EARSHOT_FRAME {
-            let frame = &self.waiting[done..done + EARSHOT_FRAME];
-            done += EARSHOT_FRAME;
-            self.score = self.network.predict_i16(frame);
+        while edge.is_none()
+            && let Some(frame) = self.waiting[done..].first_chunk::<FRAME>()
+        {
+            done += FRAME;
+            let loud = self.gate.is_loud(frame);
+            self.score = self.network.score(frame, loud);
             let end = now - duration(self.waiting.len() - done);
-            edge = self.gate.frame(self.score, frame).map(|turn| match turn {
+            edge = self.gate.frame(self.score, loud).map(|turn| match turn {
                 Turn::Started { ago } => VadEdge::Started { at: now, onset: end - ago },
                 Turn::Ended { ago } => VadEdge::Ended { at: now, end: end - ago },
             });

@@ -1,6 +1,6 @@
 //! The line's own noise: the lowest level of the last seconds (minimum statistics, R. Martin 2001, in its simplest form).
 
-use super::gate::level_dbfs;
+use super::level::{from_dbfs, power};
 
 /// Pieces of which the level is taken: 8 ms at 16 kHz. Shorter than the pauses between syllables, so that unbroken speech
 /// is not taken for noise.
@@ -16,15 +16,16 @@ const QUIETEST_DBFS: f32 = -65.0;
 
 #[derive(Clone, Debug)]
 pub(super) struct NoiseFloor {
-    /// Lowest level of each part; infinite where nothing was heard yet.
+    /// Lowest power of each part; infinite where nothing was heard yet.
     lowest: [f32; PARTS],
     part: usize,
     frames: u32,
+    quietest: f32,
 }
 
 impl NoiseFloor {
-    pub(super) const fn new() -> Self {
-        Self { lowest: [f32::INFINITY; PARTS], part: 0, frames: 0 }
+    pub(super) fn new() -> Self {
+        Self { lowest: [f32::INFINITY; PARTS], part: 0, frames: 0, quietest: from_dbfs(QUIETEST_DBFS) }
     }
 
     pub(super) fn hear(&mut self, pcm: &[i16]) {
@@ -34,12 +35,12 @@ impl NoiseFloor {
             self.lowest[self.part] = f32::INFINITY;
         }
         self.frames += 1;
-        let level = pcm.chunks_exact(PIECE).map(level_dbfs).fold(f32::INFINITY, f32::min);
-        self.lowest[self.part] = self.lowest[self.part].min(level);
+        let lowest = pcm.chunks_exact(PIECE).map(power).fold(f32::INFINITY, f32::min);
+        self.lowest[self.part] = self.lowest[self.part].min(lowest);
     }
 
-    pub(super) fn dbfs(&self) -> f32 {
+    pub(super) fn power(&self) -> f32 {
         let lowest = self.lowest.iter().copied().fold(f32::INFINITY, f32::min);
-        if lowest.is_finite() { lowest.max(QUIETEST_DBFS) } else { QUIETEST_DBFS }
+        if lowest.is_finite() { lowest.max(self.quietest) } else { self.quietest }
     }
 }

@@ -11,7 +11,7 @@ const CLIPS: [(&str, &[u8]); 3] = [
 
 /// Where a clip's sound begins: the first 10 ms above -45 dBFS.
 fn begin_of(pcm: &[i16]) -> Time {
-    let at = pcm.chunks(80).position(|piece| gate::level_dbfs(piece) > -45.0).unwrap();
+    let at = pcm.chunks(80).position(|piece| level::power(piece) > level::from_dbfs(-45.0)).unwrap();
     Time::from_millis(at as u64 * 10)
 }
 
@@ -32,6 +32,47 @@ fn white_noise(seconds: usize, dbfs: f64) -> Vec<i16> {
     // A uniform variable between -1 and 1 has a root mean square of 0.577.
     let peak = 32768.0 * 10_f64.powf(dbfs / 20.0) / 0.577;
     (0..seconds * 8000).map(|_| ((random.unit() * 2.0 - 1.0) * peak) as i16).collect()
+}
+
+/// The same gates over a network that hears everything.
+fn sleepless_edges(pcm: &[i16]) -> Vec<(usize, Turn)> {
+    let mut wide = Vec::new();
+    sample_hold_double(pcm, &mut wide);
+    let (mut network, mut gate) =
+        (earshot::Detector::default_boxed(), Gate::new(VadSettings::default(), duration(FRAME)));
+    let frames = wide.chunks_exact(FRAME).enumerate();
+    frames
+        .filter_map(|(n, frame)| {
+            let loud = gate.is_loud(frame);
+            gate.frame(network.predict_i16(frame), loud).map(|turn| (n, turn))
+        })
+        .collect()
+}
+
+#[test]
+fn a_network_that_slept_hears_as_one_that_did_not() {
+    for dbfs in [-90.0, -60.0, -50.0] {
+        for (name, bytes) in CLIPS {
+            let (speech, hiss) = (clip(bytes), white_noise(6, dbfs));
+            let mut pcm = hiss.clone();
+            for (sample, voice) in pcm[16_000..].iter_mut().zip(&speech) {
+                *sample = sample.saturating_add(*voice);
+            }
+            let expected = sleepless_edges(&pcm);
+            let found = edges(8000, &pcm);
+            assert_eq!(found.len(), expected.len(), "{name} {dbfs}: {found:?} {expected:?}");
+            for (found, (frame, turn)) in found.iter().zip(&expected) {
+                let end = duration((frame + 1) * FRAME);
+                let (found, expected) = match (found, turn) {
+                    (VadEdge::Started { onset, .. }, Turn::Started { ago }) => (*onset, end - *ago),
+                    (VadEdge::Ended { end: at, .. }, Turn::Ended { ago }) => (*at, end - *ago),
+                    other => panic!("{name} {dbfs}: {other:?}"),
+                };
+                let apart = found.since(Time::ZERO).abs_diff(expected);
+                assert!(apart <= 2 * duration(FRAME), "{name} {dbfs}: {found:?} {expected:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -122,10 +163,14 @@ mod gates {
     /// Scores of frames of 16 ms, loud ones over a quiet line.
     fn run(scores: &[f32]) -> Vec<(usize, Turn)> {
         let mut gate = Gate::new(VadSettings::default(), MS(16));
-        gate.frame(0.0, &[0; 256]);
+        gate.is_loud(&[0; 256]);
         let loud: Vec<i16> = (0..256).map(|n| if n % 2 == 0 { 3000 } else { -3000 }).collect();
         let turns = scores.iter().enumerate();
-        turns.filter_map(|(n, &score)| gate.frame(score, &loud).map(|turn| (n, turn))).collect()
+        let mut frame = |score| {
+            let loud = gate.is_loud(&loud);
+            gate.frame(score, loud)
+        };
+        turns.filter_map(|(n, &score)| frame(score).map(|turn| (n, turn))).collect()
     }
 
     #[test]

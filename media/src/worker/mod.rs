@@ -28,8 +28,6 @@ pub struct LegSetup {
     pub wire: WireSetup,
     /// None: nobody wants to know when the caller speaks.
     pub vad: Option<VadSettings>,
-    /// Whether the session wants `MediaEvent::Audio` (a load generator or the echo bot does not).
-    pub deliver_audio: bool,
     /// `MediaEvent::Inactive` after this long without a packet.
     pub inactivity: Option<Duration>,
 }

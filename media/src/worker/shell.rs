@@ -57,6 +57,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How often it is tried to tell a session whose ring is full that its leg is closed.
 const RETRY: Duration = Duration::from_millis(20);
 
+/// Shortest time between two wakes. Packets of many callers come one by one; taken a handful at a time they cost a third less,
+/// and none waits longer than this.
+const BATCH: Duration = Duration::from_micros(500);
+
 const WAKE: Token = Token(usize::MAX);
 pub(super) const TIMER: Token = Token(usize::MAX - 1);
 
@@ -90,6 +94,8 @@ pub struct Worker {
     /// Sockets that are known to hold datagrams.
     readable: Vec<LegId>,
     life: Life,
+    /// When the last poll ended.
+    woke: Time,
     timer: Timer,
     buffer: Box<[u8; DATAGRAM]>,
 }
@@ -146,6 +152,7 @@ impl Worker {
             wires: Wires::default(),
             readable: Vec::new(),
             life: Life::Running,
+            woke: Time::ZERO,
             timer,
             buffer: Box::new([0; DATAGRAM]),
         };
@@ -156,6 +163,7 @@ impl Worker {
     fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         while !self.is_over() {
+            self.gather();
             let timeout = self.timeout();
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
@@ -163,6 +171,7 @@ impl Worker {
                 error!(%error, "the media worker cannot poll its sockets and stops");
                 break;
             }
+            self.woke = self.clock.now();
             for event in &events {
                 match event.token() {
                     WAKE => {}
@@ -179,6 +188,16 @@ impl Worker {
         if let Life::Stopping { reply, .. } = self.life {
             // Nobody waits for the end any more: that is fine.
             let _ = reply.send(());
+        }
+    }
+
+    /// Lets packets come together, unless a slot is due before.
+    fn gather(&self) {
+        let now = self.clock.now();
+        let until = self.core.poll_timeout().into_iter().chain([self.woke + BATCH]).min();
+        let left = until.map_or(Duration::ZERO, |until| until.since(now));
+        if self.readable.is_empty() && !left.is_zero() {
+            thread::park_timeout(left);
         }
     }
 
@@ -310,13 +329,7 @@ impl Worker {
         let mut socket = self.ports.bind(bind).map_err(WorkerError::Socket)?;
         let local = socket.local_addr().map_err(WorkerError::Socket)?;
         let identity = Identity { ssrc: Ssrc(rand::random()), sequence: rand::random(), timestamp: rand::random() };
-        let leg_setup = RtpLegSetup {
-            identity,
-            remote,
-            vad: setup.vad,
-            deliver_audio: setup.deliver_audio,
-            inactivity: setup.inactivity,
-        };
+        let leg_setup = RtpLegSetup { identity, remote, vad: setup.vad, inactivity: setup.inactivity };
         let now = self.clock.now();
         let leg = self.core.add_rtp(now, &leg_setup)?;
         if let Err(error) = self.poll.registry().register(&mut socket, Token(leg.0 as usize), Interest::READABLE) {
@@ -333,8 +346,7 @@ impl Worker {
         if rate == 0 || !rate.is_multiple_of(50) {
             return Err(WorkerError::Rate(rate));
         }
-        let leg_setup =
-            StreamLegSetup { rate, vad: setup.vad, deliver_audio: setup.deliver_audio, inactivity: setup.inactivity };
+        let leg_setup = StreamLegSetup { rate, vad: setup.vad, inactivity: setup.inactivity };
         let leg = self.core.add_stream(self.clock.now(), &leg_setup)?;
         // Full: the door drops the frame.
         let (audio_in, incoming) = mpsc::channel(INCOMING_RING);

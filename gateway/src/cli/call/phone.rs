@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use tandem_contract::SessionId;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_media::Time;
-use tandem_media::leg::{MediaCommand, MediaEvent, Tag, VadSettings};
+use tandem_media::leg::{CaptureId, MediaCommand, MediaEvent, Tag, VadSettings};
 use tandem_media::resample::resample;
 use tandem_media::time::Clock;
 use tandem_media::worker::{LegHandle, LegSetup, WireSetup, Worker, WorkerHandle, WorkerSettings};
@@ -96,10 +96,10 @@ impl Phone {
         let setup = LegSetup {
             wire: WireSetup::Rtp { bind: self.door.local_addr().ip(), remote: None },
             vad: Some(VadSettings::default()),
-            deliver_audio: true,
             inactivity: Some(INACTIVITY),
         };
         let media = self.worker.open_rtp(setup).await?;
+        media.commands.send(MediaCommand::Capture { id: CaptureId(0) }).await?;
         let lines = prepare(&*self.voice, &steps, media.rate).await?;
         let local = media.local.context("the audio has no address")?;
         let dialed = self.clock.now();
@@ -248,7 +248,7 @@ impl Talk {
 
     fn heard(&mut self, event: MediaEvent) {
         match event {
-            MediaEvent::Audio { at, samples } => self.recording.agent(at, &samples),
+            MediaEvent::Audio { at, samples, .. } => self.recording.agent(at, &samples),
             MediaEvent::SpeechStarted { onset, .. } => self.script.agent_started(onset),
             MediaEvent::SpeechEnded { end, .. } => self.script.agent_stopped(end),
             MediaEvent::Started { at, .. } => {

@@ -95,8 +95,10 @@ impl WorkerCore {
     pub fn handle_command(&mut self, now: Time, leg: LegId, command: MediaCommand) {
         match (self.legs.get_mut(leg.0 as usize), command) {
             (Some(Some(_)), MediaCommand::Close) => self.close(now, leg),
-            (Some(Some(Leg::Rtp(rtp))), command) => rtp.handle_command(now, command),
-            (Some(Some(Leg::Stream(stream))), command) => stream.handle_command(command),
+            (Some(Some(Leg::Rtp(rtp))), command) => rtp.handle_command(now, command, &mut self.effects),
+            (Some(Some(Leg::Stream(stream))), command) => {
+                stream.handle_command(now, command, &mut self.effects);
+            }
             (Some(None) | None, _) => {}
         }
     }

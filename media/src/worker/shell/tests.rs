@@ -5,7 +5,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::*;
-use crate::leg::{Codec, MediaCommand, StreamFrame, Tag};
+use crate::leg::{CaptureId, Codec, MediaCommand, StreamFrame, Tag};
 use crate::rtp::{HEADER_LEN, Packet, Sender};
 
 /// Longest wait for an event that will come: a failing test ends, a slow machine passes.
@@ -16,7 +16,7 @@ fn worker() -> WorkerHandle {
 }
 
 fn setup(wire: WireSetup) -> LegSetup {
-    LegSetup { wire, vad: None, deliver_audio: true, inactivity: None }
+    LegSetup { wire, vad: None, inactivity: None }
 }
 
 async fn telephone(worker: &WorkerHandle) -> (LegHandle, UdpSocket) {
@@ -88,8 +88,9 @@ async fn a_telephone_leg_echoes_and_hears_its_caller() {
         caller.send_to(&packet, to).await.unwrap();
     }
     send(&leg, MediaCommand::Loop { on: false }).await;
+    send(&leg, MediaCommand::Capture { id: CaptureId(3) }).await;
     let audio = timeout(PATIENCE, leg.events.recv()).await.unwrap();
-    assert!(matches!(audio, Some(MediaEvent::Audio { samples, .. }) if samples.len() == 160));
+    assert!(matches!(audio, Some(MediaEvent::Audio { capture: CaptureId(3), samples, .. }) if samples.len() == 160));
     assert!(Packet::parse(&receive(&caller).await).is_ok());
 }
 

@@ -14,7 +14,7 @@ const LEG: LegId = LegId(0);
 
 fn side() -> Side {
     let mut side = Side::default();
-    side.core.add_rtp(Time::ZERO, &leg_setup(caller_addr(LEG))).unwrap();
+    side.open(Time::ZERO, &leg_setup(caller_addr(LEG)));
     side
 }
 

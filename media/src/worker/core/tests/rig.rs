@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Time;
 use crate::emulator::{Conditions, Emulator};
-use crate::leg::{Codec, Effect, LegId, MediaCommand, MediaEvent, RtpLegSetup, RtpRemote};
+use crate::leg::{CaptureId, Codec, Effect, LegId, MediaCommand, MediaEvent, RtpLegSetup, RtpRemote};
 use crate::rtp::{Header, Identity, Packet, Ssrc};
 use crate::worker::core::{LegInput, WorkerCore};
 
@@ -60,6 +60,13 @@ impl Side {
         left
     }
 
+    /// A leg whose session hears everything.
+    pub(super) fn open(&mut self, now: Time, setup: &RtpLegSetup) -> LegId {
+        let leg = self.core.add_rtp(now, setup).unwrap();
+        self.core.handle_command(now, leg, MediaCommand::Capture { id: CaptureId(0) });
+        leg
+    }
+
     pub(super) fn command(&mut self, leg: LegId, command: MediaCommand) {
         self.commands.push_back((leg, command));
     }
@@ -104,7 +111,6 @@ pub(super) fn leg_setup(addr: SocketAddr) -> RtpLegSetup {
         identity: Identity { ssrc: Ssrc(addr.port().into()), sequence: u16::MAX - 10, timestamp: u32::MAX - 3_000 },
         remote: Some(RtpRemote { addr, codec: Codec::Pcma, dtmf: Some(EVENTS) }),
         vad: None,
-        deliver_audio: true,
         inactivity: None,
     }
 }
@@ -119,8 +125,8 @@ impl Rig {
             to_agent: Emulator::new(seed, conditions),
             to_caller: Emulator::new(seed + 1, conditions),
         };
-        rig.agent.core.add_rtp(rig.now, &leg_setup(caller_addr(LegId(0)))).unwrap();
-        rig.caller.core.add_rtp(rig.now, &leg_setup(agent_addr(LegId(0)))).unwrap();
+        rig.agent.open(rig.now, &leg_setup(caller_addr(LegId(0))));
+        rig.caller.open(rig.now, &leg_setup(agent_addr(LegId(0))));
         rig
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Time;
-use crate::leg::{Effect, LegId, MediaCommand, MediaEvent, StreamFrame, StreamLegSetup, Tag};
+use crate::leg::{CaptureId, Effect, LegId, MediaCommand, MediaEvent, StreamFrame, StreamLegSetup, Tag};
 use crate::worker::core::WorkerCore;
 
 const LEG: LegId = LegId(0);
@@ -18,9 +18,9 @@ struct Door {
 impl Door {
     fn open() -> Self {
         let mut core = WorkerCore::default();
-        let setup =
-            StreamLegSetup { rate: 16_000, vad: None, deliver_audio: true, inactivity: Some(Duration::from_secs(2)) };
+        let setup = StreamLegSetup { rate: 16_000, vad: None, inactivity: Some(Duration::from_secs(2)) };
         core.add_stream(Time::ZERO, &setup).unwrap();
+        core.handle_command(Time::ZERO, LEG, MediaCommand::Capture { id: CaptureId(0) });
         Self { core, now: Time::ZERO, frames: Vec::new(), events: Vec::new() }
     }
 
