@@ -18,13 +18,11 @@ const SEARCH: &CStr = c"grammar";
 const LONGEST_PUSH: usize = SAMPLE_RATE as usize;
 /// What a decoder is made with. No dictionary: words are added. Without the lattice passes, which a grammar does not need.
 /// All senones are scored, so that scores are relative to the best of the whole model and can be compared with a threshold.
-const ARGUMENTS: [&CStr; 13] = [
+const ARGUMENTS: [&CStr; 11] = [
     c"tandem",
     c"-hmm",
     c"",
     c"-dict",
-    c"/dev/null",
-    c"-logfn",
     c"/dev/null",
     c"-bestpath",
     c"no",

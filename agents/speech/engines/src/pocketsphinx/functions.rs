@@ -83,10 +83,7 @@ impl Functions {
     pub(super) fn open() -> Result<Self, LoadError> {
         let base = Opened::open("libsphinxbase.so.3", BASE_PACKAGE)?;
         let library = Opened::open("libpocketsphinx.so.3", PACKAGE)?;
-        // SAFETY: `void err_set_logfp(FILE *)` of err.h.
-        let set_log: unsafe extern "C" fn(*mut c_void) = unsafe { base.function("err_set_logfp")? };
-        // SAFETY: null means no log, for the whole process; called before any decoder is made.
-        unsafe { set_log(std::ptr::null_mut()) };
+        Self::silence(&base)?;
         // SAFETY: the types above are those of pocketsphinx.h, cmd_ln.h and cmn.h.
         unsafe {
             Ok(Self {
@@ -117,5 +114,21 @@ impl Functions {
                 },
             })
         }
+    }
+
+    /// Takes the engine's log away, for the whole process, before any decoder is made.
+    ///
+    /// Its log is one global `FILE *`: each decoder with a log file of its own (`-logfn`) closes the file of the one before,
+    /// under the hands of a thread that is writing to it. Without a callback no message gets that far.
+    fn silence(base: &Opened) -> Result<(), LoadError> {
+        // SAFETY: `void err_set_callback(err_cb_f, void *)` of err.h, where a null function is "no callback"; `err_set_logfp`
+        // takes a `FILE *` or null for none.
+        unsafe {
+            let set_callback: unsafe extern "C" fn(*const c_void, *mut c_void) = base.function("err_set_callback")?;
+            let set_file: unsafe extern "C" fn(*mut c_void) = base.function("err_set_logfp")?;
+            set_callback(std::ptr::null(), std::ptr::null_mut());
+            set_file(std::ptr::null_mut());
+        }
+        Ok(())
     }
 }

@@ -122,3 +122,22 @@ fn decoders_work_on_several_threads_at_once() {
         }
     });
 }
+
+/// Decoders come into being on several threads at once when a busy node's pool grows.
+#[test]
+fn decoders_are_made_on_several_threads_at_once() {
+    let Some(engine) = engine() else { return };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    engine
+                        .decoder()
+                        .unwrap()
+                        .set_grammar(COMMANDS, &words("go turn forward backward one ten two meters"))
+                        .unwrap();
+                }
+            });
+        }
+    });
+}
