@@ -74,9 +74,7 @@ pub async fn run(args: &RunArgs) -> Result<Row> {
         }
     }
     if let (Some(before), Some((first, last, seconds))) = (before, window) {
-        let call_minutes = args.calls as f64 * seconds / 60.0;
-        row.cpu_s_per_call_minute = Some((last.cpu - first.cpu) / call_minutes);
-        row.memory_kb_per_call = Some(last.resident_kb.saturating_sub(before.resident_kb) as f64 / args.calls as f64);
+        row.charge(last.cpu - first.cpu, last.resident_kb.saturating_sub(before.resident_kb), seconds);
     }
     cancel.cancel();
     Ok(row)

@@ -9,7 +9,8 @@ pub struct Row {
     /// Calls that were not answered, or ended before their time.
     pub failed: usize,
     pub heard: Heard,
-    /// Of the server while all calls were up, for each minute of each call; none when its process was not named.
+    /// Of the server while all calls were up, for each minute of each call; none when its process was not named, or when
+    /// calls failed.
     pub cpu_s_per_call_minute: Option<f64>,
     pub memory_kb_per_call: Option<f64>,
     pub fingerprint: String,
@@ -27,6 +28,17 @@ impl Row {
         self.heard.missed += heard.missed;
         self.heard.frames += heard.frames;
         self.heard.late_frames += heard.late_frames;
+    }
+
+    /// Divides what the server used while all calls were up, for so many seconds, by the calls. When some failed, nobody knows
+    /// how much of it was for them: shared out among the others it would be too much, among all too little.
+    pub fn charge(&mut self, cpu_s: f64, resident_kb: u64, seconds: f64) {
+        if self.failed > 0 {
+            return;
+        }
+        let calls = self.calls as f64;
+        self.cpu_s_per_call_minute = Some(cpu_s * 60.0 / (calls * seconds));
+        self.memory_kb_per_call = Some(resident_kb as f64 / calls);
     }
 }
 
@@ -56,5 +68,21 @@ impl std::fmt::Display for Row {
             or_dash(self.memory_kb_per_call, 0),
             self.fingerprint,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Row;
+
+    #[test]
+    fn a_run_with_failed_calls_prints_no_share_of_the_server() {
+        let row = |failed| {
+            let mut row = Row { calls: 4, failed, ..Row::default() };
+            row.charge(2.0, 800, 30.0);
+            row.to_string()
+        };
+        assert!(row(0).contains("| 1.000 | 200 |"), "{}", row(0));
+        assert!(row(1).contains("| - | - |"), "{}", row(1));
     }
 }
