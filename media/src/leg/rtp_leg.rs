@@ -201,6 +201,12 @@ impl RtpLeg {
         }
     }
 
+    /// The leg's end: no slot follows, so what was commanded right before is answered now.
+    pub fn close(&mut self, now: Time, effects: &mut Effects) -> LegStats {
+        self.speaking.answer(now, effects);
+        self.stats()
+    }
+
     /// What was counted so far.
     pub fn stats(&self) -> LegStats {
         let Some(peer) = &self.peer else { return self.stats.clone() };

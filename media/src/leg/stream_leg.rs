@@ -139,6 +139,12 @@ impl StreamLeg {
         self.ahead += sent;
     }
 
+    /// The leg's end: no slot follows, so what was commanded right before is answered now.
+    pub fn close(&mut self, now: Time, effects: &mut Effects) -> LegStats {
+        self.speaking.answer(now, effects);
+        self.stats()
+    }
+
     /// What was counted so far: frames, for packets.
     pub fn stats(&self) -> LegStats {
         self.stats.clone()

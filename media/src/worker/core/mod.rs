@@ -104,11 +104,14 @@ impl WorkerCore {
     }
 
     fn close(&mut self, now: Time, leg: LegId) {
-        let Some(stats) = self.stats(leg) else { return };
+        let stats = match self.legs.get_mut(leg.0 as usize).and_then(Option::take) {
+            Some(Leg::Rtp(mut rtp)) => rtp.close(now, &mut self.effects),
+            Some(Leg::Stream(mut stream)) => stream.close(now, &mut self.effects),
+            None => return,
+        };
         self.effects.event(leg, MediaEvent::Closed { at: now, stats });
         self.effects.closed(leg);
         self.wheel.remove(leg);
-        self.legs[leg.0 as usize] = None;
     }
 
     /// Closes every leg.

@@ -116,6 +116,19 @@ fn nothing_leaves_in_a_pause_and_the_client_keeps_its_lead() {
 }
 
 #[test]
+fn a_door_that_closes_in_mid_word_still_says_how_much_was_sent() {
+    let mut door = Door::open();
+    door.push(1, 32_000);
+    door.slots(3);
+    door.command(MediaCommand::Clear);
+    door.command(MediaCommand::Close);
+    door.drain();
+    let [.., cleared, closed] = &door.events[..] else { panic!("{:?}", door.events) };
+    assert!(matches!(cleared, MediaEvent::Cleared { tag: Some(Tag(1)), offset: 1_600, .. }), "{cleared:?}");
+    assert!(matches!(closed, MediaEvent::Closed { .. }), "{closed:?}");
+}
+
+#[test]
 fn caller_audio_is_cut_to_20_ms() {
     let mut door = Door::open();
     for len in [1, 500, 3, 0, 1_000, 96] {

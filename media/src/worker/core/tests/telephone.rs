@@ -244,3 +244,18 @@ fn closing_tells_the_counts_and_nothing_follows() {
     assert_eq!(rig.agent.sent.len() as u64, stats.packets_sent);
     assert_eq!(rig.agent.core.poll_timeout(), None);
 }
+
+#[test]
+fn a_call_that_ends_in_mid_word_still_says_how_much_was_heard() {
+    let mut rig = Rig::calm();
+    play(&mut rig, 1, tone(8_000));
+    rig.pass(ms(273));
+    rig.agent.command(LEG, MediaCommand::Clear);
+    rig.agent.command(LEG, MediaCommand::Close);
+    rig.pass(ms(100));
+    let heard = audible(&rig.agent.sent).len() as u64;
+    let told = rig.agent.told();
+    assert!(matches!(told[1], MediaEvent::Cleared { tag: Some(Tag(1)), offset, .. } if *offset == heard), "{told:?}");
+    assert!(matches!(told[2], MediaEvent::Closed { .. }), "{told:?}");
+    assert_eq!(told.len(), 3);
+}
