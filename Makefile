@@ -8,6 +8,8 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(or $(TANDEM_TOOLS),$(HOME)/.cache/tandem-tools)
 BROWSER := tests/e2e/browser
+# Far more than the tests take: what is beyond it hangs.
+TEST_LIMIT := 45m
 
 .PHONY: run demo test check web bench build
 
@@ -35,7 +37,7 @@ test:
 	@$(TOOLS)/bin/cargo-deny --log-level error check licenses bans sources
 	@$(TOOLS)/bin/cargo-machete --skip-target-dir
 	@cargo build --workspace --bins --locked
-	@cargo test --workspace --locked --no-fail-fast -- --show-output
+	@.ci/within $(TEST_LIMIT) cargo test --workspace --locked --no-fail-fast -- --show-output
 
 # The landing page's committed assets, from its sources.
 web:
