@@ -1,14 +1,11 @@
 //! What stays when the process goes: killed, asked to end, and what it says of a call in its log.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tandem_e2e::{LONG_TEXT, scenario, speech_pcap, truth_bot};
+use tandem_e2e::{LONG_TEXT, calls, ended_well, speech_pcap, start_calls, truth_bot, whole_call};
 use tandem_test_support::process::Process;
 use tandem_test_support::scenario::{CALLER, Step};
-use tandem_test_support::sipp::{Sipp, finish};
-use tandem_test_support::sound::run;
 use tandem_test_support::tandem::{Options, Tandem};
 use tandem_test_support::{free_udp_port, peer, root};
 use tempfile::TempDir;
@@ -25,19 +22,7 @@ fn options() -> Options {
 
 /// A caller that listens for so long and hangs up.
 fn listener(tandem: &Tandem, folder: &TempDir, ms: u32) -> Result<Process> {
-    let steps = [
-        Step::Invite("0 8 101"),
-        Step::Maybe(100),
-        Step::Maybe(180),
-        Step::Expect(200),
-        Step::Ack,
-        Step::Pause(ms),
-        Step::Bye,
-        Step::Expect(200),
-    ];
-    let scenario = scenario(folder.path(), &steps)?;
-    Sipp { scenario, target: tandem.sip.clone(), user: "truth", calls: 1, rate: 1, options: Vec::new() }
-        .start(folder.path())
+    start_calls(tandem, "truth", 1, &whole_call(&[Step::Pause(ms)]), folder.path())
 }
 
 /// The session whose record lies in the data folder.
@@ -81,15 +66,9 @@ fn a_drain_lets_calls_end_well_and_takes_no_new_ones() -> Result<()> {
     tandem.process.signal("TERM")?;
     tandem.not_ready()?;
 
-    let late = TempDir::new()?;
-    let steps = [Step::Invite("0"), Step::Maybe(100), Step::Expect(503), Step::AckRefusal];
-    let scenario = scenario(late.path(), &steps)?;
-    let sipp = Sipp { scenario, target: tandem.sip.clone(), user: "truth", calls: 1, rate: 1, options: Vec::new() };
-    let refused = sipp.run(late.path(), LIMIT)?;
-    assert_eq!((refused.successful, refused.failed), (1, 0), "503: {}", refused.errors);
+    calls(&tandem, "truth", 1, &[Step::Invite("0"), Step::Maybe(100), Step::Expect(503), Step::AckRefusal])?;
 
-    let ended = finish(caller, folder.path(), LIMIT)?;
-    assert_eq!((ended.successful, ended.failed), (1, 0), "running call: {}", ended.errors);
+    ended_well(caller, folder.path(), 1)?;
     let file = tandem.path(&format!("data/calls/{session}.json"));
     let (_data, status, said) = tandem.wait(LIMIT)?;
     assert!(status.success(), "{status}: {said}");
@@ -106,22 +85,7 @@ fn the_log_of_a_call_tells_its_way_and_nothing_private() -> Result<()> {
     let tandem = Tandem::start(options())?;
     let folder = TempDir::new()?;
     let pcap = speech_pcap("Wait a moment please, I do not want to hear all of that now.", folder.path())?;
-    let steps = [
-        Step::Invite("0 8 101"),
-        Step::Maybe(100),
-        Step::Maybe(180),
-        Step::Expect(200),
-        Step::Ack,
-        Step::Pause(1_500),
-        Step::Play(&pcap),
-        Step::Pause(5_500),
-        Step::Bye,
-        Step::Expect(200),
-    ];
-    let scenario = scenario(folder.path(), &steps)?;
-    let sipp = Sipp { scenario, target: tandem.sip.clone(), user: "truth", calls: 1, rate: 1, options: Vec::new() };
-    let outcome = sipp.run(folder.path(), LIMIT)?;
-    assert_eq!((outcome.successful, outcome.failed), (1, 0), "{}", outcome.errors);
+    calls(&tandem, "truth", 1, &whole_call(&[Step::Pause(1_500), Step::Play(&pcap), Step::Pause(5_500)]))?;
     let session = only_session(&tandem)?;
     let record = tandem.record(&session)?;
     assert_eq!(record["caller"], CALLER, "the record, for its owner, names the caller");
@@ -156,10 +120,8 @@ fn torture_messages_disturb_nobody() -> Result<()> {
     for length in [0, 1, 11, 12, 13, 172, 1_400] {
         socket.send_to(&vec![0x80; length], &tandem.sip)?;
     }
-    let ended = finish(caller, folder.path(), LIMIT)?;
-    assert_eq!((ended.successful, ended.failed), (1, 0), "the call beside it: {}", ended.errors);
-    let health = run(Command::new("curl").args(["-sS", "-f", &format!("http://{}/health/live", tandem.http)]))?;
-    assert!(!health.is_empty());
+    ended_well(caller, folder.path(), 1).context("the call beside it")?;
+    assert!(!tandem.curl("/health/live", &["-f"])?.is_empty());
     let (_data, status, said) = tandem.end("TERM", LIMIT)?;
     assert!(status.success() && !said.contains("panicked"), "{said}");
     Ok(())

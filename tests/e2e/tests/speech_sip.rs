@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tandem_test_support::baresip::Baresip;
 use tandem_test_support::peer;
-use tandem_test_support::sound::{Speaker, run, speech, telephone};
+use tandem_test_support::process::run;
+use tandem_test_support::sound::{Speaker, speech, telephone};
 use tandem_test_support::tandem::{Options, Tandem};
 use tempfile::TempDir;
 

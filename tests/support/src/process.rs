@@ -1,4 +1,5 @@
-//! A child process whose lines can be waited for, and that ends with its owner.
+//! Child processes: one whose lines can be waited for and that ends with its owner, or one that is run to its end. Nobody
+//! waits for a process without a limit.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -6,8 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+/// Longest run of a program that a test starts and waits for: twenty conversations, or reading a large capture, on a machine
+/// that is busy with other tests.
+const RUN: Duration = Duration::from_secs(240);
+/// How often a process is looked at that has closed its output and is about to end.
+const LOOK: Duration = Duration::from_millis(5);
 /// Lines that a child may be ahead of its reader; then it waits on its pipe.
 const LINES_AHEAD: usize = 100_000;
 
@@ -91,7 +97,7 @@ impl Process {
                 }
             }
         }
-        let status = self.child.wait()?;
+        let status = exit_of(&mut self.child, deadline).with_context(|| format!("{}: {}", self.name, self.tail()))?;
         Ok((status, self.seen.join("\n")))
     }
 
@@ -105,7 +111,7 @@ impl Process {
     /// When the process is gone.
     pub fn signal(&self, name: &str) -> Result<()> {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status()?;
-        anyhow::ensure!(status.success(), "{} is gone already", self.name);
+        ensure!(status.success(), "{} is gone already", self.name);
         Ok(())
     }
 
@@ -132,5 +138,72 @@ impl Drop for Process {
                 let _ = reader.join();
             }
         }
+    }
+}
+
+/// Runs a program to its end and returns its standard output; fails with what it said.
+///
+/// # Errors
+/// When it cannot be started, ends with a failure, or is still running after four minutes (it is then ended).
+pub fn run(command: &mut Command) -> Result<Vec<u8>> {
+    run_within(command, RUN)
+}
+
+fn run_within(command: &mut Command, limit: Duration) -> Result<Vec<u8>> {
+    let deadline = Instant::now() + limit;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let (stdout, stderr) = (whole(child.stdout.take()), whole(child.stderr.take()));
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let said = stdout.recv_timeout(left()).and_then(|out| Ok((out, stderr.recv_timeout(left())?)));
+    let (Ok((out, err)), Ok(status)) = (said, exit_of(&mut child, deadline)) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        bail!("{command:?} still ran after {limit:?}");
+    };
+    ensure!(status.success(), "{command:?}: {}", String::from_utf8_lossy(&err));
+    Ok(out)
+}
+
+/// All that a pipe carries, once it is closed: by the child and by all that it started.
+fn whole(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, all) = sync_channel(1);
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    });
+    all
+}
+
+/// The status of a child that is about to end.
+fn exit_of(child: &mut Child, deadline: Instant) -> Result<ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        ensure!(Instant::now() < deadline, "it closed its output and did not end");
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let hangs = run_within(Command::new("sleep").arg("600"), Duration::from_millis(50)).unwrap_err();
+        assert!(hangs.to_string().contains("still ran after 50ms"), "{hangs}");
+        let silent =
+            run_within(Command::new("sh").args(["-c", "exec sleep 600 >/dev/null 2>&1"]), Duration::from_millis(50));
+        assert!(silent.is_err());
+        assert_eq!(run(Command::new("echo").arg("well")).unwrap(), b"well\n");
     }
 }

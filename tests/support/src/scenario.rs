@@ -11,6 +11,8 @@ pub const CALLER: &str = "+15550100123";
 pub enum Step<'a> {
     /// INVITE with an SDP offer of these formats ("0 8 101", "18").
     Invite(&'a str),
+    /// The same, but the port that its SDP names is not the one that RTP will come from.
+    InviteFromElsewhere(&'a str),
     /// A provisional response that may come.
     Maybe(u16),
     /// A response that must come.
@@ -23,14 +25,18 @@ pub enum Step<'a> {
     Bye,
     /// OPTIONS out of a dialog.
     Options,
-    /// The far end hangs up: BYE and our 200.
-    ExpectBye,
+    /// A request of the far end's that must come ("BYE"), and our answer ("200 OK").
+    Answer(&'a str, &'a str),
+    /// NOTIFY of a REFER (RFC 3515 section 2.4.5): the fragment's status ("100 Trying") and the subscription's state.
+    Notify(&'a str, &'a str),
     /// Milliseconds.
     Pause(u32),
     /// Milliseconds, from the first column of the file given by `-inf`.
     PauseField,
     /// RTP from this pcap, from this call's own port.
     Play(&'a Path),
+    /// Digits by RFC 4733, made by sipp, under payload type 96.
+    Digits(&'a str),
 }
 
 /// The scenario as sipp reads it.
@@ -58,7 +64,11 @@ impl Scenario {
         match step {
             Step::Invite(formats) => {
                 self.invite = self.count;
-                self.send(" retrans=\"500\"", &invite(formats));
+                self.send(" retrans=\"500\"", &invite(formats, OWN_PORT, ""));
+            }
+            Step::InviteFromElsewhere(formats) => {
+                self.invite = self.count;
+                self.send(" retrans=\"500\"", &invite(formats, OTHER_PORT, SENDS_FROM));
             }
             Step::Maybe(status) => self.element(&format!("<recv response=\"{status}\" optional=\"true\"/>")),
             Step::Expect(status) => self.element(&format!("<recv response=\"{status}\" rrs=\"true\"/>")),
@@ -67,10 +77,11 @@ impl Scenario {
             Step::Cancel => self.send(" retrans=\"500\"", &self.same_transaction("CANCEL", TO)),
             Step::Bye => self.send(" retrans=\"500\"", &in_dialog("BYE", "[cseq]")),
             Step::Options => self.send(" retrans=\"500\"", &options()),
-            Step::ExpectBye => {
-                self.element("<recv request=\"BYE\"/>");
-                self.send("", OK);
+            Step::Answer(method, answer) => {
+                self.element(&format!("<recv request=\"{method}\"/>"));
+                self.send("", &format!("SIP/2.0 {answer}\n{REPLY}"));
             }
+            Step::Notify(status, state) => self.send(" retrans=\"500\"", &notify(status, state)),
             Step::Pause(ms) => self.element(&format!("<pause milliseconds=\"{ms}\"/>")),
             Step::PauseField => {
                 self.element(
@@ -81,6 +92,9 @@ impl Scenario {
             }
             Step::Play(pcap) => {
                 self.element(&format!("<nop><action><exec play_pcap_audio=\"{}\"/></action></nop>", pcap.display()));
+            }
+            Step::Digits(digits) => {
+                self.element(&format!("<nop><action><exec play_dtmf=\"{digits}\"/></action></nop>"));
             }
         }
     }
@@ -102,8 +116,14 @@ impl Scenario {
 }
 
 const TO: &str = "To: <sip:[service]@[remote_ip]:[remote_port]>";
-const OK: &str =
-    "SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\nContent-Length: 0\n\n";
+/// An answer after its first line. Contact: the 2xx to a REFER must have one.
+const REPLY: &str = "[last_Via:]\n[last_From:]\n[last_To:]\n[last_Call-ID:]\n[last_CSeq:]\n\
+    Contact: <sip:sipp@[local_ip]:[local_port]>\nContent-Length: 0\n\n";
+/// The media line's port is the one that sipp sends RTP from.
+const OWN_PORT: &str = "[auto_media_port]";
+/// It is another one. sipp sends from the port that a line with "audio" in it named last; the attribute is its alone.
+const OTHER_PORT: &str = "[auto_media_port+2]";
+const SENDS_FROM: &str = "a=X-sipp-audio:[auto_media_port]\n";
 
 fn head(method: &str, branch: &str, to: &str, cseq: &str) -> String {
     format!(
@@ -118,10 +138,10 @@ fn head(method: &str, branch: &str, to: &str, cseq: &str) -> String {
     )
 }
 
-fn invite(formats: &str) -> String {
+fn invite(formats: &str, port: &str, attributes: &str) -> String {
     let sdp = format!(
         "v=0\no=sipp 1 1 IN IP[local_ip_type] [local_ip]\ns=-\nc=IN IP[media_ip_type] [media_ip]\nt=0 0\n\
-         m=audio [auto_media_port] RTP/AVP {formats}\n{}",
+         m=audio {port} RTP/AVP {formats}\n{}{attributes}",
         formats.split(' ').filter_map(rtpmap).collect::<String>()
     );
     format!("{}Content-Type: application/sdp\nContent-Length: [len]\n\n{sdp}", head("INVITE", "[branch]", TO, "1"))
@@ -132,19 +152,29 @@ fn rtpmap(format: &str) -> Option<String> {
         "0" => "PCMU/8000",
         "8" => "PCMA/8000",
         "18" => "G729/8000",
-        "101" => "telephone-event/8000",
+        "96" | "101" => "telephone-event/8000",
         _ => return None,
     };
     Some(format!("a=rtpmap:{format} {name}\n"))
 }
 
 fn in_dialog(method: &str, cseq: &str) -> String {
-    let text = head(method, "[branch]", "[last_To:]", cseq).replacen(
-        "sip:[service]@[remote_ip]:[remote_port]",
-        "[next_url]",
-        1,
-    );
-    format!("{text}[routes]\nContent-Length: 0\n\n")
+    format!("{}Content-Length: 0\n\n", dialog_head(method, cseq))
+}
+
+/// The far end's tag is kept by sipp: the last To may be that of a request to us.
+fn dialog_head(method: &str, cseq: &str) -> String {
+    let to = format!("{TO}[peer_tag_param]");
+    let text = head(method, "[branch]", &to, cseq).replacen("sip:[service]@[remote_ip]:[remote_port]", "[next_url]", 1);
+    format!("{text}[routes]\n")
+}
+
+fn notify(status: &str, state: &str) -> String {
+    format!(
+        "{}Event: refer\nSubscription-State: {state}\nContent-Type: message/sipfrag\nContent-Length: [len]\n\n\
+         SIP/2.0 {status}\n",
+        dialog_head("NOTIFY", "[cseq]")
+    )
 }
 
 fn options() -> String {

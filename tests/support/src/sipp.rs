@@ -9,19 +9,20 @@ use anyhow::{Context, Result};
 
 use crate::process::Process;
 
+/// Calls started per second.
+const RATE: &str = "20";
+
 /// A run of sipp against a server.
 pub struct Sipp<'a> {
     /// Scenario file.
     pub scenario: PathBuf,
     /// `host:port` of the server.
-    pub target: String,
+    pub target: &'a str,
     /// User part of the request URI.
     pub user: &'a str,
     pub calls: u32,
-    /// Calls started per second.
-    pub rate: u32,
     /// More options (`-inf file`, `-mp port`).
-    pub options: Vec<String>,
+    pub options: &'a [&'a str],
 }
 
 /// What sipp counted at its end.
@@ -29,30 +30,19 @@ pub struct Sipp<'a> {
 pub struct Outcome {
     pub successful: u64,
     pub failed: u64,
-    /// All cumulative counters by name (`-trace_stat`).
-    pub counters: BTreeMap<String, String>,
     /// sipp's own error log, for the message of a failed assertion.
     pub errors: String,
 }
 
 impl Sipp<'_> {
-    /// Runs to the end, in a folder of its own.
-    ///
-    /// # Errors
-    /// When sipp cannot be started or does not end in time.
-    pub fn run(self, folder: &Path, limit: Duration) -> Result<Outcome> {
-        let process = self.start(folder)?;
-        finish(process, folder, limit)
-    }
-
-    /// Starts the run; end it with [`finish`].
+    /// Starts the run in a folder of its own; end it with [`finish`].
     ///
     /// # Errors
     /// When sipp cannot be started.
     pub fn start(self, folder: &Path) -> Result<Process> {
         let mut command = Command::new("sipp");
-        command.current_dir(folder).arg(&self.target).arg("-sf").arg(&self.scenario);
-        command.args(["-s", self.user, "-m", &self.calls.to_string(), "-r", &self.rate.to_string()]);
+        command.current_dir(folder).arg(self.target).arg("-sf").arg(&self.scenario);
+        command.args(["-s", self.user, "-m", &self.calls.to_string(), "-r", RATE]);
         command.args([
             "-l",
             &self.calls.max(1).to_string(),
@@ -62,7 +52,7 @@ impl Sipp<'_> {
             &crate::free_udp_port()?.to_string(),
         ]);
         command.args(["-nostdin", "-trace_stat", "-stf", "stat.csv", "-trace_err", "-error_file", "errors.log"]);
-        command.args(["-fd", "1", "-timeout", "120", "-timeout_error"]).args(&self.options);
+        command.args(["-fd", "1", "-timeout", "120", "-timeout_error"]).args(self.options);
         // sipp draws its screens on a terminal of unknown kind otherwise.
         command.env("TERM", "xterm");
         Process::start(&mut command)
@@ -81,5 +71,5 @@ pub fn finish(process: Process, folder: &Path, limit: Duration) -> Result<Outcom
     let names = rows.next().context("no counters")?;
     let counters: BTreeMap<_, _> = names.zip(rows.next_back().context("no counters")?).collect();
     let count = |name: &str| counters.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
-    Ok(Outcome { successful: count("SuccessfulCall(C)"), failed: count("FailedCall(C)"), counters, errors })
+    Ok(Outcome { successful: count("SuccessfulCall(C)"), failed: count("FailedCall(C)"), errors })
 }

@@ -3,17 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-/// Runs a program and fails with what it said.
-///
-/// # Errors
-/// When it cannot be started or ends with a failure.
-pub fn run(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command.output().with_context(|| format!("cannot start {:?}", command.get_program()))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(output.stdout)
-}
+use crate::process::run;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

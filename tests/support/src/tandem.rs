@@ -2,19 +2,22 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::Process;
-use crate::sound::run;
+use crate::process::{Process, run};
 
 /// How long the binary may take to start on a machine that is busy with other tests.
 const START: Duration = Duration::from_secs(60);
-/// How often the API is asked for something that another process is about to write.
-const ATTEMPTS: usize = 200;
+/// How long the API is asked for something that another process is about to write.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two such questions: there is nothing to wait on but the API itself.
+const PAUSE: Duration = Duration::from_millis(25);
+/// Longest wait for one answer of the HTTP server, seconds.
+const ANSWER_S: &str = "10";
 
 /// A running server.
 pub struct Tandem {
@@ -110,15 +113,10 @@ impl Tandem {
     /// # Errors
     /// When it stays ready.
     pub fn not_ready(&self) -> Result<()> {
-        let url = format!("http://{}/health/ready", self.http);
-        for _ in 0..ATTEMPTS {
-            let status = run(Command::new("curl").args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", &url]))?;
-            if status == b"503" {
-                return Ok(());
-            }
-            std::thread::park_timeout(Duration::from_millis(25));
-        }
-        bail!("the server stays ready")
+        until(|| {
+            let status = self.curl("/health/ready", &["-o", "/dev/null", "-w", "%{http_code}"])?;
+            Ok((status == b"503").then_some(()).ok_or_else(|| "the server stays ready".to_owned()))
+        })
     }
 
     /// Ends the process by a signal and gives back the data folder.
@@ -135,9 +133,8 @@ impl Tandem {
     /// # Errors
     /// When the answer is not JSON with status 2xx.
     pub fn get(&self, path: &str) -> Result<Value> {
-        let url = format!("http://{}{path}", self.http);
         let authorization = format!("Authorization: Bearer {}", self.key);
-        let answer = run(Command::new("curl").args(["-sS", "--fail-with-body", "-H", &authorization, &url]))?;
+        let answer = self.curl(path, &["--fail-with-body", "-H", &authorization])?;
         serde_json::from_slice(&answer).with_context(|| String::from_utf8_lossy(&answer).into_owned())
     }
 
@@ -146,17 +143,13 @@ impl Tandem {
     /// # Errors
     /// When it does not come to that.
     pub fn sessions(&self, count: usize) -> Result<()> {
-        let mut last = String::new();
-        for _ in 0..ATTEMPTS {
-            last = self.metrics()?;
-            let gauges = last.lines().filter(|line| line.starts_with("tandem_sessions_active"));
+        until(|| {
+            let metrics = self.metrics()?;
+            let gauges = metrics.lines().filter(|line| line.starts_with("tandem_sessions_active"));
             let running: f64 = gauges.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
-            if running as usize == count {
-                return Ok(());
-            }
-            std::thread::park_timeout(Duration::from_millis(25));
-        }
-        bail!("never {count} sessions at once:\n{last}")
+            let reached = (running as usize == count).then_some(());
+            Ok(reached.ok_or_else(|| format!("never {count} sessions at once:\n{metrics}")))
+        })
     }
 
     /// The text of `/metrics`.
@@ -164,8 +157,7 @@ impl Tandem {
     /// # Errors
     /// When it is not served.
     pub fn metrics(&self) -> Result<String> {
-        let url = format!("http://{}/metrics", self.http);
-        Ok(String::from_utf8(run(Command::new("curl").args(["-sS", "--fail-with-body", &url]))?)?)
+        Ok(String::from_utf8(self.curl("/metrics", &["--fail-with-body"])?)?)
     }
 
     /// The sessions that have a call record in the data folder.
@@ -183,18 +175,33 @@ impl Tandem {
     /// # Errors
     /// When it does not come.
     pub fn record(&self, session: &str) -> Result<Value> {
-        let mut last = Value::Null;
-        for _ in 0..ATTEMPTS {
-            if let Ok(record) = self.get(&format!("/api/v1/calls/{session}")) {
-                if record["outcome"]["kind"] != "in_progress" {
-                    return Ok(record);
-                }
-                last = record;
-            }
-            // The record is written by another process: there is nothing to wait on but the API itself.
-            std::thread::park_timeout(Duration::from_millis(25));
+        until(|| {
+            Ok(match self.get(&format!("/api/v1/calls/{session}")) {
+                Ok(record) if record["outcome"]["kind"] == "in_progress" => Err(format!("{session} stays {record}")),
+                answer => answer.map_err(|error| format!("no record of {session}: {error:#}")),
+            })
+        })
+    }
+
+    /// What curl gets from a path of the HTTP server.
+    ///
+    /// # Errors
+    /// When there is no answer in time, or curl's own options say that it is a failure.
+    pub fn curl(&self, path: &str, options: &[&str]) -> Result<Vec<u8>> {
+        let url = format!("http://{}{path}", self.http);
+        run(Command::new("curl").args(["-sS", "--max-time", ANSWER_S]).args(options).arg(&url))
+    }
+}
+
+/// Asks until there is what is wanted; a question that cannot be put is an end at once. The last reason is told.
+fn until<T>(mut ask: impl FnMut() -> Result<Result<T, String>>) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask()? {
+            Ok(wanted) => return Ok(wanted),
+            Err(reason) => ensure!(Instant::now() < deadline, "{reason}"),
         }
-        bail!("the record of {session} stays {last}")
+        std::thread::park_timeout(PAUSE);
     }
 }
 

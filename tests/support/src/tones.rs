@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::Result;
 use serde_json::Value;
 
+use crate::process::run;
 use crate::root;
-use crate::sound::run;
 
 /// A word that was heard: when it began and which tone pair it was.
 #[derive(Clone, Copy, Debug, PartialEq)]
