@@ -7,9 +7,10 @@ use crate::Time;
 use crate::resample::ResampleError;
 use crate::vad::{EarshotDetector, VadEdge, VoiceDetector};
 
-/// Caller audio kept for a capture that begins later, as a fraction of a second (400 ms): the detector reports voice some
-/// 64 ms after its onset, and a recognizer wants to hear the silence before a word.
-const PREROLL_NUMERATOR: usize = 2;
+/// Caller audio kept for a capture that begins later, as a fraction of a second (600 ms): the detector reports voice some
+/// 120 ms after its onset, and a recognizer wants to hear the line's own noise before a word. Measured with flite's slt and
+/// awb: pocketsphinx mistakes "a person" with less than 240 ms of it, and never with 300 to 650 ms.
+const PREROLL_NUMERATOR: usize = 3;
 const PREROLL_DENOMINATOR: usize = 5;
 
 #[derive(Debug)]
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capture_begins_with_the_last_400_ms_and_each_has_its_number() {
+    fn a_capture_begins_with_the_last_600_ms_and_each_has_its_number() {
         let mut listening = Listening::new(8000, None).unwrap();
         let mut effects = Effects::default();
         for frame in 0..100 {
@@ -97,6 +98,6 @@ mod tests {
         listening.stop_capture();
         listening.hear(LEG, Time::ZERO, Time::ZERO, &[101; 160], &mut effects);
         let frames = |from: i16, to: i16| (from..=to).flat_map(|frame| [frame; 160]).collect::<Vec<_>>();
-        assert_eq!(captured(&mut effects), [(1, frames(80, 99)), (1, frames(100, 100)), (2, frames(81, 100))]);
+        assert_eq!(captured(&mut effects), [(1, frames(70, 99)), (1, frames(100, 100)), (2, frames(71, 100))]);
     }
 }

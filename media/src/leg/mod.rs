@@ -108,7 +108,7 @@ pub enum MediaCommand {
     Dtmf {
         digit: char,
     },
-    /// Hand on the caller's audio from 400 ms ago, until `StopCapture` or the next capture. Who does not listen is not woken
+    /// Hand on the caller's audio from 600 ms ago, until `StopCapture` or the next capture. Who does not listen is not woken
     /// fifty times a second.
     Capture {
         id: CaptureId,
@@ -121,7 +121,7 @@ pub enum MediaCommand {
 /// Worker to session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaEvent {
-    /// The caller while captured, at the leg's rate, after jitter buffer and concealment: first up to 400 ms, then 20 ms each.
+    /// The caller while captured, at the leg's rate, after jitter buffer and concealment: first up to 600 ms, then 20 ms each.
     Audio { at: Time, capture: CaptureId, samples: Arc<[i16]> },
     /// Voice since `onset` (earlier than `at` by the detector's minimum).
     SpeechStarted { at: Time, onset: Time },
