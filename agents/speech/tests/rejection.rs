@@ -14,7 +14,8 @@ use tandem_speech_engines::flite::{FliteVoice, FliteVoiceName};
 /// voices are in the example's table; each costs a minute of processor time.
 const VOICES: [&str; 1] = ["awb"];
 /// Grammar, and the least of its clips that are understood and of all others that are rejected, in percent: of all voices
-/// together, and below what was measured (docs/speech.md): what a decoder heard before moves the figures by some clips.
+/// together, and below what was measured (docs/speech.md): flite's breath is random noise, which moves the figures by some
+/// clips.
 const LEAST: [(&str, usize, usize); 5] =
     [("yes/no", 80, 80), ("menu", 80, 70), ("5 digits", 80, 75), ("commands", 100, 90), ("cards", 60, 60)];
 
