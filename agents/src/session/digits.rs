@@ -23,8 +23,8 @@ impl DigitCollector {
 
     /// A key; the answer, when it is complete. `#` ends a shorter one; alone it is an answer of its own.
     pub(super) fn press(&mut self, now: Time, key: char) -> Option<String> {
-        let Some(collection) = self.collection else { return Some(key.to_string()) };
         self.last = now;
+        let Some(collection) = self.collection else { return Some(key.to_string()) };
         if key == '#' && !self.keys.is_empty() {
             return self.take();
         }
@@ -95,6 +95,7 @@ mod tests {
     #[test]
     fn without_a_collection_every_key_is_an_answer() {
         let mut digits = DigitCollector::default();
-        assert_eq!(digits.press(ms(0), '*'), Some("*".to_owned()));
+        assert_eq!(digits.press(ms(700), '*'), Some("*".to_owned()));
+        assert_eq!(digits.last(), ms(700), "the ledger says when it was pressed");
     }
 }
