@@ -202,7 +202,10 @@ impl SessionCore {
     fn turn_over(&mut self, at: Time) {
         let story = &self.story;
         let Some(turn) = self.stages.agent_started(at, self.epoch, |time| story.at_ms(time)) else { return };
-        self.measure_turn(&turn);
+        // A reader of a chat hears no gap: in the metrics of voice its turns would hide those that do.
+        if !self.is_chat() {
+            self.measure_turn(&turn);
+        }
         self.story.turn(turn.clone());
         self.emit(SessionEvent::Turn { turn });
     }

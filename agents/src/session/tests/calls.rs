@@ -251,7 +251,10 @@ fn chat_is_heard_when_it_is_delivered() {
     let lines: Vec<_> = world.core.ledger().entries().iter().map(|entry| entry.heard.reveal().clone()).collect();
     assert_eq!(lines, ["hello", "a", "you said a", "b", "you said b"]);
     world.hang_up();
-    assert_eq!(world.record.as_ref().unwrap().media, None);
+    let record = world.record.as_ref().unwrap();
+    assert_eq!((record.media.as_ref(), record.turns.len()), (None, 2));
+    let measured = world.when(|effect| matches!(effect, SessionEffect::Measure(_)));
+    assert!(measured.is_empty(), "gaps and stages are voice's; a chat's turns are in its record");
 }
 
 #[test]
