@@ -51,6 +51,9 @@ pub enum LegEvent {
     /// A silenced wire kept this utterance from `offset` on back: so far it has not gone to the far end. It does if the
     /// utterance resumes.
     Withheld { utterance: UtteranceId, offset: u64 },
+    /// The wire threw this utterance's audio away from `offset` on, for good: the far end did not take it in time. What
+    /// comes behind the hole may still arrive; in its place it was not heard.
+    Lost { utterance: UtteranceId, offset: u64 },
     /// The transfer target answered (the leg ends next) or could not be reached: SIP status of the last NOTIFY.
     TransferProgress { status: u16 },
     /// The leg is gone. Nothing follows.

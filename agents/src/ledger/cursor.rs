@@ -22,6 +22,8 @@ pub(super) struct PlayoutCursor {
     server: u64,
     /// The silenced line kept back what is from here on.
     withheld: Option<u64>,
+    /// The line has a hole from here on. The heard text is a beginning: it ends at the hole, whatever came behind it.
+    lost: Option<u64>,
     /// The latest report while the line was on (or the start of playout, which is a report of zero).
     report: Option<Report>,
     stop: Option<Stop>,
@@ -69,6 +71,10 @@ impl PlayoutCursor {
         self.withheld = Some(self.withheld.map_or(offset, |before| before.min(offset)));
     }
 
+    pub(super) fn lost(&mut self, offset: u64) {
+        self.lost = Some(self.lost.map_or(offset, |before| before.min(offset)));
+    }
+
     pub(super) fn stopped(&mut self, now: Time) {
         self.stop.get_or_insert(Stop { at: now, answer: None });
     }
@@ -80,9 +86,9 @@ impl PlayoutCursor {
         self.report = Some(Report { at: now, offset });
     }
 
-    /// What has left for the far end.
+    /// What has left for the far end, without a hole.
     pub(super) fn sent(&self) -> u64 {
-        self.withheld.map_or(self.server, |withheld| withheld.min(self.server))
+        [self.withheld, self.lost].into_iter().flatten().fold(self.server, u64::min)
     }
 
     pub(super) fn stopped_at(&self) -> Option<Time> {

@@ -124,6 +124,13 @@ impl Ledger {
         }
     }
 
+    /// The line threw it away from `offset` on: nothing behind that counts any more.
+    pub fn lost(&mut self, utterance: UtteranceId, offset: u64) {
+        if let Some(open) = self.find(utterance) {
+            open.cursor.lost(offset);
+        }
+    }
+
     /// The line went silent on purpose: a pause, a barge-in. The far end was told to be silent too.
     pub fn stopped(&mut self, now: Time, utterance: UtteranceId) {
         if let Some(open) = self.find(utterance) {

@@ -173,3 +173,17 @@ fn what_the_line_kept_back_was_not_heard() {
     let entry = ledger.commit(ms(600), utterance, 3000, false).unwrap();
     assert_eq!(entry.heard_samples, 3000, "it went out when the line went on");
 }
+
+#[test]
+fn behind_a_hole_nothing_was_heard_whoever_says_so() {
+    let (mut ledger, utterance) = greeting(Playback::Reported);
+    ledger.carried(utterance, 2160);
+    ledger.lost(utterance, 1840);
+    ledger.lost(utterance, 2000);
+    ledger.stopped(ms(260), utterance);
+    ledger.resumed(ms(400), utterance);
+    ledger.carried(utterance, 3000);
+    ledger.reported(ms(500), utterance, 3000);
+    let entry = ledger.commit(ms(600), utterance, 3000, false).unwrap();
+    assert_eq!((entry.heard_samples, entry.heard.reveal().as_str()), (1840, "Good"));
+}

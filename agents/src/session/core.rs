@@ -157,6 +157,7 @@ impl SessionCore {
             LegEvent::Text { text } => self.caller_wrote(now, text),
             LegEvent::Played { utterance, offset } => self.ledger.reported(now, utterance, offset),
             LegEvent::Withheld { utterance, offset } => self.ledger.withheld(utterance, offset),
+            LegEvent::Lost { utterance, offset } => self.ledger.lost(utterance, offset),
             LegEvent::TransferProgress { status } => self.transfer_progress(now, status),
             LegEvent::Ended { reason } => self.leg_ended(now, reason),
         }

@@ -356,7 +356,10 @@ impl StreamCore {
                 self.outbox.hold(audio);
                 self.tell_withheld(out);
             }
-            State::Running { mode: Mode::Voice } => self.outbox.push_audio(audio),
+            State::Running { mode: Mode::Voice } => {
+                self.outbox.push_audio(audio);
+                self.tell_lost(out);
+            }
             // Chat has no audio, and after the goodbye nobody listens.
             State::AwaitingStart | State::Starting { .. } | State::Running { .. } => {}
             State::Farewell { .. } | State::Over => {}
@@ -371,6 +374,14 @@ impl StreamCore {
         }
     }
 
+    /// Nor what a slow or lost client never got.
+    fn tell_lost(&mut self, out: &mut Vec<StreamEffect>) {
+        for (utterance, offset) in self.outbox.take_lost() {
+            let (utterance, offset) = (UtteranceId(utterance), u64::from(offset));
+            out.push(StreamEffect::Leg { event: LegEvent::Lost { utterance, offset } });
+        }
+    }
+
     fn on_session_gone(&mut self) {
         match self.state {
             State::Farewell { .. } => self.close(Closing::Done),
@@ -380,11 +391,12 @@ impl StreamCore {
     }
 
     fn on_gone(&mut self, closed: bool, out: &mut Vec<StreamEffect>) {
+        self.outbox.abandon();
+        self.tell_lost(out);
         if matches!(self.state, State::Running { .. } | State::Starting { .. }) {
             let reason = if closed { LegEnd::CallerHungUp } else { LegEnd::WireLost };
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason } });
         }
-        self.outbox.abandon();
         self.state = State::Over;
     }
 
@@ -413,6 +425,7 @@ impl StreamCore {
     fn too_slow(&mut self, out: &mut Vec<StreamEffect>) {
         let waiting = self.outbox.messages();
         self.outbox.abandon();
+        self.tell_lost(out);
         self.problem(StreamError::TooSlow { waiting }, out);
     }
 

@@ -211,6 +211,23 @@ fn clear_overtakes_its_audio_which_comes_back_on_resume() {
 }
 
 #[test]
+fn the_ledger_hears_from_where_on_a_slow_client_lost_audio() {
+    let mut line = Line::running(Mode::Voice);
+    (0..30).for_each(|frame| line.audio(4, frame * 320));
+    let lost = |utterance, offset| LegEvent::Lost { utterance: UtteranceId(utterance), offset };
+    assert_eq!(line.leg_events(), [lost(4, 0)], "told once; five frames are gone");
+    assert_eq!((line.core.frames_dropped(), line.sent().len()), (5, 25));
+
+    line.audio(5, 0);
+    line.sent();
+    line.audio(5, 320);
+    line.audio(6, 0);
+    line.put(StreamInput::Gone { closed: false });
+    let gone = LegEvent::Ended { reason: LegEnd::WireLost };
+    assert_eq!(line.leg_events(), [lost(5, 320), lost(6, 0), gone], "what waited never left");
+}
+
+#[test]
 fn a_frame_behind_the_clear_is_told_and_survives_a_second_pause() {
     let mut line = Line::running(Mode::Voice);
     let clear = || StreamInput::Leg { command: LegCommand::Clear { utterance: UtteranceId(4) } };
@@ -249,7 +266,8 @@ fn a_slow_client_loses_old_audio_and_is_closed_when_messages_pile_up() {
         line.text(r#"{"type":"ping"}"#);
     }
     assert_eq!(ended_with(&line.sent()), Some(StreamError::TooSlow { waiting: 256 }));
-    assert_eq!(line.leg_events(), [LegEvent::Ended { reason: LegEnd::WireLost }]);
+    let lost = LegEvent::Lost { utterance: UtteranceId(1), offset: 0 };
+    assert_eq!(line.leg_events(), [lost, LegEvent::Ended { reason: LegEnd::WireLost }]);
 }
 
 #[test]

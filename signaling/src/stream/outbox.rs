@@ -44,6 +44,10 @@ pub(super) struct Outbox {
     /// Audio that was waiting when its utterance was cleared: goes out first if the utterance resumes.
     held: Vec<AgentAudio>,
     dropped: u64,
+    /// Where utterances got a hole that nobody was told of yet: utterance and offset.
+    lost: Vec<(u32, u32)>,
+    /// The utterance that got a hole last.
+    holed: Option<u32>,
     closed: bool,
 }
 
@@ -104,8 +108,17 @@ impl Outbox {
 
     /// Everything that waits is void; only the close goes out.
     pub(super) fn abandon(&mut self) {
-        self.queue.clear();
+        for item in std::mem::take(&mut self.queue) {
+            if let Outgoing::Audio { audio } = item {
+                self.lose(&audio);
+            }
+        }
         self.audio = 0;
+    }
+
+    /// From where on utterances were lost since this was asked last.
+    pub(super) fn take_lost(&mut self) -> Vec<(u32, u32)> {
+        std::mem::take(&mut self.lost)
     }
 
     pub(super) fn pop(&mut self) -> Option<Outgoing> {
@@ -131,9 +144,19 @@ impl Outbox {
 
     fn drop_oldest_audio(&mut self) {
         if let Some(oldest) = self.queue.iter().position(|item| matches!(item, Outgoing::Audio { .. })) {
-            self.queue.remove(oldest);
+            let dropped = self.queue.remove(oldest).and_then(Outgoing::into_audio);
             self.audio -= 1;
             self.dropped += 1;
+            if let Some(audio) = dropped {
+                self.lose(&audio);
+            }
+        }
+    }
+
+    /// Frames are lost in order: the first one of an utterance says where its hole begins.
+    fn lose(&mut self, audio: &AgentAudio) {
+        if self.holed.replace(audio.utterance) != Some(audio.utterance) {
+            self.lost.push((audio.utterance, audio.offset));
         }
     }
 }
