@@ -45,6 +45,26 @@ fn the_page_strikes_out_what_its_loudspeaker_never_had() -> Result<()> {
     ledger_is_what_the_page_shows(&tandem, &folder)
 }
 
+#[test]
+fn talk_takes_the_place_of_a_chat_and_hangs_up() -> Result<()> {
+    if !["chromium", "node", "sox", "curl"].into_iter().all(|program| peer(program).is_some()) {
+        return Ok(());
+    }
+    let tandem = Tandem::start(Options::default())?;
+    let folder = TempDir::new()?;
+    let microphone = folder.path().join("silence.wav");
+    run(Command::new("sox")
+        .args(["-n", "-r", "48000", "-c", "1", "-b", "16"])
+        .arg(&microphone)
+        .args(["trim", "0", "30"]))?;
+    let verdict = run(Command::new("node")
+        .arg(root().join("tests/e2e/browser/takeover.mjs"))
+        .args(["--url", &format!("http://{}/", tandem.http), "--microphone"])
+        .arg(&microphone))?;
+    println!("{}", String::from_utf8_lossy(&verdict));
+    tandem.sessions(0)
+}
+
 /// The page's lines and the call record tell the same.
 fn ledger_is_what_the_page_shows(tandem: &Tandem, folder: &TempDir) -> Result<()> {
     let ids = tandem.call_ids()?;

@@ -30,8 +30,12 @@ export class Conversation implements Listener {
   private connection: Connection | undefined;
   private voice: Voice | undefined;
   private started = false;
+  /** The page knows why it ends: the server said so, or the person at the page wanted it. */
   private told = false;
+  private leaving = false;
   private over = false;
+  /** Another one has its place on the page. */
+  private gone = false;
   private clock: ReturnType<typeof setInterval> | undefined;
   private readonly waiting: ClientMessage[] = [];
 
@@ -46,6 +50,7 @@ export class Conversation implements Listener {
       try {
         this.voice = await Voice.open({ microphone: (pcm, level) => this.microphone(pcm, level), played: (p, s) => this.played(p, s) }, this.at.tap);
       } catch (error) {
+        if (this.over) return;
         this.at.problem(error instanceof MicrophoneError ? error.message : "Sound can't be started in this browser. You can type meanwhile.");
         return this.finish();
       }
@@ -65,15 +70,31 @@ export class Conversation implements Listener {
     this.send({ type: "dtmf", digit });
   }
 
+  /** Whether what is said still arrives. */
+  get open(): boolean {
+    return !this.leaving && !this.over;
+  }
+
   hangUp(): void {
     if (this.over) return;
+    this.leaving = true;
     this.voice?.stopMicrophone();
     this.at.status("ending", this.mode);
     if (this.connection) this.connection.bye();
     else this.finish();
   }
 
+  /** Gives way to another conversation: hangs up, is silent at once, and nothing of it reaches the page any more. */
+  giveWay(): void {
+    if (this.over) return;
+    this.gone = true;
+    this.connection?.bye();
+    void this.voice?.close();
+    this.finish();
+  }
+
   message(message: ServerMessage): void {
+    if (this.over) return;
     switch (message.type) {
       case "started":
         return this.onStarted();
@@ -104,11 +125,11 @@ export class Conversation implements Listener {
   }
 
   audio(chunk: Chunk): void {
-    this.voice?.play(chunk);
+    if (!this.over) this.voice?.play(chunk);
   }
 
   closed(code: number, opened: boolean): void {
-    if (!this.told) {
+    if (!this.told && this.open) {
       this.at.problem(
         opened
           ? `The connection to the server was lost (${code}). Press Talk to start again.`
@@ -127,6 +148,7 @@ export class Conversation implements Listener {
   }
 
   private microphone(pcm: ArrayBuffer, level: number): void {
+    if (this.over) return;
     this.at.level(level);
     if (this.started) this.connection?.sendAudio(pcm);
   }
@@ -135,7 +157,9 @@ export class Conversation implements Listener {
     if (position.utterance === 0) return;
     this.connection?.send({ type: "played", utterance: position.utterance, offset: position.offset });
     const wait = silent ? 0 : (this.voice?.latency ?? 0) * 1000;
-    setTimeout(() => this.at.transcript.played(position.utterance, position.offset), wait);
+    setTimeout(() => {
+      if (!this.gone) this.at.transcript.played(position.utterance, position.offset);
+    }, wait);
   }
 
   private send(message: ClientMessage): void {
@@ -159,8 +183,7 @@ export class Conversation implements Listener {
     this.at.speaking("caller", false);
     this.at.speaking("agent", false);
     this.voice?.stopMicrophone();
-    const voice = this.voice;
-    setTimeout(() => void voice?.close(), LAST_WORDS_MS);
+    setTimeout(() => void this.voice?.close(), LAST_WORDS_MS);
     this.at.status("idle", this.mode);
   }
 }

@@ -67,7 +67,7 @@ function showProblem(text: string): void {
 
 function begin(mode: Mode): Conversation {
   showProblem("");
-  running?.hangUp();
+  running?.giveWay();
   running = new Conversation(mode, surroundings);
   void running.start();
   return running;
@@ -82,7 +82,7 @@ get("chat").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = input.value.trim();
   if (text === "") return;
-  (running ?? begin("text")).say(text);
+  (running?.open ? running : begin("text")).say(text);
   input.value = "";
 });
 

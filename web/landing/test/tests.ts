@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Playback, type Position, RATE } from "../src/audio/playback";
 import { Resampler } from "../src/audio/resample";
+import { Conversation, type Surroundings } from "../src/conversation";
 import { type LedgerEntry, decodeAgentAudio, sessionUrl } from "../src/protocol";
 import { heardUpTo, settled } from "../src/words";
 
@@ -124,4 +125,73 @@ test("the ledger's word is final", () => {
 test("the page finds its server, and a key in the fragment goes along", () => {
   assert.equal(sessionUrl(new URL("http://127.0.0.1:8080/?bot=x")).href, "ws://127.0.0.1:8080/ws/v1/session");
   assert.equal(sessionUrl(new URL("https://a.example/#token=k%2B")).href, "wss://a.example/ws/v1/session?token=k%2B");
+});
+
+/** A socket that does nothing by itself. */
+class Socket {
+  static readonly OPEN = 1;
+  static all: Socket[] = [];
+  readyState = 0;
+  sent: string[] = [];
+  onopen?: () => void;
+  onmessage?: (event: { data: string }) => void;
+  onclose?: (event: { code: number }) => void;
+
+  constructor() {
+    Socket.all.push(this);
+  }
+
+  send(text: string): void {
+    this.sent.push(text);
+  }
+
+  /** RFC 6455: a connection that never was closes with 1006. */
+  close(): void {
+    this.onclose?.({ code: 1006 });
+  }
+
+  open(): void {
+    this.readyState = Socket.OPEN;
+    this.onopen?.();
+  }
+
+  says(message: object): void {
+    this.onmessage?.({ data: JSON.stringify(message) });
+  }
+}
+
+/** A chat with nobody, and what the page shows of it. */
+async function chat(): Promise<{ conversation: Conversation; socket: Socket; shown: string[] }> {
+  Object.assign(globalThis, { WebSocket: Socket });
+  const shown: string[] = [];
+  const note = (what: string) => (...details: unknown[]) => void shown.push([what, ...details].join(" "));
+  const part = new Proxy({}, { get: (_, name) => note(String(name)) });
+  const at = { url: new URL("ws://x/"), bot: "demo", transcript: part, timeline: part, status: note("status"), level: () => {}, speaking: () => {}, problem: note("problem") };
+  const conversation = new Conversation("text", at as unknown as Surroundings);
+  await conversation.start();
+  shown.length = 0;
+  return { conversation, socket: Socket.all.at(-1)!, shown };
+}
+
+test("who hangs up before the server has answered is told of no problem", async () => {
+  const { conversation, shown } = await chat();
+  conversation.hangUp();
+  assert.deepEqual(shown, ["status ending text", "status idle text"]);
+  const { socket, shown: alone } = await chat();
+  socket.close();
+  assert.match(alone[0] ?? "", /^problem The server does not answer/);
+});
+
+test("nothing of a conversation that gave way reaches the page", async () => {
+  const { conversation, socket, shown } = await chat();
+  socket.open();
+  socket.says({ type: "started" });
+  conversation.giveWay();
+  assert.equal(socket.sent.at(-1), '{"type":"bye"}');
+  assert.deepEqual(shown, ["status live text", "status idle text"]);
+  shown.length = 0;
+  socket.says({ type: "text", utterance: 1, text: "late" });
+  socket.says({ type: "ended", outcome: { kind: "ended" } });
+  socket.close();
+  assert.deepEqual(shown, []);
 });
