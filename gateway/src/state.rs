@@ -84,7 +84,7 @@ impl AppState {
         if open || token.is_some_and(|token| self.keys.opens(token)) {
             return Ok(());
         }
-        Err(Refusal::Forbidden("this bot wants a valid token".into()))
+        Err(Refusal::Forbidden("this bot wants a valid key (`token` of the start message, `tandem chat --key`)".into()))
     }
 }
 

@@ -38,6 +38,7 @@ fn describe() {
     describe_gauge!("tandem_sessions_active", "Sessions that run now");
     describe_counter!("tandem_sessions_total", "Sessions that ended, by outcome");
     describe_counter!("tandem_refusals_total", "Conversations that were refused, by code");
+    describe_counter!("tandem_api_problems_total", "API requests that were not served, by code");
     describe_counter!("tandem_rtp_lost_total", "RTP packets of callers that never came");
     describe_counter!("tandem_playout_late_total", "Frames that left later than their slot");
     // There from the first scrape on: a counter that appears with its first event has no rate for it.

@@ -7,10 +7,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tower_http::request_id::RequestId;
+use tracing::{Instrument as _, info, info_span};
 
 use crate::public_errors::PublicError;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// Characters of a request's id in the log: a UUID is 36.
+const REQUEST_ID_SHOWN: usize = 64;
 
 /// Why a request failed, in words for its sender.
 #[derive(Clone, Debug)]
@@ -48,20 +52,26 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes the body of a [`Problem`], and turns errors of layers above the handlers into problems too.
+/// Writes the body of a [`Problem`], and turns errors of layers above the handlers into problems too. All that is logged
+/// of the request carries its id; each problem is counted and logged here.
 pub async fn render(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok()).map(str::to_owned);
-    let mut response = next.run(request).await;
+    // Clients may choose the id; a long one is theirs to keep.
+    let shown: String = id.as_deref().unwrap_or_default().chars().take(REQUEST_ID_SHOWN).collect();
+    let span = info_span!("request", id = shown, method = %request.method(), path = request.uri().path());
+    let mut response = next.run(request).instrument(span.clone()).await;
     let problem = response.extensions_mut().remove::<Problem>().or_else(|| match response.status() {
         StatusCode::REQUEST_TIMEOUT => Some(Problem::new(PublicError::TimedOut, "the answer took too long")),
         _ => None,
     });
     let Some(problem) = problem else { return response };
-    let status = problem.status();
+    let (status, code) = (problem.status(), problem.error.answer().code);
+    metrics::counter!("tandem_api_problems_total", "code" => code).increment(1);
+    span.in_scope(|| info!(code, status = status.as_u16(), "refused a request"));
     let document = Document {
         title: status.canonical_reason().unwrap_or("Error"),
         status: status.as_u16(),
-        code: problem.error.answer().code,
+        code,
         detail: &problem.detail,
         request_id: id.as_deref(),
     };

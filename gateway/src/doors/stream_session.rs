@@ -55,7 +55,7 @@ pub(super) async fn open(
         None => BotName::new(DEMO_BOT).map_err(|_| Refusal::UnknownBot(DEMO_BOT.to_owned()))?,
     };
     let token = start.token.as_ref().or(token).map(|token| token.reveal().as_str());
-    state.may_reach(&bot, token)?;
+    state.may_reach(&bot, token).inspect_err(|refusal| answer::count_refusal(Door::Websocket, refusal))?;
     let modality = match start.mode {
         Mode::Voice => Modality::Voice,
         Mode::Text => Modality::Text,
