@@ -1,7 +1,8 @@
 //! Where the calendar is kept between calls.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use tandem_contract::ports::StoreError;
@@ -37,7 +38,8 @@ impl FileStore {
     /// Write beside it, flush to the disk, rename over it, and flush the folder that holds the name.
     fn replace(&self, text: &[u8]) -> io::Result<()> {
         let beside = self.path.with_extension("json.new");
-        let mut file = File::create(&beside)?;
+        // Names and times of callers: for the owner of the data folder alone.
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
         file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&beside, &self.path)?;

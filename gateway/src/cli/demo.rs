@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tandem_contract::Private;
 
 use super::call::Call;
@@ -14,6 +13,7 @@ use super::call::script::{Line, Step, When};
 use crate::node::Node;
 use crate::settings::Settings;
 use crate::state::DEMO_BOT;
+use crate::store::make_folder;
 use crate::{logging, telemetry};
 
 /// Longest call: twice what the script takes.
@@ -68,7 +68,7 @@ struct Folder {
 impl Folder {
     fn make() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("tandem-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        make_folder(&path)?;
         Ok(Self { path })
     }
 }

@@ -3,10 +3,16 @@
 pub mod calls;
 pub mod key;
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use tandem_contract::ports::StoreError;
+
+/// Records hold phone numbers and what was said: nobody else on the machine reads them.
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// Replaces a file by a rename, so that a reader sees the old content or the new, never half of it. It survives the end
 /// of this process, however it comes; a power cut only after the system has written it back or somebody has synced it.
@@ -15,15 +21,24 @@ use tandem_contract::ports::StoreError;
 /// When the folder cannot be written.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let temp = path.with_extension("tmp");
-    std::fs::write(&temp, content).and_then(|()| std::fs::rename(&temp, path)).map_err(failed("write", path))
+    let write = || {
+        private(&temp)?.write_all(content)?;
+        std::fs::rename(&temp, path)
+    };
+    write().map_err(failed("write", path))
 }
 
-/// Makes a folder and those above it.
+/// An empty file for its owner alone.
+fn private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
+}
+
+/// Makes a folder and those above it, for their owner alone. One that is there keeps its mode: somebody chose it.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn make_folder(path: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(path).map_err(failed("make the folder", path))
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(failed("make the folder", path))
 }
 
 /// The one process that uses a data folder. The lock goes with the process, however it ends.
@@ -37,7 +52,7 @@ impl FolderLock {
     /// When another process holds the folder, or it cannot be written.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join("lock");
-        let file = File::create(&path).map_err(failed("make", &path))?;
+        let file = private(&path).map_err(failed("make", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => {
@@ -65,6 +80,19 @@ mod tests {
         assert!(FolderLock::take(folder.path()).is_err());
         drop(first);
         assert!(FolderLock::take(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn folders_and_files_are_their_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let temp = tempfile::tempdir().unwrap();
+        let (data, folder) = (temp.path().join("data"), temp.path().join("data/calls"));
+        make_folder(&folder).unwrap();
+        let _lock = FolderLock::take(&folder).unwrap();
+        replace(&folder.join("a.json"), b"{}").unwrap();
+        assert_eq!([mode(&data), mode(&folder)], [0o700; 2]);
+        assert_eq!([mode(&folder.join("lock")), mode(&folder.join("a.json"))], [0o600; 2]);
     }
 
     #[test]
