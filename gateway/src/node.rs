@@ -1,29 +1,33 @@
 //! A node: all parts made, wired and bound; and their end, in order.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
 use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
+use socket2::SockRef;
 use tandem_agents::{session, tools};
 use tandem_contract::event::SessionCommand;
 use tandem_contract::{NodeId, Private, SessionId};
 use tandem_media::time::Clock;
 use tandem_media::worker::{Worker, WorkerSettings};
-use tandem_signaling::sip::{SipDoor, SipSettings};
-use tokio::net::TcpListener;
+use tandem_signaling::sip::{IncomingCall, SipDoor, SipError, SipSettings};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::admission::Registry;
 use crate::bots::{self, BrokenFile, FileBots};
 use crate::doors;
 use crate::engines::{self, Engines};
 use crate::http;
-use crate::settings::Settings;
+use crate::settings::{Settings, load};
 use crate::state::{AppState, Parts};
 use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
@@ -35,6 +39,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const CLOSING: Duration = Duration::from_secs(2);
 /// How often histograms are folded into their buckets, so that they do not grow between scrapes.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Bytes that the kernel may hold for a client that does not read. Linux doubles it: one second of a WebSocket's audio. Audio
+/// in there counts as sent; more would be a ledger that claims what nobody got.
+const SEND_BUFFER: usize = 16 * 1024;
 
 /// A running node.
 pub struct Node {
@@ -50,7 +58,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens files, engines and sockets, in this order: a node that answers is complete.
+    /// Opens engines, sockets and files, in this order; what a first start leaves behind, its key above all, comes last:
+    /// a start that fails has shown no key to anybody. Who calls meanwhile waits in the sockets.
     ///
     /// # Errors
     /// What could not be opened.
@@ -60,8 +69,13 @@ impl Node {
         let engines = tokio::task::spawn_blocking(Engines::detect);
         make_folder(&data)?;
         let lock = FolderLock::take(&data)?;
-        let (keys, new_key) = Keys::open(&data)?;
-        if new_key.is_some() {
+        let known_keys = Keys::read(&data).context(BROKEN_KEYS)?;
+        let listener = listen(&settings).await?;
+        settings.http.addr = listener.local_addr()?;
+        let sip_close = CancellationToken::new();
+        let (door, incoming) = open_sip(&settings, &sip_close).await?;
+        settings.sip.addr = door.local_addr();
+        if known_keys.is_none() {
             bots::write_bundled(&data)?;
         }
         let (bots, broken_bots) = FileBots::load(&data)?;
@@ -71,15 +85,12 @@ impl Node {
         let ports = settings.rtp.ports;
         let worker = Worker::start(clock, WorkerSettings { rtp_ports: ports.first..=ports.last })
             .context("cannot start the media worker")?;
-        let listener = TcpListener::bind(settings.http.addr)
-            .await
-            .with_context(|| format!("cannot listen for HTTP on {}", settings.http.addr))?;
-        settings.http.addr = listener.local_addr()?;
-        let sip_close = CancellationToken::new();
-        let sip = SipSettings { addr: settings.sip.addr, ..SipSettings::default() };
-        let (door, incoming) = SipDoor::open(sip, sip_close.clone()).await.context("cannot open the SIP door")?;
-        settings.sip.addr = door.local_addr();
+        let tools = Arc::new(tools::builtin(&data)?);
         let installed = engines.await?;
+        let (keys, new_key) = match known_keys {
+            Some(keys) => (keys, None),
+            None => Keys::create(&data).map(|(keys, key)| (keys, Some(key)))?,
+        };
         let state = AppState::new(Parts {
             registry: Registry::new(settings.node.max_sessions),
             router: Arc::new(bots),
@@ -91,7 +102,7 @@ impl Node {
             brain: Arc::new(engines::brain),
             engines: installed.parts(),
             speech: Arc::new(move |config| installed.speech(config)),
-            tools: Arc::new(tools::builtin(&data)?),
+            tools,
             worker,
             metrics,
             settings,
@@ -139,9 +150,43 @@ impl Node {
     }
 }
 
+/// What to do, before the error says what is wrong with the file.
+const BROKEN_KEYS: &str =
+    "the API's keys cannot be read (without the file, the next start makes a new key and the old ones are void)";
+
+async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
+    let addr = settings.http.addr;
+    TcpListener::bind(addr).await.with_context(|| no_socket("HTTP", addr, "http.addr"))
+}
+
+async fn open_sip(
+    settings: &Settings,
+    close: &CancellationToken,
+) -> anyhow::Result<(SipDoor, mpsc::Receiver<IncomingCall>)> {
+    let addr = settings.sip.addr;
+    let sip = SipSettings { addr, ..SipSettings::default() };
+    SipDoor::open(sip, close.clone()).await.map_err(|error| match error {
+        SipError::Bind { source, .. } => anyhow::Error::new(source).context(no_socket("SIP", addr, "sip.addr")),
+        error => anyhow::Error::new(error).context("cannot open the SIP door"),
+    })
+}
+
+fn no_socket(what: &str, addr: SocketAddr, key: &str) -> String {
+    let (variable, ip) = (load::variable(key), addr.ip());
+    format!(
+        "cannot listen for {what} on {addr}; set {variable} or {key} to another address ({}: a free port)",
+        SocketAddr::new(ip, 0)
+    )
+}
+
 fn serve_http(state: &AppState, listener: TcpListener, http_close: CancellationToken) {
     let router = http::router(state);
     let closing = http_close.clone();
+    let listener = listener.tap_io(|socket| {
+        if let Err(error) = for_live_audio(socket) {
+            debug!(%error, "a connection keeps the system's buffers");
+        }
+    });
     state.tasks.spawn(async move {
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned()).await {
             warn!(%error, "the HTTP server has ended");
@@ -154,6 +199,12 @@ fn serve_http(state: &AppState, listener: TcpListener, http_close: CancellationT
             metrics.run_upkeep();
         }
     });
+}
+
+/// A frame goes out when it is due, and what a client does not read stays where it can still be dropped.
+fn for_live_audio(socket: &TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    SockRef::from(socket).set_send_buffer_size(SEND_BUFFER)
 }
 
 #[cfg(test)]

@@ -1,16 +1,23 @@
 //! A whole node in this process, on ports of its own, asked from outside.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::LazyLock;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tandem_contract::ports::CallLog as _;
 use tempfile::TempDir;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
 use crate::cli::call::phone::Phone;
 use crate::cli::call::script::{Line, Step, When};
+use crate::telemetry;
+
+/// A process has one recorder; the nodes of these tests share it.
+static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| telemetry::install().unwrap());
 
 struct Running {
     node: Node,
@@ -25,11 +32,15 @@ async fn start() -> Running {
 }
 
 async fn start_in(folder: &std::path::Path) -> anyhow::Result<Node> {
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    start_on(folder, free, free).await
+}
+
+async fn start_on(folder: &std::path::Path, http: SocketAddr, sip: SocketAddr) -> anyhow::Result<Node> {
     let mut settings = Settings::default();
-    settings.http.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    settings.sip.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    (settings.http.addr, settings.sip.addr) = (http, sip);
     settings.data.dir = folder.join("data");
-    Node::start(settings, PrometheusBuilder::new().build_recorder().handle()).await
+    Node::start(settings, METRICS.clone()).await
 }
 
 impl Running {
@@ -83,6 +94,54 @@ async fn a_node_is_ready_until_it_drains() {
     let Running { node, folder } = running;
     node.drain(std::future::pending()).await;
     assert!(start_in(folder.path()).await.is_ok(), "the data folder is free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_keys_are_counted() {
+    let running = start().await;
+    let http = running.node.state.settings.http.addr;
+    assert_eq!(running.get("/api/v1/calls", Some("tdm_wrong")).await.0, StatusCode::UNAUTHORIZED);
+    let (mut socket, _) = connect_async(format!("ws://{http}/ws/v1/session?token=tdm_wrong")).await.unwrap();
+    socket.send(Message::text(r#"{"type":"start","mode":"text","bot":"private"}"#)).await.unwrap();
+    while let Some(Ok(_)) = socket.next().await {}
+    let page = Client::new().get(format!("http://{http}/metrics")).send().await.unwrap().text().await.unwrap();
+    for counted in [
+        r#"tandem_api_problems_total{code="unauthorized"}"#,
+        r#"tandem_refusals_total{door="websocket",code="forbidden"}"#,
+    ] {
+        assert!(page.contains(counted), "{counted} is not in\n{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_at_the_far_end_is_told_at_once() {
+    let voice = || Arc::new(tandem_speech::test_voice::TestVoice::new());
+    let phone = || Phone::open(Some(Ipv4Addr::LOCALHOST.into()), false, voice());
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let uri = format!("sip:demo@{address}");
+    let error = phone().await.unwrap().call(&uri, Vec::new(), Duration::from_secs(5)).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("nothing listens at {address}")), "{error:#}");
+    let error = phone().await.unwrap().call("demo", Vec::new(), Duration::from_secs(5)).await.unwrap_err();
+    assert!(error.to_string().contains("\"demo\"; an address looks like sip:"), "{error:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_fails_makes_no_key_and_the_next_one_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let held = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (http, sip) = (taken.local_addr().unwrap(), held.local_addr().unwrap());
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    for (http, sip, variable) in [(http, free, "TANDEM_HTTP_ADDR"), (free, sip, "TANDEM_SIP_ADDR")] {
+        let error = start_on(folder.path(), http, sip).await.err().unwrap();
+        assert!(format!("{error:#}").contains(variable), "{error:#}");
+        let left: Vec<_> = std::fs::read_dir(folder.path().join("data")).unwrap().flatten().collect();
+        assert_eq!(left.iter().map(|entry| entry.file_name()).collect::<Vec<_>>(), ["lock"]);
+    }
+    let node = start_in(folder.path()).await.unwrap();
+    assert!(node.new_key.is_some_and(|key| node.state.keys.opens(key.reveal())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

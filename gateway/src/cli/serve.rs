@@ -1,18 +1,19 @@
 //! `tandem serve`.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use serde_json::json;
+use tandem_contract::ports::StoreError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::SettingsFile;
 use crate::node::Node;
+use crate::store::replace;
 use crate::{banner, logging, telemetry};
 
 #[derive(Debug, clap::Args)]
@@ -33,12 +34,14 @@ impl Serve {
         // Listened to before anything else can fail or wait: a signal during the start is not lost.
         let mut signals = Signals::listen()?;
         let node = Box::pin(Node::start(settings, metrics)).await?;
+        let mut out = std::io::stdout();
+        // Before anything else can fail: it may hold the one sight of the admin key.
+        write!(out, "{}", banner::text(&node))?;
+        out.flush()?;
         if let Some(path) = &self.ready_file {
-            write_ready_file(path, &node).with_context(|| format!("cannot write {}", path.display()))?;
+            write_ready_file(path, &node)?;
         }
         let took = began.elapsed();
-        let mut out = std::io::stdout();
-        write!(out, "{}", banner::text(&node))?;
         writeln!(out, "  ready in {:.0} ms", took.as_secs_f64() * 1e3)?;
         out.flush()?;
         let settings = &node.state.settings;
@@ -49,8 +52,7 @@ impl Serve {
     }
 }
 
-/// Written beside and renamed: who waits for the file finds it whole.
-fn write_ready_file(path: &Path, node: &Node) -> std::io::Result<()> {
+fn write_ready_file(path: &Path, node: &Node) -> Result<(), StoreError> {
     let settings = &node.state.settings;
     let ready = json!({
         "http": settings.http.addr,
@@ -58,10 +60,7 @@ fn write_ready_file(path: &Path, node: &Node) -> std::io::Result<()> {
         "pid": std::process::id(),
         "key": node.new_key.as_ref().map(|key| key.reveal()),
     });
-    let temp = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temp)?;
-    writeln!(file, "{ready}")?;
-    std::fs::rename(temp, path)
+    replace(path, format!("{ready}\n").as_bytes())
 }
 
 /// SIGTERM and SIGINT mean the same.

@@ -11,6 +11,7 @@ use tandem_contract::ports::StoreError;
 
 use super::replace;
 
+const FILE: &str = "keys.json";
 /// Names the kind of secret to people and to scanners that look for leaked ones.
 const PREFIX: &str = "tdm_";
 /// 256 bits: beyond guessing, so that a plain hash is enough to store.
@@ -34,26 +35,33 @@ struct StoredKey {
 }
 
 impl Keys {
-    /// Reads `keys.json`; where there is none, makes the first key and returns it beside.
+    /// Reads `keys.json`. None: the folder has none yet.
     ///
     /// # Errors
-    /// When the file cannot be read, written or understood.
-    pub fn open(folder: &Path) -> Result<(Self, Option<Private<String>>), StoreError> {
-        let path = folder.join("keys.json");
+    /// When the file cannot be read or understood.
+    pub fn read(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(FILE);
         match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(|keys| (keys, None))
+                .map(Some)
                 .map_err(|source| StoreError::Corrupt { path: path.display().to_string(), source }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let secret = new_secret();
-                let keys = Self { keys: vec![StoredKey::new("admin", &secret)] };
-                let json = serde_json::to_vec_pretty(&keys)
-                    .map_err(|source| StoreError::Corrupt { path: path.display().to_string(), source })?;
-                replace(&path, &json)?;
-                Ok((keys, Some(Private::new(secret))))
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StoreError::Io { action: "read", path: path.display().to_string(), source }),
         }
+    }
+
+    /// Makes the first key and writes `keys.json`. The key is returned beside, to be shown at once: only its hash is kept.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn create(folder: &Path) -> Result<(Self, Private<String>), StoreError> {
+        let path = folder.join(FILE);
+        let secret = new_secret();
+        let keys = Self { keys: vec![StoredKey::new("admin", &secret)] };
+        let json = serde_json::to_vec_pretty(&keys)
+            .map_err(|source| StoreError::Corrupt { path: path.display().to_string(), source })?;
+        replace(&path, &json)?;
+        Ok((keys, Private::new(secret)))
     }
 
     /// Whether this is one of the keys. Takes the same time whichever character is wrong.
@@ -100,12 +108,12 @@ mod tests {
     #[test]
     fn the_key_is_shown_once_and_opens_afterwards() {
         let folder = tempfile::tempdir().unwrap();
-        let (keys, shown) = Keys::open(folder.path()).unwrap();
-        let secret = shown.unwrap().into_inner();
+        assert!(Keys::read(folder.path()).unwrap().is_none());
+        let (keys, shown) = Keys::create(folder.path()).unwrap();
+        let secret = shown.into_inner();
         assert_eq!(secret.len(), PREFIX.len() + 2 * SECRET_BYTES);
         assert!(keys.opens(&secret));
-        let (again, shown) = Keys::open(folder.path()).unwrap();
-        assert!(shown.is_none());
+        let again = Keys::read(folder.path()).unwrap().unwrap();
         assert!(again.opens(&secret));
         assert!(!again.opens(&secret[..secret.len() - 1]));
         assert!(!again.opens(""));
@@ -117,6 +125,6 @@ mod tests {
     fn a_broken_file_is_an_error_and_no_reason_for_a_new_key() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("keys.json"), "{").unwrap();
-        assert!(matches!(Keys::open(folder.path()), Err(StoreError::Corrupt { .. })));
+        assert!(matches!(Keys::read(folder.path()), Err(StoreError::Corrupt { .. })));
     }
 }
