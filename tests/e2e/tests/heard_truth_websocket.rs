@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tandem_e2e::{check, interruption_ms, truth_bot};
-use tandem_test_support::process::run;
+use tandem_e2e::{LONG_TEXT, check, interruption_ms, truth_bot};
+use tandem_test_support::process::{Process, run};
 use tandem_test_support::tandem::{Options, Tandem};
 use tandem_test_support::{peer, root, tones};
 use tempfile::TempDir;
@@ -65,6 +66,36 @@ fn who_reports_nothing_or_lies_is_not_believed_beyond_what_was_sent() -> Result<
         }
     }
     assert!(agent_lines >= 10, "{agent_lines} lines");
+    Ok(())
+}
+
+/// What the sockets of both sides may hold of the audio for a client that does not read, and the two frames between core and
+/// socket; samples. `SEND_BUFFER` (gateway/src/node.rs) and the client's receive buffer, each twice as the kernel counts.
+const UNREAD: u64 = (2 * 16 + 2 * 8) * 1024 / 2 + 2 * 320;
+
+#[test]
+fn who_stops_reading_has_not_heard_the_rest_and_disturbs_nobody() -> Result<()> {
+    let Some(stage) = Stage::set()? else { return Ok(()) };
+    let mut client = Command::new("python3");
+    client.arg(root().join("tests/support/frozen_client.py")).args([&stage.tandem.http, "truth", &stage.tandem.key]);
+    // Frozen for longer than the whole sentence takes.
+    let frozen = Process::start(client.args(["2", "14"]))?;
+    let speech = stage.speech(INTERRUPTION)?;
+    let [beside] = &stage.converse(vec![stage.plan("beside", 9, &speech, "honest")])?[..] else {
+        anyhow::bail!("no result")
+    };
+    check(&stage.heard(beside)?, &stage.ended_well(beside)?).with_context(|| beside.to_string())?;
+
+    let (status, said) = frozen.wait(Duration::from_secs(60))?;
+    ensure!(status.success(), "{said}");
+    let frozen: Value = serde_json::from_str(&said)?;
+    let record = stage.tandem.record(frozen["session"].as_str().context("session")?)?;
+    let first = record["ledger"].as_array().and_then(|ledger| ledger.first()).context("no line")?;
+    let (taken, heard) =
+        (frozen["taken"].as_u64().context("taken")?, first["heard_samples"].as_u64().context("heard")?);
+    println!("taken {taken}, heard {heard} samples");
+    ensure!((taken..=taken + UNREAD).contains(&heard), "{taken} taken: {first}");
+    ensure!(first["heard"] != LONG_TEXT, "nobody took all of it: {first}");
     Ok(())
 }
 
