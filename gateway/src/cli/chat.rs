@@ -29,7 +29,7 @@ pub struct Chat {
     /// The bot to write with
     #[arg(long, value_name = "NAME", value_parser = |name: &str| BotName::new(name))]
     bot: Option<BotName>,
-    /// The key, for bots other than demo and echo
+    /// A key of that node; demo and echo want none, every other bot does
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 }
@@ -39,7 +39,9 @@ impl Chat {
     /// When there is no node, or it refuses.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let url = address(&self.url);
-        let (socket, _) = connect_async(&url).await.with_context(|| format!("cannot reach {url}"))?;
+        let (socket, _) = connect_async(&url).await.with_context(|| {
+            format!("cannot reach {url}; does `tandem serve` run there? (`tandem chat URL` goes to another address)")
+        })?;
         let mut talk = Talk { socket, lines: stdin_lines()?, pace: Pace::new() };
         let mut start = json!({ "type": "start", "mode": "text" });
         if let Some(bot) = &self.bot {

@@ -216,10 +216,14 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_by_key_value_and_reason() {
         let table = [
-            ("[http]\naddr = \"here\"", "tandem.toml: http.addr = \"here\": invalid socket address syntax"),
+            (
+                "[http]\naddr = \"here\"",
+                "tandem.toml: http.addr = \"here\": an IP address and a port are wanted, such as 127",
+            ),
             ("[node]\nmax_sessions = -1", "node.max_sessions = -1: "),
             ("[node]\nmax_sessions = 0", "node.max_sessions = 0: a node that takes no session"),
-            ("[rtp]\nports = \"200\"", "rtp.ports = \"200\": two ports with a dash"),
+            ("[rtp]\nports = \"200\"", "rtp.ports = \"200\": two ports with a dash are wanted, such as 20000-29999"),
+            ("[rtp]\nports = \"1-99999\"", "rtp.ports = \"1-99999\": \"99999\" is no port; the highest is 65535"),
             ("[rtp]\nports = \"300-200\"", "rtp.ports = \"300-200\": the first port has to be"),
             ("log = \"x=y=z\"", "log = \"x=y=z\": "),
             ("log_format = \"xml\"", "log_format = \"xml\": unknown variant `xml`"),

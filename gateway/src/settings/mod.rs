@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use load::load;
 
@@ -59,6 +60,7 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Address of the HTTP and WebSocket server. Port 0 takes a free one.
+    #[serde(deserialize_with = "address")]
     pub addr: SocketAddr,
 }
 
@@ -74,6 +76,7 @@ impl Default for Http {
 pub struct Sip {
     /// Address of the SIP server (UDP). Requests from public addresses are dropped wherever it is bound. Port 0 takes
     /// a free one.
+    #[serde(deserialize_with = "address")]
     pub addr: SocketAddr,
 }
 
@@ -95,7 +98,7 @@ pub struct Rtp {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
-    /// Folder of bots, call records and keys; made if it is not there. One process uses it at a time.
+    /// Folder of bots, call records and keys; made if it is not there, for its owner alone. One process uses it at a time.
     pub dir: PathBuf,
 }
 
@@ -130,6 +133,11 @@ impl Node {
     }
 }
 
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(|_| D::Error::custom("an IP address and a port are wanted, such as 127.0.0.1:8080 or [::1]:0"))
+}
+
 /// UDP ports, `first-last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -149,8 +157,10 @@ impl TryFrom<String> for PortRange {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let (first, last) = text.split_once('-').ok_or("two ports with a dash between them are wanted")?;
-        let port = |text: &str| text.trim().parse::<u16>().map_err(|error| format!("{:?}: {error}", text.trim()));
+        let (first, last) = text.split_once('-').ok_or("two ports with a dash are wanted, such as 20000-29999")?;
+        let port = |text: &str| {
+            text.trim().parse::<u16>().map_err(|_| format!("{:?} is no port; the highest is 65535", text.trim()))
+        };
         let (first, last) = (port(first)?, port(last)?);
         if first == 0 || first >= last {
             return Err("the first port has to be above 0 and below the last".into());

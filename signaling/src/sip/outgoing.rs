@@ -24,6 +24,7 @@ const DEFAULT_PORT: u16 = 5060;
 /// An INVITE of ours on its way. Dropped before it was answered, it is cancelled.
 #[derive(Debug)]
 pub struct OutgoingCall {
+    to: SocketAddr,
     answered: oneshot::Receiver<Result<AnsweredCall, SipError>>,
     cancel: DropGuard,
 }
@@ -36,6 +37,11 @@ impl OutgoingCall {
     /// [`SipError::Cancelled`], [`SipError::Answer`] when its session description is unusable.
     pub async fn answered(&mut self) -> Result<AnsweredCall, SipError> {
         (&mut self.answered).await.unwrap_or(Err(SipError::Closed))
+    }
+
+    /// Where the INVITE went: the target's address, looked up.
+    pub fn target(&self) -> SocketAddr {
+        self.to
     }
 
     /// Gives up: CANCEL, or BYE if the answer was faster. [`Self::answered`] can no longer be asked.
@@ -63,7 +69,7 @@ pub(crate) async fn dial(
     let cancel = CancellationToken::new();
     let call = Dialing { stack: stack.clone(), to, contact, session, cancel: cancel.clone() };
     stack.tasks.spawn(call.run(transaction, answer));
-    Ok(OutgoingCall { answered, cancel: cancel.drop_guard() })
+    Ok(OutgoingCall { to, answered, cancel: cancel.drop_guard() })
 }
 
 fn is_sip(uri: &Uri) -> bool {

@@ -47,7 +47,7 @@ pub struct Call {
     #[arg(long, value_name = "URL", requires = "key")]
     pub api: Option<String>,
     /// The key for it
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", requires = "api")]
     pub key: Option<String>,
     /// Hang up after this many seconds in any case
     #[arg(long, value_name = "SECONDS", default_value_t = MAX_SECONDS)]
@@ -153,5 +153,6 @@ mod tests {
         assert!(steps(&["--say", "one", "--after", "5"]).is_err());
         assert!(steps(&["--dtmf", "12x"]).is_err());
         assert!(steps(&["--api", "http://127.0.0.1:8080"]).is_err(), "an API without a key");
+        assert!(steps(&["--key", "tdm_1"]).is_err(), "a key for no API");
     }
 }

@@ -1,5 +1,6 @@
 //! `tandem call`: phones somebody, says what it is told to, and tells what the other side's ledger says about it.
 
+mod api;
 pub mod args;
 pub mod phone;
 pub mod recording;
@@ -13,10 +14,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use tandem_contract::SessionId;
 use tandem_contract::leg::LegEnd;
-use tandem_contract::record::{CallRecord, Outcome};
 
+use api::Api;
 pub use args::Call;
 use phone::{Finished, Phone};
 use script::Step;
@@ -24,10 +24,6 @@ use script::Step;
 use crate::engines::Engines;
 use crate::logging;
 use crate::settings::Settings;
-
-/// How often the other side is asked for the record of a call that is just over, and how long.
-const ASK_EVERY: Duration = Duration::from_millis(100);
-const ASK_TIMES: u32 = 50;
 
 impl Call {
     /// # Errors
@@ -45,6 +41,11 @@ impl Call {
     /// # Errors
     /// As [`Call::run`].
     pub async fn place(&self, steps: Vec<Step>) -> anyhow::Result<()> {
+        let api = match (&self.api, &self.key) {
+            (Some(url), Some(key)) => Some(Api::open(url, key).await?),
+            _ => None,
+        };
+        writeln!(std::io::stderr(), "Calling {} ...", self.uri)?;
         let voice = Engines::detect().voice("flite", &self.voice);
         let phone = Phone::open(self.from, self.uri.contains('['), voice).await?;
         let finished = phone.call(&self.uri, steps, Duration::from_secs(self.max_seconds)).await?;
@@ -54,9 +55,9 @@ impl Call {
             finished.recording.write(path).with_context(|| format!("cannot write {}", path.display()))?;
             writeln!(out, "Recording: {} (left: the caller, right: the other side)", path.display())?;
         }
-        if let (Some(api), Some(key)) = (&self.api, &self.key) {
+        if let Some(api) = api {
             let session = finished.session.context("the other side is no Tandem: it names no session")?;
-            let record = record(api, key, session).await?;
+            let record = api.final_record(session).await?;
             out.write_all(report::text(&record).as_bytes())?;
         }
         Ok(())
@@ -83,22 +84,4 @@ fn own_part(uri: &str, finished: &Finished) -> String {
         let _ = writeln!(text, "  {:>5.1}s  {}", line.at.as_secs_f64(), line.what);
     }
     text
-}
-
-/// Asks for the record until it is final.
-async fn record(api: &str, key: &str, session: SessionId) -> anyhow::Result<CallRecord> {
-    let url = format!("{}/api/v1/calls/{session}", api.trim_end_matches('/'));
-    let client = reqwest::Client::new();
-    let mut tick = tokio::time::interval(ASK_EVERY);
-    for _ in 0..ASK_TIMES {
-        tick.tick().await;
-        let answer = client.get(&url).bearer_auth(key).send().await?;
-        let status = answer.status();
-        anyhow::ensure!(status.is_success(), "{url} answers {status}: {}", answer.text().await?);
-        let record: CallRecord = answer.json().await?;
-        if record.outcome != Outcome::InProgress {
-            return Ok(record);
-        }
-    }
-    anyhow::bail!("the other side still says that the call runs")
 }

@@ -16,8 +16,9 @@ use tandem_media::leg::{CaptureId, MediaCommand, MediaEvent, Tag, VadSettings};
 use tandem_media::resample::resample;
 use tandem_media::time::Clock;
 use tandem_media::worker::{LegHandle, LegSetup, WireSetup, Worker, WorkerHandle, WorkerSettings};
-use tandem_signaling::sip::{SipDoor, SipLeg, SipSettings};
+use tandem_signaling::sip::{AnsweredCall, SipDoor, SipError, SipLeg, SipSettings};
 use tandem_speech::{SpeakRequest, Voice, VoiceEvent};
+use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
 use super::recording::Recording;
@@ -25,6 +26,9 @@ use super::script::{Due, Line, Script, Step};
 
 /// Ports of the phone's audio: apart from a server's own on the same machine.
 const RTP_PORTS: std::ops::RangeInclusive<u16> = 30_000..=30_999;
+/// T1 of RFC 3261 section 17, milliseconds. 64 of it without any answer end the call: 6.4 seconds, not the 32 of a phone
+/// that nobody looks at.
+const T1_MS: u64 = 100;
 /// A key of RFC 4733 and the pause after it, as the worker sends them.
 const KEY: Duration = Duration::from_millis(200);
 /// How long the other side may take to hang up in its turn.
@@ -83,7 +87,7 @@ impl Phone {
         let close = CancellationToken::new();
         let addr = SocketAddr::new(from.unwrap_or(any), 0);
         // Whom we phone may be anywhere, and answers from there. Calls to this phone find nobody.
-        let settings = SipSettings { addr, allow_public: true, ..SipSettings::default() };
+        let settings = SipSettings { addr, allow_public: true, t1_ms: T1_MS, ..SipSettings::default() };
         let (door, _) = SipDoor::open(settings, close.clone()).await?;
         Ok(Self { clock, worker, door, close, voice })
     }
@@ -103,8 +107,7 @@ impl Phone {
         let lines = prepare(&*self.voice, &steps, media.rate).await?;
         let local = media.local.context("the audio has no address")?;
         let dialed = self.clock.now();
-        let mut outgoing = self.door.dial(uri, local, &[]).await?;
-        let answered = outgoing.answered().await.with_context(|| format!("{uri} did not take the call"))?;
+        let answered = self.answered(uri, local).await?;
         media.commands.send(MediaCommand::Remote(answered.remote)).await?;
         let now = self.clock.now();
         let talk = Talk {
@@ -125,6 +128,39 @@ impl Phone {
         let Talk { said, recording, clock, .. } = talk;
         let (set_up, length) = (now.since(dialed), clock.now().since(now));
         Ok(Finished { session: answered.session, set_up, length, said, recording, end })
+    }
+
+    /// Dials, and says what to look at when that comes to nothing.
+    async fn answered(&self, uri: &str, local: SocketAddr) -> anyhow::Result<AnsweredCall> {
+        let dialed = self.door.dial(uri, local, &[]).await;
+        let mut outgoing =
+            dialed.with_context(|| format!("cannot phone {uri:?}; an address looks like sip:demo@127.0.0.1:5060"))?;
+        let target = outgoing.target();
+        let answered = tokio::select! {
+            answered = outgoing.answered() => answered,
+            Ok(()) = nobody_there(target) => bail!("nothing listens at {target}: {}", WHAT_TO_CHECK),
+        };
+        answered.with_context(|| format!("{uri} did not take the call")).map_err(|error| match error.downcast_ref() {
+            // Our own stack's word for silence (RFC 3261 section 8.1.3.1).
+            Some(SipError::Refused { status: 408, .. }) => error.context(format!("no answer: {WHAT_TO_CHECK}")),
+            _ => error,
+        })
+    }
+}
+
+/// When nobody answers at all.
+const WHAT_TO_CHECK: &str = "are host and port right, does `tandem serve` run there, does UDP get through?";
+
+/// Waits until the system says that nobody listens there (ICMP port unreachable); forever if it never does. The probe is
+/// the keep-alive of RFC 5626 section 4.4.1, which any SIP server ignores or answers.
+async fn nobody_there(target: SocketAddr) -> std::io::Result<()> {
+    let any: IpAddr = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.connect(target).await?;
+    socket.send(b"\r\n\r\n").await?;
+    match socket.recv(&mut [0; 4]).await {
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(()),
+        _ => std::future::pending().await,
     }
 }
 
