@@ -138,18 +138,18 @@ impl Phone {
         let target = outgoing.target();
         let answered = tokio::select! {
             answered = outgoing.answered() => answered,
-            Ok(()) = nobody_there(target) => bail!("nothing listens at {target}: {}", WHAT_TO_CHECK),
+            Ok(()) = nobody_there(target) => bail!("nothing listens at {target}: {WHAT_TO_CHECK}"),
         };
-        answered.with_context(|| format!("{uri} did not take the call")).map_err(|error| match error.downcast_ref() {
+        match answered {
             // Our own stack's word for silence (RFC 3261 section 8.1.3.1).
-            Some(SipError::Refused { status: 408, .. }) => error.context(format!("no answer: {WHAT_TO_CHECK}")),
-            _ => error,
-        })
+            Err(SipError::Refused { status: 408, .. }) => bail!("{uri} does not answer: {WHAT_TO_CHECK}"),
+            answered => answered.with_context(|| format!("{uri} did not take the call")),
+        }
     }
 }
 
 /// When nobody answers at all.
-const WHAT_TO_CHECK: &str = "are host and port right, does `tandem serve` run there, does UDP get through?";
+const WHAT_TO_CHECK: &str = "check host and port, that `tandem serve` runs there, and that UDP gets through";
 
 /// Waits until the system says that nobody listens there (ICMP port unreachable); forever if it never does. The probe is
 /// the keep-alive of RFC 5626 section 4.4.1, which any SIP server ignores or answers.
