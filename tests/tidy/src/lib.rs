@@ -20,7 +20,13 @@ impl Source {
     pub fn is_test(&self) -> bool {
         let parts: Vec<&str> = self.path.split('/').collect();
         let file = parts.last().copied().unwrap_or_default();
-        parts.iter().any(|part| matches!(*part, "tests" | "examples" | "benches")) || file == "tests.rs"
+        parts.iter().any(|part| matches!(*part, "tests" | "examples" | "benches"))
+            || ["tests.rs", "_tests.rs", "properties.rs"].iter().any(|ending| file.ends_with(ending))
+    }
+
+    /// Whether the file takes measures: its figures are printed, not asserted.
+    pub fn is_measurement(&self) -> bool {
+        self.path.split('/').any(|part| matches!(part, "examples" | "benches"))
     }
 
     pub fn lines(&self) -> usize {
@@ -66,4 +72,66 @@ fn walk(root: &Path, folder: &Path, ending: &str, found: &mut Vec<Source>) {
 /// When there is a breach.
 pub fn report(rule: &str, breaches: &[String]) {
     assert!(breaches.is_empty(), "{rule}:\n  {}", breaches.join("\n  "));
+}
+
+/// What a source imports, each path in full: groups (`use a::{b, c::d}`) are taken apart. With the line that it begins on.
+pub fn imports(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (index, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default().trim();
+        let begins = code.split_once("use ").filter(|(before, _)| before.is_empty() || before.starts_with("pub"));
+        match (&mut open, begins) {
+            (Some((_, statement)), _) => statement.push_str(code),
+            (None, Some((_, path))) => open = Some((index + 1, path.to_owned())),
+            (None, None) => {}
+        }
+        if let Some((line, statement)) = open.take_if(|(_, statement)| statement.ends_with(';')) {
+            found.extend(paths("", statement.trim_end_matches(';')).into_iter().map(|path| (line, path)));
+        }
+    }
+    found
+}
+
+fn paths(prefix: &str, tree: &str) -> Vec<String> {
+    let Some((head, group)) = tree.split_once('{') else {
+        let path = tree.split(" as ").next().unwrap_or_default().trim();
+        return vec![format!("{prefix}{path}")];
+    };
+    let (prefix, group) = (format!("{prefix}{}", head.trim()), group.trim_end().trim_end_matches(','));
+    let group = group.strip_suffix('}').unwrap_or(group);
+    let (mut parts, mut depth, mut from) = (Vec::new(), 0_usize, 0);
+    for (at, sign) in group.char_indices() {
+        match sign {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(&group[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&group[from..]);
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).flat_map(|part| paths(&prefix, part)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grouped_imports_are_taken_apart() {
+        let text = "use tokio::{net, sync::{mpsc, oneshot as once}};\nuse std::fmt;\n// use rand::rng;\n\
+                    pub(crate) use std::{\n    net::TcpStream, // a socket\n    time::Instant,\n};\nuser();\n";
+        let found = [
+            (1, "tokio::net"),
+            (1, "tokio::sync::mpsc"),
+            (1, "tokio::sync::oneshot"),
+            (2, "std::fmt"),
+            (4, "std::net::TcpStream"),
+            (4, "std::time::Instant"),
+        ];
+        assert_eq!(imports(text), found.map(|(line, path)| (line, path.to_owned())));
+    }
 }

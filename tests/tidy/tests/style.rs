@@ -1,6 +1,6 @@
 //! docs: the rules of CONTRIBUTING.md that a machine can check. Function length and parameter counts are clippy's.
 
-use tandem_tidy::{Source, report, sources};
+use tandem_tidy::{Source, imports, report, sources};
 
 /// A file above this is split by meaning.
 const FILE_LINES: usize = 600;
@@ -30,9 +30,12 @@ const CORES: [&str; 18] = [
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
-    "agents/src/session/core",
+    "agents/src/session/",
     "signaling/src/sip/call/machine",
 ];
+
+/// Within them, the shells: they own the clock and the tasks.
+const SHELLS: [&str; 1] = ["agents/src/session/shell"];
 
 /// Where a lock may live: registries that many tasks share, by path and reason.
 const LOCK_REGISTRIES: [(&str, &str); 0] = [];
@@ -93,23 +96,49 @@ fn is_field(line: &str) -> bool {
     })
 }
 
+/// What no core imports, nor writes out in full. The channels of `tokio::sync` are types of its surroundings, and addresses
+/// (`std::net::SocketAddr`) are plain data.
+const BANNED: [&str; 18] = [
+    "tokio::net",
+    "tokio::time",
+    "tokio::task",
+    "tokio::fs",
+    "tokio::io",
+    "tokio::process",
+    "tokio::runtime",
+    "tokio::spawn",
+    "tokio::select",
+    "std::net::UdpSocket",
+    "std::net::TcpStream",
+    "std::net::TcpListener",
+    "std::fs",
+    "std::env",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "rand",
+];
+
+fn is_core(source: &Source) -> bool {
+    let below = |paths: &[&str]| paths.iter().any(|path| source.path.starts_with(path));
+    !source.is_test() && below(&CORES) && !below(&SHELLS)
+}
+
 #[test]
 fn cores_do_no_io() {
-    const BANNED: [&str; 9] = [
-        "tokio::net",
-        "tokio::time",
-        "tokio::spawn",
-        "std::net::UdpSocket",
-        "std::fs",
-        "std::env",
-        "Instant::now",
-        "SystemTime::now",
-        "rand::",
-    ];
     let mut breaches = Vec::new();
-    for source in rust().iter().filter(|s| !s.is_test() && CORES.iter().any(|core| s.path.starts_with(core))) {
+    for source in rust().iter().filter(|s| is_core(s)) {
+        for (number, path) in imports(source.product()) {
+            let within =
+                |banned: &str| path.strip_prefix(banned).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+            if BANNED.iter().any(|banned| within(banned)) || path == "tokio" {
+                breaches.push(format!("{}:{number}: {path}", source.path));
+            }
+        }
         for (number, line) in code_lines(source.product()) {
-            for banned in BANNED.iter().filter(|word| line.contains(**word)) {
+            let inline = |banned: &&&str| line.contains(&format!("{banned}::")) || line.contains(&format!("{banned}("));
+            let clock = ["Instant::now", "SystemTime::now"];
+            for banned in BANNED.iter().filter(inline).chain(clock.iter().filter(|now| line.contains(**now))) {
                 breaches.push(format!("{}:{number}: {banned}", source.path));
             }
             if line.contains("async fn") {
@@ -168,6 +197,24 @@ fn tests_do_not_sleep() {
         }
     }
     report("a test waits for an event or advances a virtual clock", &breaches);
+}
+
+/// A test that asks how long something took fails on a busy machine and proves nothing on an idle one. `tests/support` keeps
+/// deadlines for peers, which is not the same.
+#[test]
+fn tests_assert_no_speed() {
+    let mut breaches = Vec::new();
+    let asks = |line: &str| ["elapsed()", "duration_since("].iter().any(|word| line.contains(word));
+    for source in rust().iter().filter(|s| !s.is_measurement()) {
+        if source.path.starts_with("tests/tidy") || source.path.starts_with("tests/support") {
+            continue;
+        }
+        for (number, line) in code_lines(&source.text).filter(|(number, line)| in_tests(source, *number) && asks(line))
+        {
+            breaches.push(format!("{}:{number}: {}", source.path, line.trim()));
+        }
+    }
+    report("speed is measured by make bench, no test asserts it", &breaches);
 }
 
 fn in_tests(source: &Source, line: usize) -> bool {
