@@ -17,7 +17,7 @@ use std::time::Duration;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
-use tandem_media::leg::{CaptureId, Codec, MediaCommand, RtpRemote, Tag, VadSettings};
+use tandem_media::leg::{CaptureId, Codec, Direction, MediaCommand, RtpRemote, Tag, VadSettings};
 use tandem_media::rtp::{HEADER_LEN, Identity, Sender, Ssrc};
 use tandem_media::time::Clock;
 use tandem_media::worker::{LegHandle, LegSetup, WireSetup, Worker, WorkerHandle, WorkerSettings};
@@ -105,7 +105,7 @@ fn measure(mode: Mode, legs: usize, duration: Duration) -> Result<(), Box<dyn Er
 
 async fn open(worker: &WorkerHandle, mode: Mode, addr: SocketAddr) -> Result<LegHandle, Box<dyn Error>> {
     let talk = mode == Mode::Talk;
-    let remote = Some(RtpRemote { addr, codec: Codec::Pcmu, dtmf: None });
+    let remote = Some(RtpRemote { addr, codec: Codec::Pcmu, dtmf: None, direction: Direction::SendRecv });
     let leg = worker
         .open_rtp(LegSetup {
             wire: WireSetup::Rtp { bind: LOCALHOST, remote },

@@ -145,6 +145,7 @@ impl SessionCore {
             MediaEvent::Paused { at, tag, offset } => self.playout_paused(now, at, tag, offset),
             MediaEvent::Cleared { tag, offset, .. } => self.playout_cleared(now, tag, offset),
             MediaEvent::Finished { at, tag, offset } => self.playout_finished(now, at, tag, offset),
+            MediaEvent::Held { on, .. } => self.drive(now, TurnInput::Held { on }),
             MediaEvent::Inactive { .. } => self.leave(now, LegEnd::WireLost),
             MediaEvent::Closed { stats, .. } => self.media_closed(now, &stats),
         }
@@ -208,7 +209,11 @@ impl SessionCore {
         self.life = Life::Running;
         let facts = &self.story.facts;
         let (policy, modality) = (facts.accept.config.turn.clone(), facts.offer.modality);
+        let held = self.turn.is_held();
         self.turn = TurnMachine::new(policy, modality, now);
+        if held {
+            self.drive(now, TurnInput::Held { on: true });
+        }
         self.think(now, BrainEvent::Started);
     }
 

@@ -54,7 +54,7 @@ impl Story {
 
     pub(super) fn media(&mut self, stats: &LegStats) {
         self.media = Some(MediaStats {
-            codec: self.media.take().unwrap_or_default().codec,
+            codec: stats.codec.to_string(),
             packets_received: stats.packets_received,
             packets_sent: stats.packets_sent,
             packets_lost: stats.packets_lost,

@@ -36,6 +36,8 @@ pub struct TurnMachine {
     tools: bool,
     /// Instead of the policy's.
     silence_timeout: Option<Duration>,
+    /// On hold nobody is waited for: neither the caller, who can say nothing, nor our playout, which stands still.
+    held: bool,
 }
 
 /// What a transition found: the input was acted on, or why not.
@@ -52,11 +54,16 @@ impl TurnMachine {
             hearing: Hearing::Closed,
             tools: false,
             silence_timeout: None,
+            held: false,
         }
     }
 
     pub fn state(&self) -> &TurnState {
         &self.state
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.held
     }
 
     /// How long the caller may be silent from now on; none: as the policy says.
@@ -90,6 +97,7 @@ impl TurnMachine {
             TurnInput::ReplyDone => self.reply_done(now, out),
             TurnInput::TransferBegun => self.transfer_begun(now, out),
             TurnInput::TransferNews { failed } => self.transfer_news(now, failed),
+            TurnInput::Held { on } => self.hold(now, on),
             TurnInput::LegEnded => self.leg_ended(out),
         }
     }
@@ -97,6 +105,8 @@ impl TurnMachine {
     /// When `handle_timeout` wants to be called.
     pub fn poll_timeout(&self) -> Option<Time> {
         let own = match self.state {
+            // A transfer goes on: many telephones hold the call that they transfer.
+            _ if self.held && !matches!(self.state, TurnState::Transferring { .. }) => None,
             TurnState::Listening { since, keying: true } => Some(since + KEYING_LIMIT),
             TurnState::Listening { .. } if self.modality == Modality::Text => None,
             TurnState::Listening { since, .. } => Some(since + self.silence_limit()),
@@ -318,6 +328,25 @@ impl TurnMachine {
     fn transfer_news(&mut self, now: Time, failed: bool) -> Taken {
         let TurnState::Transferring { .. } = self.state else { return Err(Ignored::NoTransfer) };
         self.state = if failed { TurnState::Thinking { since: now } } else { TurnState::Transferring { since: now } };
+        Ok(())
+    }
+
+    /// After a hold every wait begins anew.
+    fn hold(&mut self, now: Time, on: bool) -> Taken {
+        if self.held == on {
+            return Err(Ignored::Expected);
+        }
+        self.held = on;
+        match &mut self.state {
+            TurnState::Listening { since: wait, .. }
+            | TurnState::Thinking { since: wait }
+            | TurnState::Speaking { moved: wait, .. } => *wait = now,
+            TurnState::CallerSpeaking { .. }
+            | TurnState::EndpointPending { .. }
+            | TurnState::SpeakingPaused { .. }
+            | TurnState::Transferring { .. }
+            | TurnState::Ended => {}
+        }
         Ok(())
     }
 

@@ -114,6 +114,10 @@ pub enum TurnInput {
     TransferNews {
         failed: bool,
     },
+    /// The far end put us on hold, or took us back.
+    Held {
+        on: bool,
+    },
     LegEnded,
 }
 

@@ -30,6 +30,7 @@ fn inputs() -> Vec<(&'static str, TurnInput)> {
         ("reply done", TurnInput::ReplyDone),
         ("transfer begun", TurnInput::TransferBegun),
         ("transfer fails", TurnInput::TransferNews { failed: true }),
+        ("held", TurnInput::Held { on: true }),
         ("leg ended", TurnInput::LegEnded),
     ]
 }

@@ -6,9 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use tandem_agents::session::SignalingLeg;
 use tandem_contract::call::{Door, Modality, Refusal};
-use tandem_media::leg::MediaCommand;
+use tandem_media::leg::{MediaCommand, RtpRemote};
 use tandem_media::worker::WireSetup;
-use tandem_signaling::sip::{IncomingCall, LegMedia, OfferedMedia, SipError, SipRefusal};
+use tandem_signaling::sip::{IncomingCall, OfferedMedia, SipError, SipRefusal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
@@ -100,16 +100,16 @@ fn audio_address(sip: SocketAddr, source: SocketAddr) -> IpAddr {
     }
 }
 
-/// Tells the worker where the far end wants its audio, when that was not known at the start or changes. Ends with the
-/// call or with its audio.
-async fn follow(mut media: watch::Receiver<LegMedia>, worker: mpsc::Sender<MediaCommand>) {
-    let mut known = media.borrow_and_update().remote;
+/// Tells the worker where the far end wants its audio and who may send, when that was not known at the start or changes
+/// (hold). Ends with the call or with its audio.
+async fn follow(mut media: watch::Receiver<Option<RtpRemote>>, worker: mpsc::Sender<MediaCommand>) {
+    let mut known = *media.borrow_and_update();
     loop {
         tokio::select! {
             () = worker.closed() => return,
             changed = media.changed() => if changed.is_err() { return },
         }
-        let remote = media.borrow_and_update().remote;
+        let remote = *media.borrow_and_update();
         if let Some(remote) = remote.filter(|_| remote != known)
             && worker.send(MediaCommand::Remote(remote)).await.is_err()
         {

@@ -12,15 +12,26 @@ const WINDOW: Duration = Duration::from_secs(30);
 /// Where a leg's packets come from and go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Latch {
-    /// No valid packet came yet. Until `until` one from anywhere counts, then only one from the SDP's address.
-    Open { signalled: SocketAddr, until: Time },
+    /// No valid packet came yet. Until `until` one from anywhere but `left` counts, then only one from the SDP's address.
+    Open {
+        signalled: SocketAddr,
+        until: Time,
+        /// Where the audio was before it moved here: packets from there are late ones, or of somebody who has left.
+        left: Option<SocketAddr>,
+    },
     /// The source of the first valid packet. Packets from elsewhere are not the caller's.
     Locked(SocketAddr),
 }
 
 impl Latch {
     pub(super) fn new(now: Time, signalled: SocketAddr) -> Self {
-        Self::Open { signalled, until: now + WINDOW }
+        Self::Open { signalled, until: now + WINDOW, left: None }
+    }
+
+    /// The same for a caller that moves to another address.
+    pub(super) fn moved(&self, now: Time, signalled: SocketAddr) -> Self {
+        let left = Some(self.target()).filter(|left| *left != signalled);
+        Self::Open { signalled, until: now + WINDOW, left }
     }
 
     /// Where to send to.
@@ -34,7 +45,7 @@ impl Latch {
     /// Whether a packet from there may be the caller's.
     pub(super) fn allows(&self, now: Time, from: SocketAddr) -> bool {
         match *self {
-            Self::Open { signalled, until } => now <= until || from == signalled,
+            Self::Open { signalled, until, left } => from == signalled || now <= until && Some(from) != left,
             Self::Locked(source) => from == source,
         }
     }

@@ -1,5 +1,6 @@
 //! The audio half of a leg: what a session asks of it and what it tells. Offsets are samples at the leg's rate.
 
+mod direction;
 mod echo;
 mod effects;
 mod inactivity;
@@ -10,6 +11,7 @@ mod rtp_leg;
 mod speaking;
 mod stream_leg;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Time;
 
+pub use direction::Direction;
 pub use effects::{Datagram, Effect, Effects};
 pub use rtp_leg::{RtpLeg, RtpLegSetup};
 pub use stream_leg::{StreamLeg, StreamLegSetup};
@@ -41,14 +44,27 @@ pub enum Codec {
     Pcma,
 }
 
+impl Codec {
+    /// The name in the call record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pcmu => "pcmu",
+            Self::Pcma => "pcma",
+        }
+    }
+}
+
 /// Where and how RTP of a leg goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RtpRemote {
-    /// From SDP; with symmetric RTP the first valid packet's source replaces it (RFC 4961).
+    /// From SDP; with symmetric RTP the first valid packet's source replaces it (RFC 4961). An unspecified address (the
+    /// hold of RFC 2543) is nowhere: audio stays where it was.
     pub addr: SocketAddr,
     pub codec: Codec,
     /// Payload type of telephone-event/8000 (RFC 4733), if agreed.
     pub dtmf: Option<u8>,
+    /// Where we may not send, playout stands still; unless both may, packets are not missed either.
+    pub direction: Direction,
 }
 
 /// Gates of the voice activity detector. Durations of speech that count as an interruption belong to the turn policy.
@@ -102,7 +118,7 @@ pub enum MediaCommand {
     Loop {
         on: bool,
     },
-    /// Where RTP goes, when that was not known at the start, or changed.
+    /// Where RTP goes and who may send, when that was not known at the start, or changed (hold, a re-INVITE).
     Remote(RtpRemote),
     /// Play a digit by RFC 4733.
     Dtmf {
@@ -139,6 +155,8 @@ pub enum MediaEvent {
     Cleared { at: Time, tag: Option<Tag>, offset: u64 },
     /// The last sample of a finished utterance went out: `offset` is its length.
     Finished { at: Time, tag: Tag, offset: u64 },
+    /// The far end put us on hold (`on`), or took us back. On hold nothing is played and the caller is silent.
+    Held { at: Time, on: bool },
     /// No packet for as long as the leg's setup allows.
     Inactive { at: Time },
     /// The leg is gone. Nothing follows.
@@ -148,6 +166,8 @@ pub enum MediaEvent {
 /// What a leg counted (RFC 3550 words).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegStats {
+    /// What the audio was coded as: `pcmu`, `pcma` or `pcm16`. Empty: never agreed on.
+    pub codec: Cow<'static, str>,
     pub packets_received: u64,
     pub packets_sent: u64,
     pub packets_lost: u64,

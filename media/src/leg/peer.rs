@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::latch::Latch;
-use super::{Codec, RtpRemote};
+use super::{Codec, Direction, RtpRemote};
 use crate::Time;
 use crate::codec;
 use crate::dtmf::{DtmfReceiver, Event};
@@ -51,9 +51,12 @@ impl Peer {
     }
 
     /// The signalled remote changed (a re-INVITE). A new address opens the latch, a new codec starts a new path.
-    pub(super) fn redirect(&mut self, now: Time, remote: RtpRemote) {
+    pub(super) fn redirect(&mut self, now: Time, mut remote: RtpRemote) {
+        if remote.addr.ip().is_unspecified() {
+            remote.addr = self.remote.addr;
+        }
         if remote.addr != self.remote.addr {
-            self.latch = Latch::new(now, remote.addr);
+            self.latch = self.latch.moved(now, remote.addr);
         }
         if remote.codec != self.remote.codec {
             self.before = self.stats();
@@ -64,6 +67,10 @@ impl Peer {
 
     pub(super) fn codec(&self) -> Codec {
         self.remote.codec
+    }
+
+    pub(super) fn direction(&self) -> Direction {
+        self.remote.direction
     }
 
     /// Payload type of telephone events, if agreed.

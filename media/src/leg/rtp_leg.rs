@@ -10,7 +10,7 @@ use super::inactivity::Inactivity;
 use super::listening::Listening;
 use super::peer::{Arrival, Peer, payload_type};
 use super::speaking::Speaking;
-use super::{Effects, LegId, LegStats, MediaCommand, MediaEvent, RtpRemote, VadSettings};
+use super::{Direction, Effects, LegId, LegStats, MediaCommand, MediaEvent, RtpRemote, VadSettings};
 use crate::Time;
 use crate::codec;
 use crate::dtmf::DtmfSender;
@@ -30,7 +30,8 @@ pub struct RtpLegSetup {
 }
 
 /// The audio half of a leg whose wire is RTP. Packets go out in every slot from the moment the remote is known, silence
-/// included: it keeps address translators open and the caller's player running.
+/// included: it keeps address translators open and the caller's player running. On hold (RFC 3264 section 8.4) nothing goes
+/// out, and what is queued waits.
 #[derive(Debug)]
 pub struct RtpLeg {
     id: LegId,
@@ -44,6 +45,8 @@ pub struct RtpLeg {
     stats: LegStats,
     /// The last packet was silence: the next audio begins a talkspurt.
     silent: bool,
+    /// The session was told that we are on hold.
+    held: bool,
     heard: Vec<i16>,
 }
 
@@ -62,6 +65,7 @@ impl RtpLeg {
             inactivity: Inactivity::new(now, setup.inactivity),
             stats: LegStats::default(),
             silent: true,
+            held: false,
             heard: Vec::new(),
         })
     }
@@ -85,7 +89,7 @@ impl RtpLeg {
             }
         }
         match arrival {
-            Arrival::Audio { header, payload, fresh: true } if !self.speaking.has_floor() => {
+            Arrival::Audio { header, payload, fresh: true } if !self.is_held() && !self.speaking.has_floor() => {
                 let ticks = u32::try_from(payload.len()).unwrap_or(0);
                 if let Some((marker, timestamp)) = self.echo.packet(&header, ticks, &mut self.sender) {
                     self.transmit(header.payload_type, marker, timestamp, payload, effects);
@@ -114,9 +118,28 @@ impl RtpLeg {
     }
 
     fn redirect(&mut self, now: Time, remote: RtpRemote) {
+        // Who signals lives, and packets that were not due were not missed.
+        self.inactivity.packet(now);
         match &mut self.peer {
             Some(peer) => peer.redirect(now, remote),
             None => self.peer = Some(Peer::new(now, remote)),
+        }
+    }
+
+    fn direction(&self) -> Direction {
+        self.peer.as_ref().map_or(Direction::SendRecv, Peer::direction)
+    }
+
+    /// We may not send.
+    fn is_held(&self) -> bool {
+        !self.direction().sends()
+    }
+
+    fn tell_hold(&mut self, now: Time, effects: &mut Effects) {
+        let on = self.is_held();
+        if on != self.held {
+            self.held = on;
+            effects.event(self.id, MediaEvent::Held { at: now, on });
         }
     }
 
@@ -129,10 +152,16 @@ impl RtpLeg {
     /// The leg's slot: one packet out, 20 ms of the caller in.
     pub fn slot(&mut self, now: Time, late: bool, effects: &mut Effects) {
         self.speaking.answer(now, effects);
-        self.send(now, effects);
-        self.stats.playout_late += u64::from(late && self.peer.is_some());
+        self.tell_hold(now, effects);
+        if self.held {
+            self.stay_silent();
+        } else {
+            self.send(now, effects);
+            self.stats.playout_late += u64::from(late && self.peer.is_some());
+        }
         self.listen(now, effects);
-        if self.inactivity.is_over(now) {
+        // A telephone on hold or muted may well send nothing; only one that does both is missed.
+        if self.direction() == Direction::SendRecv && self.inactivity.is_over(now) {
             effects.event(self.id, MediaEvent::Inactive { at: now });
         }
     }
@@ -141,6 +170,13 @@ impl RtpLeg {
     pub fn skip(&mut self, slots: u32) {
         self.sender.advance(slots.saturating_mul(SLOT_TICKS.into()));
         self.stats.playout_late += u64::from(slots);
+    }
+
+    /// A slot on hold: the clock goes on, and what comes after begins a talkspurt.
+    fn stay_silent(&mut self) {
+        self.echo.interrupt();
+        self.sender.advance(SLOT_TICKS.into());
+        self.silent = true;
     }
 
     fn send(&mut self, now: Time, effects: &mut Effects) {
@@ -196,6 +232,10 @@ impl RtpLeg {
         let Some(peer) = &mut self.peer else { return };
         self.heard.clear();
         let captured = peer.pull(now, &mut self.heard);
+        if self.held {
+            // Music on hold is not the caller.
+            self.heard.fill(0);
+        }
         if !self.echo.is_on() {
             self.listening.hear(self.id, now, captured, &self.heard, effects);
         }
@@ -212,6 +252,7 @@ impl RtpLeg {
         let Some(peer) = &self.peer else { return self.stats.clone() };
         let path = peer.stats();
         LegStats {
+            codec: peer.codec().as_str().into(),
             packets_lost: path.lost + path.skipped,
             packets_late: path.late,
             packets_duplicate: path.duplicate,

@@ -51,7 +51,7 @@ impl StreamLeg {
             waiting: Vec::new(),
             ahead: 0,
             inactivity: Inactivity::new(now, setup.inactivity),
-            stats: LegStats::default(),
+            stats: LegStats { codec: "pcm16".into(), ..LegStats::default() },
         })
     }
 

@@ -60,11 +60,15 @@ fn parse(text: &[u8]) -> Result<Session, SdpError> {
 fn agreement(session: &Session, index: usize, audio: Audio, sections: Vec<Section>) -> Result<Negotiated, SdpError> {
     let media = &session.medias[index];
     let ip = address(session, media).ok_or(SdpError::Address)?;
-    let remote = RtpRemote { addr: SocketAddr::new(ip, media.port), codec: audio.codec, dtmf: audio.dtmf };
+    let remote = RtpRemote {
+        addr: SocketAddr::new(ip, media.port),
+        codec: audio.codec,
+        dtmf: audio.dtmf,
+        direction: direction(session, media, ip).mirrored(),
+    };
     Ok(Negotiated {
         remote,
         ptime: number_attribute(media, "ptime"),
-        direction: direction(session, media, ip).mirrored(),
         sections,
         times: session.times.iter().map(|time| (time.start_time, time.stop_time)).collect(),
     })

@@ -16,6 +16,7 @@ use tandem_media::leg::{Codec, RtpRemote};
 use thiserror::Error;
 
 pub use agree::{negotiate, read_answer};
+pub use tandem_media::leg::Direction;
 pub use write::{answer, offer};
 
 /// The media type of every body that this module reads and writes.
@@ -30,60 +31,12 @@ pub const OUR_PTIME: u32 = 20;
 /// The most media sections that we read: a telephone offers three or four, and each costs a line in the answer.
 const MEDIA_SECTIONS_MAX: usize = 16;
 
-/// Who may send, seen from our side (RFC 3264 section 6.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    #[default]
-    SendRecv,
-    /// We send, they listen.
-    SendOnly,
-    /// They send (music on hold, say), we listen.
-    RecvOnly,
-    Inactive,
-}
-
-impl Direction {
-    pub const fn sends(self) -> bool {
-        matches!(self, Self::SendRecv | Self::SendOnly)
-    }
-
-    pub const fn receives(self) -> bool {
-        matches!(self, Self::SendRecv | Self::RecvOnly)
-    }
-
-    /// The same direction seen from the other side.
-    #[must_use]
-    pub const fn mirrored(self) -> Self {
-        match self {
-            Self::SendOnly => Self::RecvOnly,
-            Self::RecvOnly => Self::SendOnly,
-            both => both,
-        }
-    }
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SendRecv => "sendrecv",
-            Self::SendOnly => "sendonly",
-            Self::RecvOnly => "recvonly",
-            Self::Inactive => "inactive",
-        }
-    }
-
-    fn from_attribute(name: &str) -> Option<Self> {
-        [Self::SendRecv, Self::SendOnly, Self::RecvOnly, Self::Inactive].into_iter().find(|way| way.as_str() == name)
-    }
-}
-
 /// What an offer or an answer agrees on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Negotiated {
     pub remote: RtpRemote,
     /// Milliseconds a packet that they would like to get; we send [`OUR_PTIME`] all the same.
     pub ptime: Option<u32>,
-    /// Ours.
-    pub direction: Direction,
     /// Every media section of their description in order: what our answer has to repeat.
     pub sections: Vec<Section>,
     /// Their `t=` lines, which an answer repeats (RFC 3264 section 6): start and stop, NTP seconds.

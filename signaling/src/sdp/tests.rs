@@ -35,7 +35,8 @@ fn our_offer_and_our_answer_are_frozen() {
         a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
     assert_eq!(offer(local()), offered);
     let agreed = negotiate(offered.as_bytes()).unwrap();
-    assert_eq!(agreed.remote, RtpRemote { addr: LOCAL.parse().unwrap(), codec: Codec::Pcmu, dtmf: Some(101) });
+    let (addr, direction) = (LOCAL.parse().unwrap(), Direction::SendRecv);
+    assert_eq!(agreed.remote, RtpRemote { addr, codec: Codec::Pcmu, dtmf: Some(101), direction });
     let back = "v=0\r\no=- 42 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
         m=audio 20000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
         a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
@@ -93,15 +94,15 @@ fn formats_we_lack_are_said_by_name() {
 
 #[test]
 fn hold_is_mirrored() {
-    let way = |line| agree(&["m=audio 4000 RTP/AVP 0", line]).unwrap().direction;
+    let way = |line| agree(&["m=audio 4000 RTP/AVP 0", line]).unwrap().remote.direction;
     assert_eq!(way("a=sendonly"), Direction::RecvOnly);
     assert_eq!(way("a=recvonly"), Direction::SendOnly);
     assert_eq!(way("a=inactive"), Direction::Inactive);
     assert_eq!(way("a=rtcp:4001"), Direction::SendRecv);
     let old = agree(&["m=audio 4000 RTP/AVP 0", "c=IN IP4 0.0.0.0"]).unwrap();
-    assert_eq!(old.direction, Direction::RecvOnly);
+    assert_eq!(old.remote.direction, Direction::RecvOnly);
     let session = described(&["m=audio 4000 RTP/AVP 0"]).replace("t=0 0\r\n", "t=0 0\r\na=sendonly\r\n");
-    assert_eq!(negotiate(session.as_bytes()).unwrap().direction, Direction::RecvOnly);
+    assert_eq!(negotiate(session.as_bytes()).unwrap().remote.direction, Direction::RecvOnly);
     assert!(answered(&["m=audio 4000 RTP/AVP 0", "a=sendonly"]).contains(&"a=recvonly".to_owned()));
 }
 

@@ -14,7 +14,7 @@ pub fn answer(agreed: &Negotiated, local: LocalSession) -> String {
         match section {
             Section::Agreed => {
                 let codecs = [agreed.remote.codec];
-                audio(&mut text, local.rtp.port(), &codecs, agreed.remote.dtmf, agreed.direction);
+                audio(&mut text, local.rtp.port(), &codecs, agreed.remote.dtmf, agreed.remote.direction);
             }
             Section::Refused { media, proto, formats } => {
                 line(&mut text, format_args!("m={media} 0 {proto} {formats}"))

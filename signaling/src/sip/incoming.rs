@@ -12,7 +12,6 @@ use tandem_contract::{Private, SessionId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::call::LegMedia;
 use super::call::machine::{Call, Input};
 use super::call::task::{CallTask, Ports};
 use super::dialog::{Dialog, unescape};
@@ -144,10 +143,7 @@ impl IncomingCall {
         })?;
         let local = LocalSession::new(rtp, sdp_session_id());
         let described = self.agreed.as_ref().map_or_else(|| sdp::offer(local), |agreed| sdp::answer(agreed, local));
-        let media = self.agreed.as_ref().map_or(LegMedia::default(), |agreed| LegMedia {
-            remote: Some(agreed.remote),
-            direction: agreed.direction,
-        });
+        let media = self.agreed.as_ref().map(|agreed| agreed.remote);
         self.answer.ring(self.dressed(180, &contact, session));
         let mut ok = self.dressed(200, &contact, session);
         ok.headers.push(Header::Allow(ALLOW.into()));

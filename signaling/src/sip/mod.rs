@@ -29,7 +29,6 @@ use tandem_contract::{Private, SessionId};
 use tandem_media::leg::RtpRemote;
 use tokio::sync::{mpsc, watch};
 
-pub use call::LegMedia;
 pub use door::SipDoor;
 pub use error::SipError;
 pub use incoming::IncomingCall;
@@ -45,8 +44,9 @@ pub struct SipLeg {
     /// Dropping it hangs up.
     pub commands: mpsc::Sender<LegCommand>,
     pub events: mpsc::Receiver<LegEvent>,
-    /// Where audio goes and whether we may send it: changes with hold and re-INVITE.
-    pub media: watch::Receiver<LegMedia>,
+    /// Where audio goes and who may send it: changes with hold and re-INVITE. None until the far end has said where (an
+    /// INVITE without an offer: known with its ACK).
+    pub media: watch::Receiver<Option<RtpRemote>>,
 }
 
 /// Final answer to an INVITE that becomes no call.
@@ -80,7 +80,7 @@ pub struct InviteOffer {
     /// User part of From.
     pub caller: Private<String>,
     pub media: OfferedMedia,
-    /// Where the INVITE came from.
+    /// Where the INVITE came from, with the port that its answers go to.
     pub source: SocketAddr,
 }
 

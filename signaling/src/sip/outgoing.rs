@@ -9,7 +9,6 @@ use rsipstack::transaction::{Transaction, make_tag, make_uuid_v4};
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::call::LegMedia;
 use super::call::machine::Call;
 use super::call::task::{CallTask, Ports, spawn_bye};
 use super::dialog::{Dialog, parse_uri};
@@ -211,9 +210,8 @@ impl Dialing {
         }
         match sdp::read_answer(&ok.body) {
             Ok(agreed) => {
-                let media = LegMedia { remote: Some(agreed.remote), direction: agreed.direction };
-                let (leg, ports) = Ports::open(media);
-                let call = Call::called(media, self.session, sdp::offer(self.session));
+                let (leg, ports) = Ports::open(Some(agreed.remote));
+                let call = Call::called(agreed.remote, self.session, sdp::offer(self.session));
                 let task = CallTask::new(self.stack.clone(), dialog, call, ports);
                 self.stack.tasks.spawn(task.run(None));
                 let session = ok.header_value(SESSION_HEADER).and_then(|id| id.parse().ok());

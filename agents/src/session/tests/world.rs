@@ -83,6 +83,8 @@ pub(super) struct World {
     recognition: RecognitionId,
     /// Whether the far end reports, and how far behind it plays.
     pub(super) far_delay: Option<u64>,
+    /// The far end holds the call: the line stands still.
+    held: bool,
 }
 
 impl World {
@@ -118,6 +120,7 @@ impl World {
             answer: Some(RecognizerEvent::Final { text: "yes".into(), confidence: 1.0 }),
             recognition: RecognitionId::default(),
             far_delay: None,
+            held: false,
         };
         world.drain();
         world.give(SessionInput::Begun);
@@ -215,6 +218,9 @@ impl World {
         for command in std::mem::take(&mut self.commands) {
             self.command(at, command);
         }
+        if self.held {
+            return;
+        }
         let mut frame = [0_i16; 160];
         let mut spans = Vec::new();
         self.line.next_frame(&mut frame, &mut spans);
@@ -253,7 +259,10 @@ impl World {
                 self.give(SessionInput::Media(MediaEvent::Cleared { at, tag, offset: offset.unwrap_or(0) }));
             }
             MediaCommand::Close => {
-                self.give(SessionInput::Media(MediaEvent::Closed { at, stats: LegStats::default() }));
+                self.give(SessionInput::Media(MediaEvent::Closed {
+                    at,
+                    stats: LegStats { codec: "pcma".into(), ..LegStats::default() },
+                }));
             }
             _ => {}
         }
@@ -267,6 +276,12 @@ impl World {
         self.until(end + 160);
         let (at, end) = (self.now, Time::from_millis(end));
         self.give(SessionInput::Media(MediaEvent::SpeechEnded { at, end }));
+    }
+
+    /// The far end holds the call, or takes it back.
+    pub(super) fn hold(&mut self, on: bool) {
+        self.held = on;
+        self.give(SessionInput::Media(MediaEvent::Held { at: self.now, on }));
     }
 
     pub(super) fn press(&mut self, digit: char) {

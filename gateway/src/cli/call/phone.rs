@@ -301,6 +301,7 @@ impl Talk {
             | MediaEvent::Progress { .. }
             | MediaEvent::Paused { .. }
             | MediaEvent::Cleared { .. }
+            | MediaEvent::Held { .. }
             | MediaEvent::Inactive { .. }
             | MediaEvent::Closed { .. } => {}
         }

@@ -5,7 +5,7 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 use super::*;
-use crate::leg::{CaptureId, Codec, MediaCommand, StreamFrame, Tag};
+use crate::leg::{CaptureId, Codec, Direction, MediaCommand, StreamFrame, Tag};
 use crate::rtp::{HEADER_LEN, Packet, Sender};
 
 /// Longest wait for an event that will come: a failing test ends, a slow machine passes.
@@ -21,7 +21,12 @@ fn setup(wire: WireSetup) -> LegSetup {
 
 async fn telephone(worker: &WorkerHandle) -> (LegHandle, UdpSocket) {
     let caller = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let remote = RtpRemote { addr: caller.local_addr().unwrap(), codec: Codec::Pcmu, dtmf: Some(101) };
+    let remote = RtpRemote {
+        addr: caller.local_addr().unwrap(),
+        codec: Codec::Pcmu,
+        dtmf: Some(101),
+        direction: Direction::SendRecv,
+    };
     let wire = WireSetup::Rtp { bind: IpAddr::V4(Ipv4Addr::LOCALHOST), remote: Some(remote) };
     (worker.open_rtp(setup(wire)).await.unwrap(), caller)
 }

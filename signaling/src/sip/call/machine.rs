@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 use tandem_contract::Private;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
+use tandem_media::leg::RtpRemote;
 
-use super::LegMedia;
 use crate::sdp::{self, LocalSession, SdpError};
 use crate::sip::body::{self, ReferProgress};
 
@@ -75,7 +75,7 @@ pub enum Effect {
     },
     /// Expect [`Input::TransferTimedOut`] after [`super::task::TRANSFER_LIMIT`].
     WatchTransfer,
-    Media(LegMedia),
+    Media(RtpRemote),
     /// `Ended` is the last effect of a machine.
     Event(LegEvent),
 }
@@ -113,7 +113,8 @@ enum Transfer {
 pub struct Call {
     phase: Phase,
     transfer: Transfer,
-    media: LegMedia,
+    /// None until the far end has said where its audio goes.
+    media: Option<RtpRemote>,
     local: LocalSession,
     /// The last description that we sent: a new one gets a new version (RFC 3264 section 8).
     described: String,
@@ -122,19 +123,19 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that we answer; `described` is the description in the 200. `media.remote` is none after a delayed offer.
-    pub fn answering(media: LegMedia, local: LocalSession, described: String) -> Self {
-        let offered = media.remote.is_none();
+    /// A call that we answer; `described` is the description in the 200. `media` is none after a delayed offer.
+    pub fn answering(media: Option<RtpRemote>, local: LocalSession, described: String) -> Self {
+        let offered = media.is_none();
         let phase = Phase::Unconfirmed { hang_up: None };
         Self { phase, transfer: Transfer::Idle, media, local, described, offered }
     }
 
     /// A call that we made and that was answered.
-    pub fn called(media: LegMedia, local: LocalSession, described: String) -> Self {
-        Self { phase: Phase::Confirmed, ..Self::answering(media, local, described) }
+    pub fn called(media: RtpRemote, local: LocalSession, described: String) -> Self {
+        Self { phase: Phase::Confirmed, ..Self::answering(Some(media), local, described) }
     }
 
-    pub fn media(&self) -> LegMedia {
+    pub fn media(&self) -> Option<RtpRemote> {
         self.media
     }
 
@@ -194,14 +195,13 @@ impl Call {
         }
         let agreed = sdp::read_answer(body)?;
         self.offered = false;
-        Ok(self.set_media(LegMedia { remote: Some(agreed.remote), direction: agreed.direction }))
+        Ok(self.set_media(agreed.remote))
     }
 
-    fn set_media(&mut self, media: LegMedia) -> Option<Effect> {
-        if self.media == media {
+    fn set_media(&mut self, media: RtpRemote) -> Option<Effect> {
+        if self.media.replace(media) == Some(media) {
             return None;
         }
-        self.media = media;
         Some(Effect::Media(media))
     }
 
@@ -235,7 +235,7 @@ impl Call {
         }
         let Ok(agreed) = sdp::negotiate(&request.body) else { return vec![reply(488)] };
         let described = self.describe(|local| sdp::answer(&agreed, local));
-        let media = self.set_media(LegMedia { remote: Some(agreed.remote), direction: agreed.direction });
+        let media = self.set_media(agreed.remote);
         let mut effects = vec![Effect::Reply { status: 200, content: ReplyContent::Sdp(described) }];
         effects.extend(media);
         effects

@@ -10,10 +10,10 @@ use rsipstack::sip::{Header, HeadersExt as _, Method as SipMethod, Request, SipM
 use rsipstack::transaction::Transaction;
 use tandem_contract::Private;
 use tandem_contract::leg::{LegCommand, LegEvent};
+use tandem_media::leg::RtpRemote;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::LegMedia;
 use super::machine::{Call, Effect, InDialog, Input, Method};
 use crate::sip::dialog::Dialog;
 use crate::sip::stack::{Registered, Stack, final_status, via};
@@ -39,11 +39,11 @@ const REPORTS: usize = 8;
 pub(crate) struct Ports {
     commands: mpsc::Receiver<LegCommand>,
     events: mpsc::Sender<LegEvent>,
-    media: watch::Sender<LegMedia>,
+    media: watch::Sender<Option<RtpRemote>>,
 }
 
 impl Ports {
-    pub fn open(media: LegMedia) -> (SipLeg, Self) {
+    pub fn open(media: Option<RtpRemote>) -> (SipLeg, Self) {
         let (command_tx, commands) = mpsc::channel(COMMANDS);
         let (events, event_rx) = mpsc::channel(EVENTS);
         let (media_tx, media) = watch::channel(media);
@@ -178,7 +178,7 @@ impl CallTask {
                 Effect::Refer { to } => self.refer(&to),
                 Effect::WatchTransfer => self.transfer_deadline = Some(Instant::now() + TRANSFER_LIMIT),
                 Effect::Media(media) => {
-                    self.ports.media.send_replace(media);
+                    self.ports.media.send_replace(Some(media));
                 }
                 Effect::Event(event) => self.tell(event),
             }

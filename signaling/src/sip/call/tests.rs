@@ -3,12 +3,16 @@ use tandem_contract::Private;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_media::leg::{Codec, RtpRemote};
 
-use super::LegMedia;
 use super::machine::{Call, Effect, InDialog, Input, Method, ReplyContent};
 use crate::sdp::{self, Direction, LocalSession};
 
 fn remote() -> RtpRemote {
-    RtpRemote { addr: "192.0.2.1:4000".parse().unwrap(), codec: Codec::Pcmu, dtmf: Some(101) }
+    RtpRemote {
+        addr: "192.0.2.1:4000".parse().unwrap(),
+        codec: Codec::Pcmu,
+        dtmf: Some(101),
+        direction: Direction::SendRecv,
+    }
 }
 
 fn local() -> LocalSession {
@@ -25,7 +29,7 @@ fn their_offer(direction: &str) -> String {
 
 fn unconfirmed() -> Call {
     let described = sdp::answer(&sdp::negotiate(their_offer("sendrecv").as_bytes()).unwrap(), local());
-    Call::answering(LegMedia { remote: Some(remote()), direction: Direction::SendRecv }, local(), described)
+    Call::answering(Some(remote()), local(), described)
 }
 
 fn confirmed() -> Call {
@@ -118,7 +122,13 @@ fn a_call_that_is_over_still_answers() {
 fn hold_and_back() {
     let mut call = confirmed();
     let mut versions = Vec::new();
-    for (theirs, ours) in [("sendonly", Direction::RecvOnly), ("sendrecv", Direction::SendRecv)] {
+    let offers = [
+        ("sendonly", Direction::RecvOnly),
+        ("inactive", Direction::Inactive),
+        ("recvonly", Direction::SendOnly),
+        ("sendrecv", Direction::SendRecv),
+    ];
+    for (theirs, ours) in offers {
         let effects = call.handle(with_sdp(Method::Invite, &their_offer(theirs)));
         let [Effect::Reply { status: 200, content: ReplyContent::Sdp(text) }, Effect::Media(media)] = &effects[..]
         else {
@@ -128,20 +138,19 @@ fn hold_and_back() {
         assert!(text.contains(&format!("a={}\r\n", ours.as_str())), "{text}");
         versions.push(text.lines().nth(1).unwrap().to_owned());
     }
-    assert_eq!(versions, ["o=- 1 2 IN IP4 127.0.0.1", "o=- 1 3 IN IP4 127.0.0.1"]);
+    assert_eq!(versions, [2, 3, 4, 5].map(|version| format!("o=- 1 {version} IN IP4 127.0.0.1")));
     // The same again changes nothing, so neither does the version.
     let again = call.handle(with_sdp(Method::Update, &their_offer("sendrecv")));
     let [Effect::Reply { content: ReplyContent::Sdp(text), .. }] = &again[..] else { panic!("{again:?}") };
-    assert!(text.contains("o=- 1 3 "), "{text}");
+    assert!(text.contains("o=- 1 5 "), "{text}");
 }
 
 #[test]
 fn the_answer_to_a_late_offer_comes_with_the_ack() {
-    let mut call = Call::answering(LegMedia::default(), local(), sdp::offer(local()));
-    let media = LegMedia { remote: Some(remote()), direction: Direction::SendRecv };
+    let mut call = Call::answering(None, local(), sdp::offer(local()));
     let effects = call.handle(Input::Acked { body: their_offer("sendrecv").into() });
-    assert_eq!(effects, [Effect::Media(media), Effect::Event(LegEvent::Answered)]);
-    let mut mute = Call::answering(LegMedia::default(), local(), sdp::offer(local()));
+    assert_eq!(effects, [Effect::Media(remote()), Effect::Event(LegEvent::Answered)]);
+    let mut mute = Call::answering(None, local(), sdp::offer(local()));
     assert_eq!(mute.handle(Input::Acked { body: Vec::new() }), [Effect::Bye, ended(LegEnd::WireLost)]);
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::rig::{EVENTS, Side, caller_addr, leg_setup};
+use super::rig::{EVENTS, Side, caller_addr, leg_setup, remote};
 use crate::Time;
-use crate::leg::{Codec, LegId, MediaCommand, MediaEvent, RtpRemote};
+use crate::leg::{Codec, Direction, LegId, MediaCommand, MediaEvent, RtpRemote};
 use crate::rtp::{Identity, Sender, Ssrc};
 
 const LEG: LegId = LegId(0);
@@ -77,12 +77,21 @@ fn a_late_stranger_does_not_take_the_call_over() {
 fn a_new_remote_opens_the_latch_again() {
     let mut side = side();
     side.core.handle_packet(Time::ZERO, LEG, caller_addr(LEG), &packet(&mut stream(1, 1), 8, 1));
-    let moved = RtpRemote { addr: stranger(), codec: Codec::Pcmu, dtmf: None };
+    let moved = RtpRemote { addr: stranger(), codec: Codec::Pcmu, dtmf: None, direction: Direction::SendRecv };
     side.core.handle_command(Time::ZERO, LEG, MediaCommand::Remote(moved));
     assert_eq!(target(&mut side, 20), stranger());
     assert_eq!(side.sent.last().unwrap().header.payload_type, 0, "the new codec");
     side.core.handle_packet(Time::ZERO, LEG, stranger(), &packet(&mut stream(2, 1), 8, 1));
     assert_eq!(invalid(&side), 1, "the old codec is not agreed any more");
+    side.core.handle_packet(Time::ZERO, LEG, caller_addr(LEG), &packet(&mut stream(1, 2), 0, 1));
+    assert_eq!((target(&mut side, 40), invalid(&side)), (stranger(), 2), "a late packet does not call the audio back");
+    let natted: SocketAddr = "203.0.113.5:61000".parse().unwrap();
+    side.core.handle_packet(Time::ZERO, LEG, natted, &packet(&mut stream(3, 1), 0, 1));
+    assert_eq!(target(&mut side, 60), natted);
+    let back = RtpRemote { addr: natted, ..moved };
+    side.core.handle_command(Time::ZERO, LEG, MediaCommand::Remote(back));
+    side.core.handle_packet(Time::ZERO, LEG, natted, &packet(&mut stream(3, 2), 0, 1));
+    assert_eq!((target(&mut side, 80), invalid(&side)), (natted, 2), "unless that is what was signalled");
 }
 
 #[test]
@@ -108,8 +117,7 @@ fn a_leg_without_a_remote_waits_for_one() {
     assert!(side.sent.is_empty());
     assert!(matches!(side.told()[..], [MediaEvent::Paused { tag: None, .. }]), "commands are answered all the same");
     side.command(LEG, MediaCommand::Resume);
-    let remote = RtpRemote { addr: stranger(), codec: Codec::Pcma, dtmf: Some(EVENTS) };
-    side.command(LEG, MediaCommand::Remote(remote));
+    side.command(LEG, MediaCommand::Remote(remote(stranger(), Direction::SendRecv)));
     for ms in 100..200 {
         side.run(Time::from_millis(ms));
     }

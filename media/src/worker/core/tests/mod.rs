@@ -1,5 +1,6 @@
 //! Virtual time: no clock, no socket, no sleep.
 
+mod hold;
 mod hostile;
 mod pacing;
 mod rig;

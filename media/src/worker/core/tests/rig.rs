@@ -2,16 +2,47 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Time;
+use crate::codec;
 use crate::emulator::{Conditions, Emulator};
-use crate::leg::{CaptureId, Codec, Effect, LegId, MediaCommand, MediaEvent, RtpLegSetup, RtpRemote};
+use crate::leg::{CaptureId, Codec, Direction, Effect, LegId, MediaCommand, MediaEvent, RtpLegSetup, RtpRemote, Tag};
 use crate::rtp::{Header, Identity, Packet, Ssrc};
 use crate::worker::core::{LegInput, WorkerCore};
 
 /// Payload type of telephone events in these tests.
 pub(super) const EVENTS: u8 = 101;
+
+pub(super) const SILENCE: u8 = codec::silence(Codec::Pcma);
+
+/// A tone without digital silence in it: every sample is told from silence on the wire.
+pub(super) fn tone(len: usize) -> Arc<[i16]> {
+    (0..len).map(|n| if n % 16 < 8 { 4_000 + n as i16 % 777 } else { -4_000 - n as i16 % 555 }).collect()
+}
+
+/// What the codec makes of it.
+pub(super) fn coded(samples: &[i16]) -> (Vec<u8>, Vec<i16>) {
+    let (mut octets, mut back) = (Vec::new(), Vec::new());
+    codec::encode(Codec::Pcma, samples, &mut octets);
+    codec::decode(Codec::Pcma, &octets, &mut back);
+    (octets, back)
+}
+
+pub(super) fn audible(sent: &[Sent]) -> Vec<u8> {
+    let audio = sent.iter().filter(|packet| packet.header.payload_type != EVENTS);
+    audio.flat_map(|packet| packet.payload.iter().copied()).filter(|&octet| octet != SILENCE).collect()
+}
+
+pub(super) fn play(rig: &mut Rig, tag: u64, samples: Arc<[i16]>) {
+    rig.agent.command(LegId(0), MediaCommand::Push { tag: Tag(tag), samples });
+    rig.agent.command(LegId(0), MediaCommand::Finish { tag: Tag(tag) });
+}
+
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
 
 /// A packet that left, as it was on the wire.
 #[derive(Clone, Debug)]
@@ -105,11 +136,15 @@ pub(super) fn caller_addr(leg: LegId) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 40_000 + u16::try_from(leg.0).unwrap() * 2)
 }
 
+pub(super) fn remote(addr: SocketAddr, direction: Direction) -> RtpRemote {
+    RtpRemote { addr, codec: Codec::Pcma, dtmf: Some(EVENTS), direction }
+}
+
 /// A leg that sends to `addr`, with numbers that wrap soon.
 pub(super) fn leg_setup(addr: SocketAddr) -> RtpLegSetup {
     RtpLegSetup {
         identity: Identity { ssrc: Ssrc(addr.port().into()), sequence: u16::MAX - 10, timestamp: u32::MAX - 3_000 },
-        remote: Some(RtpRemote { addr, codec: Codec::Pcma, dtmf: Some(EVENTS) }),
+        remote: Some(remote(addr, Direction::SendRecv)),
         vad: None,
         inactivity: None,
     }

@@ -170,4 +170,5 @@ fn silence_of_the_wire_is_told_once_each_time() {
     door.slots(200);
     let told = door.events.iter().filter(|event| matches!(event, MediaEvent::Inactive { .. })).count();
     assert_eq!(told, 2);
+    assert_eq!(door.core.stats(LEG).unwrap().codec, "pcm16");
 }

@@ -1,45 +1,13 @@
 //! Calls between two workers.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::rig::{EVENTS, Rig, Sent};
-use crate::codec;
+use super::rig::{Rig, SILENCE, audible, coded, ms, play, tone};
 use crate::emulator::Conditions;
-use crate::leg::{Codec, LegId, MediaCommand, MediaEvent, Tag};
+use crate::leg::{LegId, MediaCommand, MediaEvent, Tag};
 
 const LEG: LegId = LegId(0);
-const SILENCE: u8 = codec::silence(Codec::Pcma);
-
-/// A tone without digital silence in it: every sample is told from silence on the wire.
-fn tone(len: usize) -> Arc<[i16]> {
-    (0..len).map(|n| if n % 16 < 8 { 4_000 + n as i16 % 777 } else { -4_000 - n as i16 % 555 }).collect()
-}
-
-/// What the codec makes of it.
-fn coded(samples: &[i16]) -> (Vec<u8>, Vec<i16>) {
-    let (mut octets, mut back) = (Vec::new(), Vec::new());
-    codec::encode(Codec::Pcma, samples, &mut octets);
-    codec::decode(Codec::Pcma, &octets, &mut back);
-    (octets, back)
-}
 
 fn contains(all: &[i16], part: &[i16]) -> bool {
     all.windows(part.len()).any(|window| window == part)
-}
-
-fn audible(sent: &[Sent]) -> Vec<u8> {
-    let audio = sent.iter().filter(|packet| packet.header.payload_type != EVENTS);
-    audio.flat_map(|packet| packet.payload.iter().copied()).filter(|&octet| octet != SILENCE).collect()
-}
-
-fn play(rig: &mut Rig, tag: u64, samples: Arc<[i16]>) {
-    rig.agent.command(LEG, MediaCommand::Push { tag: Tag(tag), samples });
-    rig.agent.command(LEG, MediaCommand::Finish { tag: Tag(tag) });
-}
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
 }
 
 #[test]
