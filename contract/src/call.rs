@@ -65,6 +65,8 @@ pub enum Refusal {
     BotBusy { bot: BotName, limit: u32 },
     #[error("this node is full ({limit} sessions)")]
     NodeFull { limit: u32 },
+    #[error("this node has no free port for audio")]
+    NoAudioPort,
     #[error("this node is draining and takes no new sessions")]
     Draining,
     #[error("not allowed: {0}")]

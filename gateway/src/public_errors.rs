@@ -89,7 +89,7 @@ impl From<&Refusal> for PublicError {
             Refusal::UnknownBot(_) => Self::UnknownBot,
             Refusal::NoCommonCodec { .. } => Self::NoCommonCodec,
             Refusal::BotBusy { .. } => Self::BotBusy,
-            Refusal::NodeFull { .. } => Self::NodeFull,
+            Refusal::NodeFull { .. } | Refusal::NoAudioPort => Self::NodeFull,
             Refusal::Draining => Self::Draining,
             Refusal::Forbidden(_) => Self::Forbidden,
         }
@@ -138,6 +138,7 @@ mod tests {
             (Refusal::NoCommonCodec { offered: "opus".into() }, 488, None),
             (busy, 486, None),
             (Refusal::NodeFull { limit: 1 }, 503, Some(FULL_RETRY_S)),
+            (Refusal::NoAudioPort, 503, Some(FULL_RETRY_S)),
             (Refusal::Draining, 503, Some(DRAIN_RETRY_S)),
             (Refusal::Forbidden("no".into()), 403, None),
         ];

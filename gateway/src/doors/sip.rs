@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use tandem_agents::session::SignalingLeg;
 use tandem_contract::call::{Door, Modality, Refusal};
 use tandem_media::leg::{MediaCommand, RtpRemote};
-use tandem_media::worker::WireSetup;
+use tandem_media::worker::{WireSetup, WorkerError};
 use tandem_signaling::sip::{IncomingCall, OfferedMedia, SipError, SipRefusal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::answer::{self, Admitted, Request};
 use crate::public_errors::PublicError;
@@ -28,7 +28,7 @@ pub async fn serve(state: AppState, mut calls: mpsc::Receiver<IncomingCall>, clo
 async fn set_up(state: AppState, mut call: IncomingCall) {
     let admitted = match admit(&state, &call) {
         Ok(admitted) => admitted,
-        Err(refusal) => return call.refuse(refusal_of(PublicError::from(&refusal))),
+        Err(refusal) => return refuse(call, &refusal),
     };
     let ringing = admitted.accept().config.turn.answer_after();
     if !ringing.is_zero() {
@@ -69,7 +69,7 @@ fn admit(state: &AppState, call: &IncomingCall) -> Result<Admitted, Refusal> {
 #[derive(Debug, thiserror::Error)]
 enum SetUpError {
     #[error("no media leg")]
-    Media(#[from] tandem_media::worker::WorkerError),
+    Media(#[from] WorkerError),
     #[error("the media leg has no address")]
     NoAddress,
     #[error("no dialog")]
@@ -83,7 +83,15 @@ async fn answer(state: &AppState, call: IncomingCall, admitted: Admitted) -> Res
     };
     let bind = audio_address(state.settings.sip.addr, call.offer.source);
     let setup = admitted.leg_setup(WireSetup::Rtp { bind, remote });
-    let media = state.worker.open_rtp(setup).await?;
+    let media = match state.worker.open_rtp(setup).await {
+        Err(error @ WorkerError::NoFreePort(_)) => {
+            warn!(%error, "no port for the audio of a call; a wider range in `rtp.ports` gives more");
+            answer::count_refusal(Door::Sip, &Refusal::NoAudioPort);
+            refuse(call, &Refusal::NoAudioPort);
+            return Ok(());
+        }
+        opened => opened?,
+    };
     let local = media.local.ok_or(SetUpError::NoAddress)?;
     let leg = call.accept(local, admitted.session())?;
     state.tasks.spawn(follow(leg.media, media.commands.clone()));
@@ -119,7 +127,7 @@ async fn follow(mut media: watch::Receiver<Option<RtpRemote>>, worker: mpsc::Sen
     }
 }
 
-fn refusal_of(error: PublicError) -> SipRefusal {
-    let answer = error.answer();
-    SipRefusal { status: answer.sip, reason: None, retry_after: answer.retry_after }
+fn refuse(call: IncomingCall, refusal: &Refusal) {
+    let answer = PublicError::from(refusal).answer();
+    call.refuse(SipRefusal { status: answer.sip, reason: None, retry_after: answer.retry_after });
 }

@@ -1,6 +1,7 @@
 //! The way to a running worker for those who open legs.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use mio::Waker;
@@ -19,6 +20,9 @@ pub enum WorkerError {
     WrongWire,
     #[error("{0} Hz cannot be cut into frames of 20 ms")]
     Rate(u32),
+    /// The worker's range is used up: calls, or other programs, hold all of its even ports.
+    #[error("no even port is free in {}-{}", .0.start(), .0.end())]
+    NoFreePort(RangeInclusive<u16>),
     #[error("no RTP socket")]
     Socket(#[source] io::Error),
     #[error("no voice detector at this rate")]

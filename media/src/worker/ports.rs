@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 use mio::net::UdpSocket;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::WorkerError;
+
 /// Datagrams that wait in the kernel while the worker is busy: 64 KB hold a second of packets at the kernel's own bookkeeping
 /// of about 800 octets each.
 const RECEIVE_BUFFER: usize = 64 * 1024;
@@ -31,16 +33,16 @@ impl Ports {
     ///
     /// # Errors
     /// When the address cannot be bound, or no port of the range is free.
-    pub(super) fn bind(&mut self, ip: IpAddr) -> io::Result<UdpSocket> {
+    pub(super) fn bind(&mut self, ip: IpAddr) -> Result<UdpSocket, WorkerError> {
         let attempts = self.range.len().div_ceil(2) + 1;
         for _ in 0..attempts {
             let Some(port) = self.take() else { break };
             match bind(SocketAddr::new(ip, port)) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                outcome => return outcome,
+                outcome => return outcome.map_err(WorkerError::Socket),
             }
         }
-        Err(io::ErrorKind::AddrInUse.into())
+        Err(WorkerError::NoFreePort(self.range.clone()))
     }
 
     /// The next even port. None: the range has no such.
@@ -88,8 +90,8 @@ mod tests {
         let taken = std::iter::repeat_with(ephemeral).find(even).unwrap();
         let port = taken.local_addr().unwrap().port();
         for range in [port..=port, port + 1..=port + 1] {
-            let error = Ports::new(range, 0).bind(ip).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+            let error = Ports::new(range.clone(), 0).bind(ip).unwrap_err();
+            assert_eq!(error.to_string(), format!("no even port is free in {}-{}", range.start(), range.end()));
         }
     }
 }

@@ -326,7 +326,7 @@ impl Worker {
         bind: std::net::IpAddr,
         remote: Option<RtpRemote>,
     ) -> Result<Opened, WorkerError> {
-        let mut socket = self.ports.bind(bind).map_err(WorkerError::Socket)?;
+        let mut socket = self.ports.bind(bind)?;
         let local = socket.local_addr().map_err(WorkerError::Socket)?;
         let identity = Identity { ssrc: Ssrc(rand::random()), sequence: rand::random(), timestamp: rand::random() };
         let leg_setup = RtpLegSetup { identity, remote, vad: setup.vad, inactivity: setup.inactivity };

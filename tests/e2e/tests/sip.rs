@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tandem_e2e::{calls, ended_well, paced, speech_pcap, start_calls, whole_call};
 use tandem_test_support::capture::{Capture, RtpPacket};
-use tandem_test_support::peer;
 use tandem_test_support::process::Process;
 use tandem_test_support::scenario::Step;
 use tandem_test_support::tandem::{Options, Tandem};
+use tandem_test_support::{free_udp_port, peer};
 use tempfile::TempDir;
 
 fn peers() -> bool {
@@ -119,8 +119,15 @@ fn a_full_node_says_when_to_try_again() -> Result<()> {
     if !peers() {
         return Ok(());
     }
-    let env = vec![("TANDEM_NODE_MAX_SESSIONS", "1".to_owned())];
-    let tandem = Tandem::start(Options { env, ..Options::default() })?;
+    refuses_the_second_call(("TANDEM_NODE_MAX_SESSIONS", "1".to_owned()))?;
+    let mut ports = std::iter::repeat_with(free_udp_port);
+    let port = ports.find(|port| port.as_ref().map_or(true, |port| port.is_multiple_of(2))).context("endless")??;
+    refuses_the_second_call(("TANDEM_RTP_PORTS", format!("{port}-{}", port + 1)))
+}
+
+/// A server with a setting that leaves room for one call.
+fn refuses_the_second_call(setting: (&'static str, String)) -> Result<()> {
+    let tandem = Tandem::start(Options { env: vec![setting], ..Options::default() })?;
     let holding = TempDir::new()?;
     let _held = hold(&tandem, "echo", 1, &holding)?;
     let folder = TempDir::new()?;
