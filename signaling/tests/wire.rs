@@ -8,10 +8,11 @@ use std::time::Duration;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_contract::{NodeId, Private, SessionId};
 use tandem_signaling::sdp::Direction;
-use tandem_signaling::sip::{IncomingCall, OfferedMedia, SipDoor, SipLeg, SipSettings};
+use tandem_signaling::sip::{IncomingCall, OfferedMedia, SipDoor, SipLeg, SipRefusal, SipSettings};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Long enough for any machine: reaching it is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,9 +64,7 @@ impl Bench {
     }
 
     async fn receive(&self) -> String {
-        let mut buffer = [0; 8192];
-        let length = within(self.phone.recv(&mut buffer)).await.unwrap();
-        String::from_utf8(buffer[..length].to_vec()).unwrap()
+        receive(&self.phone).await
     }
 
     /// The next message that begins like this; others are skipped (repetitions, mostly).
@@ -93,10 +92,47 @@ impl Bench {
         (tag, leg)
     }
 
+    /// The final answer to a message; none when it is still not there after some OPTIONS were answered one by one.
+    async fn outcome(&self, wire: &[u8], number: u32) -> Option<u16> {
+        // Answers are to come back to this socket, wherever the message says that it lives.
+        let text = String::from_utf8_lossy(wire);
+        // The one without a branch is of RFC 2543.
+        let asking = if text.contains("branch") {
+            text.replacen("branch", "rport;branch", 1)
+        } else {
+            text.replacen("\r\nFrom", ";rport\r\nFrom", 1)
+        };
+        self.send(&asking).await;
+        let (mut going, mut probes) = (false, 0..8);
+        while going || !probes.is_empty() {
+            let probe = format!("Call-ID: probe-{number}-{}\r\n", probes.len());
+            self.send(&self.request("OPTIONS", number, "", "", "").replace("Call-ID: call\r\n", &probe)).await;
+            probes.next();
+            loop {
+                let answer = self.receive().await;
+                let call = header(&answer, "Call-ID").unwrap();
+                match status(&answer) {
+                    _ if answer.contains(&probe) => break,
+                    // Of an earlier message: a final answer is repeated until its ACK.
+                    _ if !text.contains(call) => {}
+                    100..200 => going = true,
+                    status => return Some(status),
+                }
+            }
+        }
+        None
+    }
+
     async fn accept(&mut self) -> SipLeg {
         let call = within(self.calls.recv()).await.unwrap();
         call.accept("127.0.0.1:20000".parse().unwrap(), SessionId::new(NodeId(1))).unwrap()
     }
+}
+
+async fn receive(socket: &UdpSocket) -> String {
+    let mut buffer = [0; 8192];
+    let length = within(socket.recv(&mut buffer)).await.unwrap();
+    String::from_utf8(buffer[..length].to_vec()).unwrap()
 }
 
 async fn event(leg: &mut SipLeg) -> LegEvent {
@@ -132,7 +168,8 @@ async fn outside_of_a_call() {
     assert!(header(&options, "Allow").unwrap().contains("INVITE"));
     assert!(header(&options, "Accept").unwrap().contains("application/sdp"));
     let table = [
-        (bench.request("OPTIONS", 2, "", "Max-Forwards: 0\r\n", ""), 483),
+        // Only a proxy counts hops (RFC 3261 section 16.3); we are where the request was going.
+        (bench.request("OPTIONS", 2, "", "Max-Forwards: 0\r\n", ""), 200),
         (bench.request("OPTIONS", 3, "gone", "", ""), 481),
         (bench.request("REGISTER", 4, "", "", ""), 405),
         (bench.request("SUBSCRIBE", 5, "", "", ""), 405),
@@ -219,7 +256,9 @@ async fn hold_nonsense_digits_and_options_within_a_call() {
     let held = bench.expect("SIP/2.0 200").await;
     assert!(held.contains("a=recvonly\r\n") && held.contains("m=audio 20000 RTP/AVP 8 96\r\n"), "{held}");
     bench.send(&bench.request("ACK", 2, &tag, "", "")).await;
-    within(leg.media.wait_for(|media| media.is_some_and(|remote| remote.direction == Direction::RecvOnly))).await.unwrap();
+    within(leg.media.wait_for(|media| media.is_some_and(|remote| remote.direction == Direction::RecvOnly)))
+        .await
+        .unwrap();
     let nonsense =
         bench.request("INVITE", 3, &tag, "Content-Type: application/sdp\r\n", "v=0\r\nm=video 1 RTP/AVP 31\r\n");
     bench.send(&nonsense).await;
@@ -290,14 +329,55 @@ async fn a_full_door_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn answers_go_where_the_request_came_from() {
+async fn answers_go_to_the_host_that_the_request_came_from() {
     let bench = Bench::open(SipSettings::default()).await;
     // A foreign name in the Via, and an address of somebody else as `received`: both without effect.
-    let here = bench.addr().to_string();
-    let foreign = bench.request("OPTIONS", 1, "", "", "").replace(&format!("UDP {here}"), "UDP foreign.example.com");
+    let here = bench.addr();
+    let foreign = bench
+        .request("OPTIONS", 1, "", "", "")
+        .replace(&format!("UDP {here}"), &format!("UDP foreign.example.com:{}", here.port()));
     assert_eq!(status(&bench.ask(&foreign).await), 200);
     let spoofed = bench.request("OPTIONS", 2, "", "", "").replace(";branch", ";received=192.0.2.7;branch");
     assert_eq!(status(&bench.ask(&spoofed).await), 200);
+    assert_eq!(status(&bench.ask(&spoofed).await), 200, "repeated by the stack");
+}
+
+/// RFC 3261 section 18.2.2 and RFC 3581 section 4: of the dispatcher, of the stack (a repetition, a CANCEL of nothing), of
+/// the guard, and of a full door.
+#[tokio::test]
+async fn answers_go_to_the_port_of_the_via_and_with_rport_to_that_of_the_source() {
+    let mut bench = Bench::open(SipSettings { half_open_max: 1, ..SipSettings::default() }).await;
+    bench.send(&bench.invite(1, "", "sendrecv")).await;
+    let _waiting = within(bench.calls.recv()).await.unwrap();
+    bench.expect("SIP/2.0 100").await;
+    let elsewhere = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let table = [
+        (bench.request("OPTIONS", 2, "", "", ""), 200),
+        (bench.request("OPTIONS", 2, "", "", ""), 200),
+        (bench.request("CANCEL", 3, "", "", ""), 481),
+        (bench.request("OPTIONS", 4, "", "Content-Length: 9\r\n", ""), 400),
+        (bench.invite(5, "", "sendrecv"), 503),
+    ];
+    let (here, there) = (bench.addr(), elsewhere.local_addr().unwrap());
+    for (request, expected) in table {
+        for (rport, answered) in [("", &elsewhere), (";rport", &bench.phone)] {
+            let branch = format!("UDP {there}{rport};branch=z9hG4bK{}", rport.len());
+            bench.send(&request.replace(&format!("UDP {here};branch=z9hG4bK"), &branch)).await;
+            assert_eq!(status(&receive(answered).await), expected, "{rport}: {request}");
+        }
+    }
+}
+
+/// More of them than the door counts at the same time, then a call.
+#[tokio::test]
+async fn requests_that_become_no_transaction_shut_no_door() {
+    let mut bench = Bench::open(SipSettings { private_rate: 1_000_000, ..SipSettings::default() }).await;
+    for number in 1..=3_000 {
+        let broken =
+            bench.request("OPTIONS", number, "", "", "").replace("From: <sip:phone@", "From: <sip:a@h:99999;x=");
+        assert_eq!(status(&bench.ask(&broken).await), 400);
+    }
+    bench.connected().await;
 }
 
 /// The messages of RFC 4475 and RFC 5118, whole and in pieces, while a call is up: it stays up.
@@ -306,12 +386,8 @@ async fn torture_disturbs_no_call() {
     let mut bench = Bench::open(SipSettings::default()).await;
     let (tag, mut leg) = bench.connected().await;
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torture");
     for folder in ["wellformed", "malformed"] {
-        for file in std::fs::read_dir(format!("{root}/{folder}")).unwrap() {
-            let text = std::fs::read(file.unwrap().path()).unwrap();
-            let mut wire = text.trim_ascii_end().split(|byte| *byte == b'\n').collect::<Vec<_>>().join(&b"\r\n"[..]);
-            wire.extend_from_slice(b"\r\n\r\n");
+        for (_, wire) in torture(folder) {
             for end in [wire.len(), wire.len() / 2, 40] {
                 stranger.send_to(&wire[..end.min(wire.len())], bench.door.local_addr()).await.unwrap();
             }
@@ -322,4 +398,78 @@ async fn torture_disturbs_no_call() {
     bench.send(&bench.request("BYE", 3, &tag, "", "")).await;
     bench.expect("SIP/2.0 200").await;
     assert_eq!(event(&mut leg).await, LegEvent::Ended { reason: LegEnd::CallerHungUp });
+}
+
+/// The messages of a folder as they are on the wire, by name.
+fn torture(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/torture");
+    let files = std::fs::read_dir(format!("{root}/{folder}")).unwrap();
+    let mut messages: Vec<_> = files
+        .map(|file| {
+            let path = file.unwrap().path();
+            let text = std::fs::read(&path).unwrap();
+            let mut wire = text.trim_ascii_end().split(|byte| *byte == b'\n').collect::<Vec<_>>().join(&b"\r\n"[..]);
+            let end: &[u8] = if wire.windows(4).any(|four| four == b"\r\n\r\n") { b"\r\n" } else { b"\r\n\r\n" };
+            wire.extend_from_slice(end);
+            (path.file_stem().unwrap().to_str().unwrap().to_owned(), wire)
+        })
+        .collect();
+    messages.sort();
+    messages
+}
+
+/// What the well-formed requests of RFC 4475 and RFC 5118 are answered by a door whose calls are all refused with 486;
+/// none: silence. (The responses among the messages are left out: they want no answer.)
+const ANSWERS: [(&str, Option<u16>); 29] = [
+    ("3.1.1.10_transports", Some(200)),
+    ("3.1.1.11_mpart01", Some(405)),
+    ("3.1.1.1_wsinv", Some(481)),
+    ("3.1.1.2_intmeth", Some(501)),
+    ("3.1.1.3_esc01", Some(486)),
+    ("3.1.1.4_escnull", Some(405)),
+    ("3.1.1.5_esc02", Some(501)),
+    ("3.1.1.6_lwsdisp", Some(200)),
+    ("3.1.1.8_dblreq", Some(405)),
+    ("3.1.1.9_semiuri", Some(200)),
+    ("3.3.11_zeromf", Some(200)),
+    ("3.3.12_cparam01", Some(405)),
+    ("3.3.13_cparam02", Some(405)),
+    ("3.3.14_regescrt", Some(405)),
+    ("3.3.2_unkscm", Some(416)),
+    ("3.3.3_novelsc", Some(416)),
+    ("3.3.7_regaut01", Some(405)),
+    ("3.4.1_inv2543", Some(400)),
+    ("4.10_ipv6-bug-abnf-3-colons", Some(400)),
+    ("4.10_ipv6-correct-abnf-2-colons", Some(200)),
+    ("4.1_ipv6-good", Some(405)),
+    ("4.3_port-ambiguous", Some(405)),
+    ("4.4_port-unambiguous", Some(405)),
+    ("4.5_via-received-param-no-delim", Some(200)),
+    ("4.5_via-received-param-with-delim", Some(481)),
+    ("4.6_ipv6-in-sdp", Some(486)),
+    ("4.7_mult-ip-in-header", Some(481)),
+    ("4.8_mult-ip-in-sdp", Some(486)),
+    ("4.9_ipv4-mapped-ipv6", Some(486)),
+];
+
+#[tokio::test]
+async fn well_formed_requests_are_answered() {
+    let mut bench = Bench::open(SipSettings::default()).await;
+    let mut calls = std::mem::replace(&mut bench.calls, mpsc::channel(1).1);
+    TaskTracker::new().spawn(async move {
+        while let Some(call) = calls.recv().await {
+            call.refuse(SipRefusal { status: 486, reason: None, retry_after: None });
+        }
+    });
+    let mut got = Vec::new();
+    for (number, (name, wire)) in (1..).zip(torture("wellformed")) {
+        if !wire.starts_with(b"SIP/") {
+            let status = bench.outcome(&wire, number).await;
+            got.push((name, status));
+        }
+    }
+    let expected: Vec<_> = ANSWERS.iter().map(|(name, status)| ((*name).to_owned(), *status)).collect();
+    assert_eq!(got, expected);
+    let answered = got.iter().filter(|(_, status)| status.is_some()).count();
+    assert_eq!((answered, got.len()), (29, 29));
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rsipstack::sip::{Host, Uri};
 
-/// Port of a SIP URI that names none (RFC 3261 section 19.1.2).
-const DEFAULT_PORT: u16 = 5060;
+/// Port of a SIP URI or a Via that names none (RFC 3261 sections 19.1.2 and 18.2.2).
+pub(super) const DEFAULT_PORT: u16 = 5060;
 
 /// Loopback, private, link-local or unique-local (RFC 1918, 3927, 4193, 4291), and the shared space of RFC 6598:
 /// addresses that a stranger on the internet cannot have.

@@ -43,7 +43,18 @@ pub(crate) enum Verdict {
     Drop,
 }
 
+/// One less, and never below zero: a count that wrapped would shut the door for good.
+fn take_off(count: &AtomicUsize) {
+    // Fails at zero, which is meant.
+    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+}
+
 impl Load {
+    /// The dispatcher took a transaction that [`Admission`] counted.
+    pub fn dispatched(&self) {
+        take_off(&self.backlog);
+    }
+
     /// The decision on a request that belongs to no transaction yet; `transactions` counts those that the stack holds.
     pub fn judge(&self, starts_call: bool, in_dialog: bool, transactions: usize) -> Verdict {
         let backlog = self.backlog.load(Ordering::Relaxed);
@@ -70,8 +81,7 @@ pub(crate) struct Admission {
 impl TransportEventInspector for Admission {
     async fn handle(&self, event: TransportEvent) -> Option<TransportEvent> {
         if let TransportEvent::Incoming(message, connection, from) = &event {
-            // Never below zero: the guard counted this datagram before it passed it on.
-            self.load.inbound.fetch_sub(1, Ordering::Relaxed);
+            take_off(&self.load.inbound);
             if let SipMessage::Request(request) = message
                 && !self.admit(request, connection, from).await
             {
@@ -85,7 +95,9 @@ impl TransportEventInspector for Admission {
 impl Admission {
     async fn admit(&self, request: &Request, connection: &SipConnection, from: &SipAddr) -> bool {
         let Some(endpoint) = self.endpoint.get().and_then(Weak::upgrade) else { return true };
-        if matches!(request.method, Method::Ack | Method::Cancel) || is_known(&endpoint, request) {
+        // Only what becomes a transaction may be counted; the guard lets nothing else pass.
+        let Ok(key) = TransactionKey::from_request(request, TransactionRole::Server) else { return false };
+        if matches!(request.method, Method::Ack | Method::Cancel) || is_known(&endpoint, &key) {
             return true;
         }
         let in_dialog = matches!(request.to_header().map(|to| to.tag()), Ok(Ok(Some(_))));
@@ -109,11 +121,9 @@ impl Admission {
     }
 }
 
-fn is_known(endpoint: &EndpointInner, request: &Request) -> bool {
-    TransactionKey::from_request(request, TransactionRole::Server).is_ok_and(|key| {
-        endpoint.transactions.with(|map| map.contains_key(&key))
-            || endpoint.finished_transactions.with(|map| map.contains_key(&key))
-    })
+fn is_known(endpoint: &EndpointInner, key: &TransactionKey) -> bool {
+    endpoint.transactions.with(|map| map.contains_key(key))
+        || endpoint.finished_transactions.with(|map| map.contains_key(key))
 }
 
 async fn refuse(endpoint: &EndpointInner, request: &Request, connection: &SipConnection, from: &SipAddr) {
@@ -138,6 +148,14 @@ mod tests {
             half_open_max: 10,
             transactions_max: 100,
         }
+    }
+
+    #[test]
+    fn a_count_does_not_wrap() {
+        let load = load(0, 1);
+        load.dispatched();
+        load.dispatched();
+        assert_eq!(load.backlog.load(Ordering::Relaxed), 0);
     }
 
     #[test]

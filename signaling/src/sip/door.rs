@@ -1,7 +1,7 @@
 //! The door itself: opens the socket, sorts what comes in, and makes calls.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -188,10 +188,9 @@ async fn dispatch(
     calls: mpsc::Sender<IncomingCall>,
 ) {
     while let Some(mut transaction) = incoming.recv().await {
-        // Never below zero: admission counted this transaction before it was made.
-        load.backlog.fetch_sub(1, Ordering::Relaxed);
+        load.dispatched();
         let Some(source) = source_of(&transaction) else { continue };
-        // Responses go back to where the request came from, whatever its Via says (RFC 3581 section 4).
+        // Whatever the Via says by now: the guard has read it and knows where answers go.
         transaction.destination = Some(udp(source));
         match sort(&stack, &transaction) {
             Sorted::Call(requests) => {
@@ -220,9 +219,6 @@ fn sort(stack: &Stack, transaction: &Transaction) -> Sorted {
     if !matches!(request.uri.scheme, Some(Scheme::Sip | Scheme::Sips)) {
         return Sorted::Answer(416, ReplyContent::Empty);
     }
-    if hops_left(transaction) == Some(0) {
-        return Sorted::Answer(483, ReplyContent::Empty);
-    }
     let in_dialog = matches!(request.to_header().map(|to| to.tag()), Ok(Ok(Some(_))));
     if in_dialog {
         let call = DialogId::of_request(request).and_then(|id| stack.calls.get(&id).map(|entry| entry.value().clone()));
@@ -237,10 +233,6 @@ fn sort(stack: &Stack, transaction: &Transaction) -> Sorted {
         }
         _ => Sorted::Answer(405, ReplyContent::Capabilities),
     }
-}
-
-fn hops_left(transaction: &Transaction) -> Option<u32> {
-    transaction.original.max_forwards_header().ok()?.value().trim().parse().ok()
 }
 
 fn open_call(stack: &Arc<Stack>, transaction: Transaction, source: SocketAddr, calls: &mpsc::Sender<IncomingCall>) {

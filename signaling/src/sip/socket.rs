@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 
 use super::address::is_private;
 use super::admission::Load;
-use super::guard::{Guard, Patch, Policy, Verdict};
+use super::guard::{Guard, Policy, Reason, Verdict};
 use super::{SipError, SipSettings};
 
 /// Datagrams that passed the guard and wait for the stack. More means that the stack is behind: what comes then is
@@ -52,23 +52,29 @@ impl GuardedSocket {
         self.bound
     }
 
-    /// Does what the guard says. Some: the datagram is for the stack.
-    async fn carry_out(&self, verdict: Verdict, source: SocketAddr) -> Option<Patch> {
+    /// Does what the guard says about the first `length` bytes of `buffer`. Some: there is a message for the stack, of
+    /// this length, whose answers go to this address.
+    async fn carry_out(
+        &self,
+        verdict: Verdict,
+        (buffer, length): (&mut [u8], usize),
+        source: SocketAddr,
+    ) -> Option<(usize, SocketAddr)> {
         match verdict {
-            Verdict::Pass(_) if self.load.inbound.load(Ordering::Relaxed) >= INBOUND_MAX => {
-                dropped("overload");
-                return None;
-            }
-            Verdict::Pass(patch) => {
-                self.load.inbound.fetch_add(1, Ordering::Relaxed);
-                return Some(patch);
-            }
+            Verdict::Pass { .. } if self.load.inbound.load(Ordering::Relaxed) >= INBOUND_MAX => dropped("overload"),
+            Verdict::Pass { answer_to, rewritten } => match place(rewritten.as_deref(), buffer, length) {
+                Some(length) => {
+                    self.load.inbound.fetch_add(1, Ordering::Relaxed);
+                    return Some((length, answer_to));
+                }
+                None => dropped(Reason::TooLong.as_str()),
+            },
             Verdict::Pong => self.answer(b"\r\n", source).await,
             Verdict::Keepalive => {}
             Verdict::Drop(reason) => dropped(reason.as_str()),
-            Verdict::Answer { reason, response } => {
+            Verdict::Answer { reason, answer_to, response } => {
                 dropped(reason.as_str());
-                self.answer(&response, source).await;
+                self.answer(&response, answer_to).await;
             }
         }
         None
@@ -86,18 +92,27 @@ impl GuardedSocket {
     }
 }
 
+/// Puts what the stack is to read in place of what came; its length, or none when the buffer has no room for it.
+fn place(rewritten: Option<&[u8]>, buffer: &mut [u8], length: usize) -> Option<usize> {
+    let Some(rewritten) = rewritten else { return Some(length) };
+    buffer.get_mut(..rewritten.len())?.copy_from_slice(rewritten);
+    Some(rewritten.len())
+}
+
 fn dropped(reason: &'static str) {
     metrics::counter!("tandem_sip_dropped_total", "reason" => reason).increment(1);
 }
 
 #[async_trait::async_trait]
 impl StackSocket for GuardedSocket {
+    /// The address is the one that answers go to: the stack takes it for the source, and so answers there all by itself,
+    /// also where it repeats a response or refuses a request without asking us.
     async fn recv_from(&self, buf: &mut [u8]) -> rsipstack::Result<(usize, SocketAddr)> {
         loop {
             let (length, source) = self.socket.recv_from(buf).await?;
             let verdict = self.guard.inspect(&buf[..length], source, self.clock.now());
-            if let Some(patch) = self.carry_out(verdict, source).await {
-                return Ok((patch.apply(buf, length), source));
+            if let Some(message) = self.carry_out(verdict, (buf, length), source).await {
+                return Ok(message);
             }
         }
     }

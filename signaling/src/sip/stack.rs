@@ -132,7 +132,7 @@ pub(crate) fn udp(addr: SocketAddr) -> SipAddr {
     SipAddr::new(rsipstack::sip::Transport::Udp, addr.into())
 }
 
-/// Where the request of a server transaction came from.
+/// Where the request of a server transaction came from, with the port that its answers go to.
 pub(crate) fn source_of(transaction: &Transaction) -> Option<SocketAddr> {
     transaction.connection.as_ref()?.get_remote_addr()?.get_socketaddr().ok()
 }

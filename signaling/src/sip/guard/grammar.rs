@@ -1,5 +1,7 @@
 //! The pieces of SIP's grammar that the guard checks (RFC 3261 section 25.1).
 
+use crate::sip::address::DEFAULT_PORT;
+
 /// Without white space around it; a folded line's break counts as white space.
 pub(super) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\r', '\n'])
@@ -71,12 +73,24 @@ fn has_scheme(uri: &str) -> bool {
     })
 }
 
-/// Value of a parameter in `;a=b;c`; empty where it has none.
-pub(super) fn param<'a>(params: &'a str, wanted: &str) -> Option<&'a str> {
-    params.split(';').find_map(|one| {
-        let (name, value) = one.split_once('=').unwrap_or((one, ""));
-        trim(name).eq_ignore_ascii_case(wanted).then(|| trim(value))
+/// Names and values of `;a=b;c`, without the white space around them. A semicolon in quotes separates nothing.
+pub(super) fn params(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let mut rest = Some(text);
+    let pieces = std::iter::from_fn(move || {
+        let text = rest?;
+        let end = find_unquoted(text, ';').flatten();
+        rest = end.map(|end| &text[end + 1..]);
+        Some(&text[..end.unwrap_or(text.len())])
+    });
+    pieces.filter(|piece| !trim(piece).is_empty()).map(|piece| match piece.split_once('=') {
+        Some((name, value)) => (trim(name), Some(trim(value))),
+        None => (trim(piece), None),
     })
+}
+
+/// Value of a parameter in `;a=b;c`; empty where it has none.
+pub(super) fn param<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
+    params(text).find_map(|(name, value)| name.eq_ignore_ascii_case(wanted).then(|| value.unwrap_or("")))
 }
 
 /// `139 INVITE`: a number below 2^31 and the method as written.
@@ -87,8 +101,28 @@ pub(super) fn cseq(value: &str) -> Option<&str> {
     (small && parts.next().is_none()).then_some(method)
 }
 
-/// The parameters of a Via's first entry, if the entry is sound: `SIP/2.0/UDP host:port;params`.
-pub(super) fn via(value: &str) -> Option<&str> {
+/// A Via's first entry: `SIP/2.0/UDP sent-by;params`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Via<'a> {
+    sent_by: &'a str,
+    params: &'a str,
+}
+
+impl Via<'_> {
+    /// The port that answers go to: where the request came from if it asks for that by `rport` (RFC 3581 section 4), else
+    /// the one of sent-by (RFC 3261 section 18.2.2).
+    pub(super) fn answer_port(&self, source: u16) -> u16 {
+        if param(self.params, "rport").is_some() {
+            return source;
+        }
+        // What follows the last colon of a bare `[v6]` is no port.
+        let named = self.sent_by.rsplit_once(':').and_then(|(_, port)| trim(port).parse().ok());
+        named.filter(|port| *port != 0).unwrap_or(DEFAULT_PORT)
+    }
+}
+
+/// Reads a Via's first entry. None: broken.
+pub(super) fn via(value: &str) -> Option<Via<'_>> {
     let first = match find_unquoted(value, ',')? {
         Some(end) => &value[..end],
         None => value,
@@ -99,7 +133,7 @@ pub(super) fn via(value: &str) -> Option<&str> {
     let (sent_by, params) = rest.find(';').map_or((rest, ""), |at| rest.split_at(at));
     let sound =
         name.eq_ignore_ascii_case("SIP") && version == "2.0" && is_token(transport) && is_host_port(trim(sent_by));
-    (sound && params.split(';').skip(1).all(is_via_param)).then_some(params)
+    (sound && params.split(';').skip(1).all(is_via_param)).then_some(Via { sent_by: trim(sent_by), params })
 }
 
 fn is_via_param(param: &str) -> bool {

@@ -6,9 +6,10 @@
 //!   guessing (no Via, no end of its head, binary, too long) meets silence. So does every broken response and ACK.
 //! - A request that is broken but names whom to answer gets one response without any state: 400, 416, 501 or 505. It
 //!   goes to where the request came from, and costs its sender a token of the same bucket.
-//! - What passes is readable by the stack, and carries no word about where our answers go: a `received` in its top Via
-//!   is blanked (RFC 3261 section 18.2.1 says that only we may write it), a missing Content-Length is supplied
-//!   (section 18.3: the datagram is the measure).
+//! - What passes is readable by the stack, and does not choose the host that our answers go to: a `received` in its top
+//!   Via is taken out (RFC 3261 section 18.2.1 says that only we may write it). A missing Content-Length is supplied
+//!   (section 18.3: the datagram is the measure), and From and To are spelled as the stack reads them.
+//! - All answers go to the address that a request came from, and there to the port that its Via asks for.
 //!
 //! Messages of RFC 2543 without a branch pass; those without a From tag get 400, as the stack's transactions need one
 //! (RFC 4475 section 3.4.1 leaves it to us).
@@ -16,15 +17,16 @@
 mod answer;
 mod grammar;
 mod rate;
+mod rewrite;
 mod scan;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 
 use rsipstack::sip::SipMessage;
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transport::SipConnection;
 use serde::{Deserialize, Serialize};
 use tandem_media::Time;
@@ -124,7 +126,12 @@ impl Reason {
 /// What becomes of a datagram.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    Pass(Patch),
+    Pass {
+        /// Where answers go: the source, for a response.
+        answer_to: SocketAddr,
+        /// What the stack is to read instead; none: the datagram as it came.
+        rewritten: Option<Vec<u8>>,
+    },
     /// The ping of RFC 5626 section 3.5.1: a CRLF goes back.
     Pong,
     /// A keepalive that wants no answer.
@@ -133,36 +140,15 @@ pub enum Verdict {
     /// The response to send back.
     Answer {
         reason: Reason,
+        answer_to: SocketAddr,
         response: Vec<u8>,
     },
 }
 
-/// What is changed in a datagram before the stack reads it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Patch {
-    /// Bytes to overwrite with spaces.
-    pub blank: Option<Range<usize>>,
-    /// A `Content-Length` line of this value goes in before this byte.
-    pub content_length: Option<(usize, usize)>,
-}
-
-impl Patch {
-    /// Applies the changes to a datagram of `length` bytes in `buffer`; the new length. A line that has no room in the
-    /// buffer is left out.
-    pub fn apply(&self, buffer: &mut [u8], length: usize) -> usize {
-        if let Some(bytes) = self.blank.clone().and_then(|blank| buffer.get_mut(blank)) {
-            bytes.fill(b' ');
-        }
-        let Some((at, value)) = self.content_length else { return length };
-        let line = format!("Content-Length: {value}\r\n");
-        let longer = length + line.len();
-        if longer > buffer.len() || at > length {
-            return length;
-        }
-        buffer.copy_within(at..length, at + line.len());
-        buffer[at..at + line.len()].copy_from_slice(line.as_bytes());
-        longer
-    }
+/// What is wrong, and the head to answer with.
+struct Broken<'a> {
+    fault: Fault,
+    head: Head<'a>,
 }
 
 /// See the module.
@@ -189,16 +175,13 @@ impl Guard {
         if datagram.len() > DATAGRAM_MAX {
             return Verdict::Drop(Reason::TooLong);
         }
-        match self.read(datagram, source) {
-            Ok(patch) => Verdict::Pass(patch),
-            Err(broken) => self.refuse(broken.0, &broken.1),
-        }
+        read(datagram, source).unwrap_or_else(|broken| self.refuse(&broken, source))
     }
 
-    fn refuse(&self, fault: Fault, head: &Head<'_>) -> Verdict {
+    fn refuse(&self, Broken { fault, head }: &Broken<'_>, source: SocketAddr) -> Verdict {
         let response = fault.status.and_then(|status| answer::write(status, head, self.seed));
         match response {
-            Some(response) => Verdict::Answer { reason: fault.reason, response },
+            Some(response) => Verdict::Answer { reason: fault.reason, answer_to: answer_to(head, source), response },
             None => Verdict::Drop(fault.reason),
         }
     }
@@ -211,30 +194,39 @@ impl Guard {
         let rate = if private { self.policy.private_rate } else { self.policy.public_rate };
         (!self.rates.take(source, rate, now)).then_some(Reason::Rate)
     }
+}
 
-    /// The checks in order. The head comes back with a fault, to answer with.
-    fn read<'a>(&self, datagram: &'a [u8], source: SocketAddr) -> Result<Patch, Box<(Fault, Head<'a>)>> {
-        let silent = |fault| Box::new((fault, Head::default()));
-        let (text, body_at) = scan::split(datagram).map_err(silent)?;
-        let (line, lines) = text.split_once("\r\n").unwrap_or((text, ""));
-        let start = scan::start_line(line);
-        let offset = text.len() - lines.len();
-        let head = scan::headers(lines, offset);
-        let start = match start {
-            Ok(start) => start,
-            Err(fault) => return Err(Box::new((fault, head))),
-        };
-        let checked = check(start, &head, datagram.len() - body_at);
-        let checked = checked.and_then(|()| readable(datagram, source));
-        match checked {
-            Ok(()) => Ok(patch(datagram, &head, body_at)),
-            // Nothing answers a response, and an ACK is never answered (RFC 3261 section 17).
-            Err(fault) if matches!(start, Start::Response | Start::Request { method: "ACK", .. }) => {
-                Err(Box::new((Fault::silent(fault.reason), head)))
-            }
-            Err(fault) => Err(Box::new((fault, head))),
+/// The checks in order. The head comes back with a fault, to answer with.
+fn read(datagram: &[u8], source: SocketAddr) -> Result<Verdict, Box<Broken<'_>>> {
+    let silent = |fault| Box::new(Broken { fault, head: Head::default() });
+    let (text, body_at) = scan::split(datagram).map_err(silent)?;
+    let (line, lines) = text.split_once("\r\n").unwrap_or((text, ""));
+    let offset = text.len() - lines.len();
+    let head = scan::headers(lines, offset);
+    let start = match scan::start_line(line) {
+        Ok(start) => start,
+        Err(fault) => return Err(Box::new(Broken { fault, head })),
+    };
+    let answer_to = if start == Start::Response { source } else { answer_to(&head, source) };
+    let rewritten = rewrite::rewrite(datagram, &head, body_at);
+    let checked = check(start, &head, datagram.len() - body_at)
+        .and_then(|()| readable(rewritten.as_deref().unwrap_or(datagram), answer_to));
+    match checked {
+        Ok(()) => Ok(Verdict::Pass { answer_to, rewritten }),
+        // Nothing answers a response, and an ACK is never answered (RFC 3261 section 17).
+        Err(fault) if matches!(start, Start::Response | Start::Request { method: "ACK", .. }) => {
+            Err(Box::new(Broken { fault: Fault::silent(fault.reason), head }))
         }
+        Err(fault) => Err(Box::new(Broken { fault, head })),
     }
+}
+
+/// Where answers to a request go: back to its source, whatever its Via says, but to the port that the Via names.
+fn answer_to(head: &Head<'_>, mut source: SocketAddr) -> SocketAddr {
+    if let Some(via) = head.vias.first().and_then(|top| grammar::via(top)) {
+        source.set_port(via.answer_port(source.port()));
+    }
+    source
 }
 
 fn check(start: Start<'_>, head: &Head<'_>, body: usize) -> Result<(), Fault> {
@@ -296,37 +288,18 @@ fn check_request(of_line: &str, of_cseq: &str, uri: &str) -> Result<(), Fault> {
     }
 }
 
-/// Whether the stack will read it: what it cannot read it drops without a word, after logging it whole.
-fn readable(datagram: &[u8], source: SocketAddr) -> Result<(), Fault> {
-    let message = SipMessage::try_from(datagram).ok();
+/// Whether the stack will read it, as it is rewritten: what it cannot read it drops without a word, after logging it
+/// whole, and what has no key never becomes a transaction.
+fn readable(message: &[u8], source: SocketAddr) -> Result<(), Fault> {
+    let message = SipMessage::try_from(message).ok();
     let received = message
         .and_then(|message| SipConnection::update_msg_received(message, source, rsipstack::sip::Transport::Udp).ok());
-    received.map(|_| ()).ok_or(Fault::bad(Reason::Unreadable, "Unsupported Syntax"))
-}
-
-fn patch(datagram: &[u8], head: &Head<'_>, body_at: usize) -> Patch {
-    let body = datagram.len() - body_at;
-    let needs_length = head.content_length.is_none() && body > 0;
-    Patch {
-        blank: received_param(datagram, head.top_via.clone()),
-        // Before the line break that ends the head.
-        content_length: needs_length.then_some((body_at - 2, body)),
-    }
-}
-
-/// The bytes of `;received=...` in the line of the top Via.
-fn received_param(datagram: &[u8], line: Range<usize>) -> Option<Range<usize>> {
-    let text = datagram.get(line.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok())?;
-    let mut at = 0;
-    for part in text.split(';') {
-        let range = line.start + at..line.start + at + part.len();
-        at += part.len() + 1;
-        let name = grammar::trim(part.split('=').next().unwrap_or(""));
-        if name.eq_ignore_ascii_case("received") {
-            // With the semicolon, but not with a second Via on the same line.
-            let end = part.find(',').map_or(range.end, |comma| range.start + comma);
-            return Some(range.start - 1..end);
+    let has_key = match received {
+        Some(SipMessage::Request(request)) => TransactionKey::from_request(&request, TransactionRole::Server).is_ok(),
+        Some(SipMessage::Response(response)) => {
+            TransactionKey::from_response(&response, TransactionRole::Client).is_ok()
         }
-    }
-    None
+        None => false,
+    };
+    if has_key { Ok(()) } else { Err(Fault::bad(Reason::Unreadable, "Unsupported Syntax")) }
 }

@@ -52,6 +52,9 @@ pub(super) struct Head<'a> {
     pub fault: Option<Fault>,
     /// Bytes of the first Via's line.
     pub top_via: Range<usize>,
+    /// Bytes of the lines of From and To.
+    pub from_at: Option<Range<usize>>,
+    pub to_at: Option<Range<usize>>,
 }
 
 /// Head and body apart: the text before the empty line, and where the body begins.
@@ -148,8 +151,14 @@ impl<'a> Head<'a> {
                 self.vias.push(unfolded(value));
                 return;
             }
-            Some("From") => (&mut self.from, "From"),
-            Some("To") => (&mut self.to, "To"),
+            Some("From") => {
+                self.from_at.get_or_insert(line);
+                (&mut self.from, "From")
+            }
+            Some("To") => {
+                self.to_at.get_or_insert(line);
+                (&mut self.to, "To")
+            }
             Some("Call-ID") => (&mut self.call_id, "Call-ID"),
             Some("CSeq") => (&mut self.cseq, "CSeq"),
             Some("Max-Forwards") => (&mut self.max_forwards, "Max-Forwards"),
