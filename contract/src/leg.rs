@@ -54,7 +54,8 @@ pub enum LegEvent {
     /// The wire threw this utterance's audio away from `offset` on, for good: the far end did not take it in time. What
     /// comes behind the hole may still arrive; in its place it was not heard.
     Lost { utterance: UtteranceId, offset: u64 },
-    /// The transfer target answered (the leg ends next) or could not be reached: SIP status of the last NOTIFY.
+    /// SIP status of a NOTIFY about the transfer (RFC 3515 section 2.4.5): 1xx is under way, 2xx means that the target
+    /// answered (the leg ends next), and all else that it could not be reached.
     TransferProgress { status: u16 },
     /// The leg is gone. Nothing follows.
     Ended { reason: LegEnd },

@@ -170,6 +170,10 @@ pub enum TimelineEvent {
     Dtmf,
     NoInput,
     NoMatch,
+    /// The recognizer failed: what the caller said is not known.
+    NotHeard,
+    /// The conversation has grown as long as a record may be; the agent says goodbye.
+    LimitReached,
     Tool {
         name: String,
         ok: bool,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tandem_check::{Finding, check};
+use tandem_check::Finding;
 use tandem_contract::call::{Accept, CallOffer, Refusal};
 use tandem_contract::ports::{Router, StoreError};
 use tandem_contract::{BotName, ConfigVersion};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use crate::engines::check_bot;
 use crate::store::{make_folder, replace};
 
 /// What a fresh data folder starts with.
@@ -20,6 +21,8 @@ const BUNDLED: [(&str, &str); 2] =
 #[derive(Clone, Debug, Default)]
 pub struct FileBots {
     bots: BTreeMap<BotName, Accept>,
+    /// What is not as their files say, though they run.
+    remarks: Vec<(BotName, Finding)>,
 }
 
 /// A file that gives no bot. The others do.
@@ -54,18 +57,21 @@ impl FileBots {
         let folder = data.join("bots");
         make_folder(&folder)?;
         let failed = |source| StoreError::Io { action: "list", path: folder.display().to_string(), source };
-        let (mut bots, mut broken) = (BTreeMap::new(), Vec::new());
+        let (mut bots, mut remarks, mut broken) = (BTreeMap::new(), Vec::new(), Vec::new());
         for entry in std::fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.extension().is_some_and(|extension| extension == "json") {
                 match read(&path) {
-                    Ok(accept) => drop(bots.insert(accept.bot.clone(), accept)),
+                    Ok((accept, findings)) => {
+                        remarks.extend(findings.into_iter().map(|finding| (accept.bot.clone(), finding)));
+                        bots.insert(accept.bot.clone(), accept);
+                    }
                     Err(file) => broken.push(file),
                 }
             }
         }
         broken.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok((Self { bots }, broken))
+        Ok((Self { bots, remarks }, broken))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &BotName> {
@@ -75,6 +81,10 @@ impl FileBots {
     /// Says in the log what there is and what is broken.
     pub fn report(&self, broken: &[BrokenFile]) {
         info!(bots = ?self.names().map(BotName::as_str).collect::<Vec<_>>(), "bots are loaded");
+        for (bot, finding) in &self.remarks {
+            let Finding { severity, pointer, message } = finding;
+            warn!(%bot, %severity, pointer, message, "a bot does not do all that its file says");
+        }
         for file in broken {
             let path = file.path.display();
             if let Some(reason) = &file.reason {
@@ -87,14 +97,15 @@ impl FileBots {
     }
 }
 
-fn read(path: &Path) -> Result<Accept, BrokenFile> {
+/// The bot of a file, and what is to be said of it.
+fn read(path: &Path) -> Result<(Accept, Vec<Finding>), BrokenFile> {
     let broken = |reason: Option<String>, findings| BrokenFile { path: path.into(), findings, reason };
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let bot = BotName::new(stem).map_err(|error| broken(Some(error.to_string()), Vec::new()))?;
     let text = std::fs::read_to_string(path).map_err(|error| broken(Some(error.to_string()), Vec::new()))?;
-    let report = check(&text);
+    let report = check_bot(&text);
     match report.config {
-        Some(config) => Ok(Accept { bot, version: ConfigVersion(1), config: Arc::new(config) }),
+        Some(config) => Ok((Accept { bot, version: ConfigVersion(1), config: Arc::new(config) }, report.findings)),
         None => Err(broken(None, report.findings)),
     }
 }
@@ -129,7 +140,7 @@ mod tests {
     #[test]
     fn the_bundled_bots_have_no_findings() {
         for (name, text) in BUNDLED {
-            assert_eq!(check(text).findings, [], "{name}");
+            assert_eq!(check_bot(text).findings, [], "{name}");
         }
     }
 
@@ -159,6 +170,19 @@ mod tests {
         assert!(broken[0].reason.is_some() && !broken[1].findings.is_empty() && !broken[2].findings.is_empty());
         let refusal = bots.route(&offer("nobody", Modality::Voice)).unwrap_err();
         assert_eq!(refusal, Refusal::UnknownBot("nobody".into()));
+    }
+
+    #[test]
+    fn an_unknown_voice_is_remarked_and_slt_speaks() {
+        let data = tempfile::tempdir().unwrap();
+        make_folder(&data.path().join("bots")).unwrap();
+        let config = r#"{"livekit_config": {"tts_voice_id": "kal16"}, "flow": {"start": "a", "states": {"a": {"hang_up": true}}}}"#;
+        std::fs::write(data.path().join("bots/old.json"), config).unwrap();
+        let (bots, broken) = FileBots::load(data.path()).unwrap();
+        assert_eq!(broken, []);
+        let [(bot, finding)] = bots.remarks.as_slice() else { panic!("{:?}", bots.remarks) };
+        assert_eq!((bot.as_str(), finding.pointer.as_str()), ("old", "/livekit_config/tts_voice_id"));
+        assert_eq!(bots.route(&offer("old", Modality::Voice)).unwrap().config.voice().voice(), "slt");
     }
 
     #[test]

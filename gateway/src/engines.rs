@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tandem_agents::brain::{self, Brain, BrainEffect, BrainEvent};
 use tandem_agents::session::SpeechSet;
+use tandem_check::Hearing;
 use tandem_contract::bot::{BotConfig, RecognizerChoice, VoiceChoice};
 use tandem_contract::call::{Accept, CallOffer};
 use tandem_media::Time;
-use tandem_speech::catalog::{Missing, SpeechCatalog};
-use tandem_speech::{EngineInfo, SpeakRequest, SpeechError, Voice, VoiceEvent};
+use tandem_speech::catalog::{self, Missing, SpeechCatalog};
+use tandem_speech::{EngineInfo, Grammar, SpeakRequest, SpeechError, Voice, VoiceEvent};
 use tokio::sync::mpsc;
 use tracing::error;
 
@@ -72,6 +73,32 @@ impl Engines {
     }
 }
 
+/// The installed recognizer, for the check of bot files.
+pub struct InstalledRecognizer(());
+
+impl InstalledRecognizer {
+    /// None where there is none: nothing is known then of what callers may say.
+    pub fn find() -> Option<Self> {
+        catalog::check_words(&Grammar::Open).ok().map(|_| Self(()))
+    }
+}
+
+impl Hearing for InstalledRecognizer {
+    fn unknown_words(&self, phrase: &str) -> Vec<String> {
+        catalog::check_words(&Grammar::Phrases { phrases: vec![phrase.to_owned()] }).unwrap_or_default()
+    }
+
+    fn accepts_jsgf(&self, source: &str) -> Result<(), String> {
+        catalog::check_grammar(&Grammar::Jsgf { source: source.to_owned() }).map_err(|error| error.to_string())
+    }
+}
+
+/// What is wrong with a bot file, as far as this machine can tell.
+pub fn check_bot(text: &str) -> tandem_check::Report {
+    let recognizer = InstalledRecognizer::find();
+    tandem_check::check(text, recognizer.as_ref().map(|recognizer| recognizer as &dyn Hearing))
+}
+
 /// A voice as the catalog calls it.
 struct VoiceName {
     provider: &'static str,
@@ -118,5 +145,38 @@ impl Brain for HangUp {
         if event == BrainEvent::Started {
             out.push(BrainEffect::HangUp);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_check::Severity;
+    use tandem_contract::bot::FliteVoice;
+
+    use super::*;
+
+    #[test]
+    fn every_voice_that_a_bot_may_name_is_one_of_the_engines() {
+        let catalog = SpeechCatalog::detect();
+        for voice in FliteVoice::ALL {
+            let found = catalog.voice(FLITE, Some(voice.as_str()));
+            assert!(!matches!(found, Err(SpeechError::NotSupported { .. })), "{voice:?}");
+        }
+    }
+
+    #[test]
+    fn a_bot_is_checked_against_the_installed_dictionary() {
+        if InstalledRecognizer::find().is_none() {
+            println!("SKIPPED-PEER pocketsphinx");
+            return;
+        }
+        let bot = serde_json::json!({ "flow": { "start": "a", "states": {
+            "a": { "say": "x", "ask": { "phrases": ["yes", "qxzzy please"] }, "goto": "b" },
+            "b": { "say": "x", "ask": { "jsgf": "#JSGF V1.0; grammar g; public <g> = (yes;" }, "goto": "@hang_up" },
+        } } });
+        let found = check_bot(&bot.to_string()).findings;
+        let has = |severity, place: &str| found.iter().any(|f| f.severity == severity && f.pointer == place);
+        assert!(has(Severity::Warning, "/flow/states/a/ask/phrases/1"), "{found:?}");
+        assert!(has(Severity::Error, "/flow/states/b/ask/jsgf"), "{found:?}");
     }
 }

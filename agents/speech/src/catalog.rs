@@ -7,7 +7,7 @@ use tandem_speech_engines::flite::{FliteVoice, FliteVoiceName};
 use tandem_speech_engines::pocketsphinx::Pocketsphinx;
 
 use crate::flite::{FliteVoiceEngine, PROMPT_CACHE_BYTES, QUEUED_UTTERANCES};
-use crate::pocketsphinx::{ENGINE as POCKETSPHINX, PocketsphinxRecognizer, StartError, missing_words};
+use crate::pocketsphinx::{self, ENGINE as POCKETSPHINX, PocketsphinxRecognizer, StartError, missing_words};
 use crate::pool::BlockingPool;
 use crate::test_voice::TestVoice;
 use crate::{EngineInfo, Grammar, Recognizer, SpeechError, Voice};
@@ -111,6 +111,16 @@ impl SpeechCatalog {
 /// When the engine or its model is not installed.
 pub fn check_words(grammar: &Grammar) -> Result<Vec<String>, LoadError> {
     Ok(missing_words(Pocketsphinx::load()?, grammar))
+}
+
+/// Checks a grammar by loading it; blocks for some 30 ms.
+///
+/// # Errors
+/// What is wrong with it; `Unavailable` when the engine or its model is not installed.
+pub fn check_grammar(grammar: &Grammar) -> Result<(), SpeechError> {
+    let engine = Pocketsphinx::load()
+        .map_err(|error| SpeechError::Unavailable { engine: POCKETSPHINX.to_owned(), why: error.to_string() })?;
+    pocketsphinx::check_grammar(engine, grammar)
 }
 
 fn not_supported(engine: &str, what: String) -> SpeechError {

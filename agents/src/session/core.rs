@@ -53,7 +53,7 @@ impl SessionCore {
             Door::Sip => Playback::Paced,
             Door::Websocket => Playback::Reported,
         };
-        let turn = TurnMachine::new(facts.accept.config.turn.clone(), facts.offer.modality, now);
+        let turn = TurnMachine::new(facts.accept.config.turn_policy(), facts.offer.modality, now);
         let mut core = Self {
             turn,
             ledger: Ledger::new(playback, rate),
@@ -208,7 +208,7 @@ impl SessionCore {
     pub(super) fn start(&mut self, now: Time) {
         self.life = Life::Running;
         let facts = &self.story.facts;
-        let (policy, modality) = (facts.accept.config.turn.clone(), facts.offer.modality);
+        let (policy, modality) = (facts.accept.config.turn_policy(), facts.offer.modality);
         let held = self.turn.is_held();
         self.turn = TurnMachine::new(policy, modality, now);
         if held {

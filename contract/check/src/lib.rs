@@ -2,14 +2,20 @@
 //!
 //! A crate of its own, because the JSON Schema validator under it is heavy and only who reads bot files needs it.
 
+mod hearing;
 mod script;
 mod structure;
 mod support;
+mod twice;
 
 use std::fmt;
 
 use serde_json::Value;
-use tandem_contract::bot::{BotConfig, strip_comments};
+use tandem_contract::bot::flow::Flow;
+use tandem_contract::bot::turn::BOUNDS;
+use tandem_contract::bot::{BotConfig, TurnPolicy, strip_comments};
+
+pub use hearing::Hearing;
 
 /// What `check` found. `config` is there when nothing is an error.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,16 +45,18 @@ pub enum Severity {
 }
 
 /// Reads a bot file and says all that is wrong with it.
-pub fn check(text: &str) -> Report {
+///
+/// `hearing`: what the recognizer knows, where one is installed; without it nothing is said about words.
+pub fn check(text: &str, hearing: Option<&dyn Hearing>) -> Report {
     let mut findings = Findings::default();
-    let config = read(text, &mut findings);
+    let config = read(text, hearing, &mut findings);
     let mut findings = findings.0;
     findings.sort_by_key(|finding| finding.severity);
     let config = config.filter(|_| findings.iter().all(|finding| finding.severity != Severity::Error));
     Report { config, findings }
 }
 
-fn read(text: &str, findings: &mut Findings) -> Option<BotConfig> {
+fn read(text: &str, hearing: Option<&dyn Hearing>, findings: &mut Findings) -> Option<BotConfig> {
     let mut value: Value = match serde_json::from_str(text) {
         Ok(value) => value,
         Err(error) => {
@@ -56,31 +64,63 @@ fn read(text: &str, findings: &mut Findings) -> Option<BotConfig> {
             return None;
         }
     };
+    twice::check(text, findings);
     strip_comments(&mut value);
     structure::check(&value, findings);
-    if !findings.0.is_empty() {
-        return None;
-    }
-    let config: BotConfig = match serde_json::from_value(value.clone()) {
-        Ok(config) => config,
-        Err(error) => {
-            findings.error("", error.to_string());
-            return None;
-        }
-    };
-    limits(&config, findings);
-    if let Some(flow) = &config.flow {
-        script::check(flow, findings);
-    }
+    let broken: Vec<String> = findings.0.iter().map(|finding| finding.pointer.clone()).collect();
+    // Each block is looked at by itself, so that a slip in one hides nothing in the others.
+    limits(&value, findings);
+    flow(&value, &broken, hearing, findings);
     support::check(&value, findings);
-    Some(config)
+    match serde_json::from_value(value) {
+        Ok(config) => Some(config),
+        Err(error) if broken.is_empty() => {
+            findings.error("", error.to_string());
+            None
+        }
+        // The structure said it already.
+        Err(_) => None,
+    }
 }
 
-fn limits(config: &BotConfig, findings: &mut Findings) {
-    if config.limits.max_sessions == 0 {
+fn flow(config: &Value, broken: &[String], hearing: Option<&dyn Hearing>, findings: &mut Findings) {
+    let Some(value) = config.get("flow") else { return };
+    let whole = !broken.iter().any(|place| place == "/flow" || place.starts_with("/flow/"));
+    let Ok(flow) = serde_json::from_value::<Flow>(script::without_broken(value, broken)) else { return };
+    script::check(&flow, whole, findings);
+    let recognizer = config.pointer("/livekit_config/stt_provider").and_then(Value::as_str);
+    let chat_only = config.pointer("/config_metadata/product_type").and_then(Value::as_str) == Some("chatbot");
+    if let Some(hearing) = hearing.filter(|_| recognizer != Some("none") && !chat_only) {
+        hearing::check(&flow, hearing, findings);
+    }
+}
+
+/// Where the seed says what a key of `turn` says, and how many of the key's units one of its own is.
+const SEED_TURN: [(&str, &str, f64); 3] = [
+    ("interruption_words", "/voice_settings/stop_speaking_plan/number_of_words", 1.0),
+    ("min_interruption_ms", "/voice_settings/stop_speaking_plan/voice_seconds", 1000.0),
+    ("silence_timeout_ms", "/system_prompt/voice_specific/silence_timeout_ms", 1.0),
+];
+
+fn limits(config: &Value, findings: &mut Findings) {
+    if config.pointer("/limits/max_sessions").and_then(Value::as_u64) == Some(0) {
         findings.error("/limits/max_sessions", "nobody could call this bot; allow at least 1 session");
     }
-    if config.turn.min_endpointing_ms > config.turn.max_endpointing_ms {
+    for (key, range) in BOUNDS {
+        let seed = SEED_TURN.iter().filter(|(counterpart, ..)| *counterpart == key);
+        let places = seed.map(|(_, place, unit)| ((*place).to_owned(), *unit)).chain([(format!("/turn/{key}"), 1.0)]);
+        for (place, unit) in places {
+            let (least, most) = (f64::from(*range.start()) / unit, f64::from(*range.end()) / unit);
+            let found = config.pointer(&place).and_then(Value::as_f64);
+            if let Some(found) = found.filter(|found| !(least..=most).contains(found)) {
+                findings.error(place, format!("{found} is not sensible here; write {least} to {most}"));
+            }
+        }
+    }
+    let default = TurnPolicy::default();
+    let key = |key: &str| config.pointer(&format!("/turn/{key}")).and_then(Value::as_u64);
+    let least = key("min_endpointing_ms").unwrap_or(default.min_endpointing_ms.into());
+    if least > key("max_endpointing_ms").unwrap_or(default.max_endpointing_ms.into()) {
         findings.error("/turn/min_endpointing_ms", "must not be more than max_endpointing_ms; lower it");
     }
 }
@@ -151,6 +191,7 @@ impl fmt::Display for Report {
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
         let (errors, unsupported) = (count(Severity::Error), count(Severity::NotSupported));
-        write!(f, "{errors} errors, {unsupported} not supported, {} warnings", count(Severity::Warning))
+        let verdict = if errors == 0 { "the bot runs" } else { "the bot cannot run" };
+        write!(f, "{errors} errors, {unsupported} not supported, {} warnings: {verdict}", count(Severity::Warning))
     }
 }

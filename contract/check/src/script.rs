@@ -1,25 +1,57 @@
 //! Does the script make sense? Names that exist, ways out of every state, answers that can be told apart.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use indexmap::IndexMap;
+use serde_json::{Value, json};
 use tandem_contract::bot::flow::{
     Ask, BUILTIN_TOOLS, ChoiceOption, DigitCount, Flow, Retry, State, Target, Texts, ToolUse,
 };
+use tandem_contract::bot::turn::SILENCE_MS;
 
 use super::{Findings, did_you_mean, token};
 
 /// A question put more often than this annoys.
 const RETRIES_MOST: u8 = 5;
 
-pub(super) fn check(flow: &Flow, findings: &mut Findings) {
+/// Fingers need more than the least between two keys; after the most the session itself gives the caller up.
+const INTER_DIGIT_MS: RangeInclusive<u32> = 300..=30_000;
+
+/// `whole`: nothing had to be taken out of the flow; what is missing is then missing.
+pub(super) fn check(flow: &Flow, whole: bool, findings: &mut Findings) {
     let slots = flow.states.values().flat_map(filled).collect();
-    Script { flow, slots, findings }.check();
+    Script { flow, slots, whole, findings }.check();
+}
+
+/// The flow with something harmless in place of every state or command that has a broken part, so that the rest can be
+/// looked at. `broken`: pointers into the config.
+pub(super) fn without_broken(flow: &Value, broken: &[String]) -> Value {
+    let mut flow = flow.clone();
+    let Some(blocks) = flow.as_object_mut() else { return flow };
+    for place in broken.iter().filter_map(|place| place.strip_prefix("/flow/")) {
+        let mut path = place.split('/').map(|token| token.replace("~1", "/").replace("~0", "~"));
+        let (block, name) = (path.next().unwrap_or_default(), path.next());
+        let parts = blocks.get_mut(&block).and_then(Value::as_object_mut);
+        match (block.as_str(), name, parts) {
+            ("states", Some(name), Some(states)) => drop(states.insert(name, json!({ "hang_up": true }))),
+            ("anywhere", Some(name), Some(commands)) => drop(commands.shift_remove(&name)),
+            (block, ..) => drop(blocks.shift_remove(block)),
+        }
+    }
+    if !blocks.contains_key("start")
+        && let Some(first) = blocks.get("states").and_then(|states| states.as_object()?.keys().next())
+    {
+        let first = json!(first);
+        blocks.insert("start".to_owned(), first);
+    }
+    flow
 }
 
 struct Script<'a> {
     flow: &'a Flow,
     slots: HashSet<&'a str>,
+    whole: bool,
     findings: &'a mut Findings,
 }
 
@@ -48,7 +80,9 @@ impl<'a> Script<'a> {
             }
             self.state(&at, state);
         }
-        self.reachable();
+        if self.whole {
+            self.reachable();
+        }
         self.circles();
     }
 
@@ -174,6 +208,7 @@ impl<'a> Script<'a> {
         if ![count.length, count.min, count.max].into_iter().flatten().all(fits) {
             self.findings.error(&at, format!("lengths are 1 to {}", DigitCount::MOST));
         }
+        self.milliseconds(&format!("{at}/inter_digit_ms"), count.inter_digit_ms, INTER_DIGIT_MS);
         match (count.length, count.min, count.max) {
             (None, None, _) | (None, _, None) => self.findings.error(at, "say how many digits: length, or min and max"),
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
@@ -244,7 +279,7 @@ impl<'a> Script<'a> {
         for part in text.split('{').skip(1) {
             match part.split_once('}') {
                 None => self.findings.error(at, "a { without its }; close it"),
-                Some((slot, _)) if !self.slots.contains(slot) => {
+                Some((slot, _)) if self.whole && !self.slots.contains(slot) => {
                     let hint = did_you_mean(slot, self.slots.iter().copied());
                     self.findings.error(at, format!("nothing fills the slot {slot:?}{hint}"));
                 }
@@ -259,8 +294,16 @@ impl<'a> Script<'a> {
         if retry.max.is_some_and(|max| max > RETRIES_MOST) {
             self.findings.error(format!("{at}/max"), format!("a question is put again at most {RETRIES_MOST} times"));
         }
+        self.milliseconds(&format!("{at}/after_ms"), retry.after_ms, SILENCE_MS);
         if let Some(target) = &retry.goto {
             self.target(&format!("{at}/goto"), target, false);
+        }
+    }
+
+    fn milliseconds(&mut self, at: &str, found: Option<u32>, range: RangeInclusive<u32>) {
+        if let Some(found) = found.filter(|found| !range.contains(found)) {
+            let (least, most) = range.into_inner();
+            self.findings.error(at, format!("{found} is not sensible here; write {least} to {most}"));
         }
     }
 

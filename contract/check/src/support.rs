@@ -8,13 +8,18 @@ use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, FliteVoice};
 use super::Findings;
 
 /// Blocks that nothing acts on, with what happens instead.
-const BLOCKS: [(&str, &str); 7] = [
-    ("/system_prompt", "no language model runs; the flow decides what is said"),
+const BLOCKS: [(&str, &str); 12] = [
+    ("/system_prompt", "no language model runs; of it only voice_specific.silence_timeout_ms counts"),
     ("/llm_config", "no language model runs; the flow decides what is said"),
     ("/sip_config", "calls come in on the node's own SIP address, nothing is recorded and nobody is called"),
     ("/database_config", "appointments and call records are files in the data folder"),
     ("/vector_db_config", "there is no knowledge base"),
-    ("/voice_settings", "use the turn block for interruptions and silence"),
+    ("/voice_settings/background_sound", "nothing sounds behind the agent"),
+    ("/voice_settings/input_min_characters", "the flow decides what is an answer"),
+    ("/voice_settings/punctuation_boundaries", "prompts are spoken sentence by sentence"),
+    ("/voice_settings/model_settings", "no language model runs, and the embedded voices have no knobs"),
+    ("/voice_settings/max_tokens", "no language model runs; the flow decides what is said"),
+    ("/voice_settings/stop_speaking_plan/back_off_seconds", "the agent speaks as soon as the caller has finished"),
     ("/livekit_config/room_prefix", "no LiveKit rooms are joined"),
 ];
 
@@ -63,7 +68,7 @@ fn engines(config: &Value, findings: &mut Findings) {
     unless("tts_provider", &["flite", "test"], "flite speaks instead");
     unless("tts_model", &[], "the embedded voices have no models");
     if get("tts_provider") != Some("test") {
-        unless("tts_voice_id", &voices, "flite's voice slt speaks instead; rms, awb, kal and kal16 are there too");
+        unless("tts_voice_id", &voices, "flite's voice slt speaks instead; rms, awb and kal are there too");
     }
     for key in ["vad_enabled", "vad_threshold"].into_iter().filter(|key| livekit.get(key).is_some()) {
         findings.not_supported(format!("/livekit_config/{key}"), "not acted on: voice detection is always on");

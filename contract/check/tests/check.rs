@@ -1,7 +1,11 @@
 //! What `check` says of broken bot files: place and message of every finding.
 
 use serde_json::{Value, json};
-use tandem_check::{Severity, check};
+use tandem_check::{Hearing, Report, Severity};
+
+fn check(text: &str) -> Report {
+    tandem_check::check(text, None)
+}
 
 fn findings(text: &str, severity: Severity) -> Vec<(String, String)> {
     let report = check(text);
@@ -82,6 +86,11 @@ fn seed_examples_pass_and_say_what_is_not_supported() {
         assert!(found.iter().any(|(at, _)| at == pointer), "{pointer}: {found:#?}");
     }
     assert!(!found.iter().any(|(at, _)| at == "/tools_available/1"), "book_appointment is built in");
+    let settings = include_str!("../../tests/seeds/voice_settings.json");
+    let found = findings(settings, Severity::NotSupported);
+    let plan: Vec<_> =
+        found.iter().filter(|(at, _)| at.contains("stop_speaking_plan")).map(|(at, _)| at.as_str()).collect();
+    assert_eq!(plan, ["/voice_settings/stop_speaking_plan/back_off_seconds"]);
 }
 
 #[test]
@@ -255,5 +264,135 @@ fn limits_are_checked_and_the_report_reads_well() {
     assert!(report.config.is_none() && report.has_errors());
     let printed = report.to_string();
     assert!(printed.starts_with("error          /limits/max_sessions\n               nobody could call"), "{printed}");
-    assert!(printed.ends_with("2 errors, 2 not supported, 0 warnings"), "{printed}");
+    assert!(printed.ends_with("2 errors, 2 not supported, 0 warnings: the bot cannot run"), "{printed}");
+}
+
+#[test]
+fn the_report_of_the_guide_is_what_is_printed() {
+    let guide = include_str!("../../../docs/bots.md");
+    let shown = guide.split("```\n").nth(1).unwrap();
+    let text = json!({
+        "llm_config": { "provider": "x", "model": "y" },
+        "flow": { "start": "menu", "states": {
+            "menu": { "say": "x", "ask": { "choice": { "book": { "say": "book", "goto": "bok" } } }, "no_match": { "goto": "book" } },
+            "book": { "say": "x", "hang_up": true },
+        } },
+    });
+    assert_eq!(format!("{}\n", check(&text.to_string())), shown);
+}
+
+#[test]
+fn a_slip_in_one_place_hides_none_in_another() {
+    let text = json!({
+        "limit": {},
+        "limits": { "max_sessions": 0 },
+        "llm_config": { "provider": "x", "model": "y" },
+        "flow": { "start": "a", "states": {
+            "a": { "say": "{code}", "ask": "yes_no", "on": { "yes": "b" }, "goto": "nowhere" },
+            "b": { "asks": "yes_no", "goto": "a" },
+            "c": { "say": "x", "goto": "b", "no_input": { "max": 9 } },
+        } },
+    });
+    let text = text.to_string();
+    expect(
+        &text,
+        Severity::Error,
+        &[
+            ("/limit", "no such key"),
+            ("/limits/max_sessions", "nobody"),
+            ("/flow/states/a/goto", "no state \"nowhere\""),
+            ("/flow/states/b/asks", "did you mean \"ask\""),
+            ("/flow/states/c/no_input/max", "at most 5"),
+        ],
+    );
+    expect(&text, Severity::NotSupported, &[("/llm_config", "no language model")]);
+    let no_start = r#"{"flow": {"states": {"a": {"say": "x", "goto": "b"}}, "anywhere": {"x": 1}}}"#;
+    expect(
+        no_start,
+        Severity::Error,
+        &[("/flow", "\"start\" is missing"), ("/flow/anywhere/x", "a number"), ("/flow/states/a/goto", "no state")],
+    );
+    for odd in
+        ["[]", "{\"flow\": 1}", "{\"flow\": {\"states\": []}}", "{\"flow\": {\"start\": 1, \"states\": {\"a\": 1}}}"]
+    {
+        assert!(check(odd).has_errors(), "{odd}");
+    }
+}
+
+#[test]
+fn a_key_that_stands_twice_is_told() {
+    let text = r#"{"_note": 1, "_note": 2, "flow": {"start": "a", "states": {
+        "a": {"say": "one", "hang_up": true, "say": "two"}, "b/c": {}, "b/c": {}}}, "flow": {"start": "a", "states": {"a": {"hang_up": true}}}}"#;
+    expect(
+        text,
+        Severity::Error,
+        &[("/flow/states/a/say", "twice"), ("/flow/states/b~1c", "twice"), ("/flow", "twice")],
+    );
+}
+
+#[test]
+fn times_and_counts_have_bounds() {
+    let text = json!({
+        "turn": { "silence_timeout_ms": 0, "max_caller_turn_ms": 10, "interruption_words": 3000, "answer_after_ms": 60_000 },
+        "voice_settings": { "stop_speaking_plan": { "number_of_words": 5, "voice_seconds": 700 } },
+        "system_prompt": { "voice_specific": { "silence_timeout_ms": 2 } },
+        "flow": { "start": "a", "no_input": { "after_ms": 1 }, "states": {
+            "a": { "say": "x", "ask": { "digits": { "length": 3, "inter_digit_ms": 0 } }, "goto": "@hang_up",
+                   "no_input": { "after_ms": 900_000 } },
+        } },
+    });
+    expect(
+        &text.to_string(),
+        Severity::Error,
+        &[
+            ("/turn/silence_timeout_ms", "1000 to 600000"),
+            ("/turn/max_caller_turn_ms", "1000 to 600000"),
+            ("/turn/interruption_words", "0 to 100"),
+            ("/voice_settings/stop_speaking_plan/voice_seconds", "0 to 10"),
+            ("/system_prompt/voice_specific/silence_timeout_ms", "1000 to 600000"),
+            ("/flow/no_input/after_ms", "1000 to 600000"),
+            ("/flow/states/a/no_input/after_ms", "1000 to 600000"),
+            ("/flow/states/a/ask/digits/inter_digit_ms", "300 to 30000"),
+        ],
+    );
+}
+
+/// A recognizer that knows everything but "acme", and grammars that say so.
+struct Dictionary;
+
+impl Hearing for Dictionary {
+    fn unknown_words(&self, phrase: &str) -> Vec<String> {
+        phrase.to_lowercase().split_whitespace().filter(|word| *word == "acme").map(str::to_owned).collect()
+    }
+
+    fn accepts_jsgf(&self, source: &str) -> Result<(), String> {
+        if source.contains("known") { Ok(()) } else { Err("it cannot use this grammar".to_owned()) }
+    }
+}
+
+#[test]
+fn words_that_the_recognizer_does_not_know_are_told_with_their_place() {
+    let mut bot = json!({ "flow": { "start": "a", "anywhere": { "shop": { "say": "Acme shop", "goto": "a" } }, "states": {
+        "a": { "say": "x", "ask": { "choice": { "y": { "say": ["acme", "other"], "goto": "b" } } } },
+        "b": { "say": "x", "ask": { "phrases": ["word", "go Acme"] }, "goto": "c" },
+        "c": { "say": "x", "ask": { "jsgf": "#JSGF V1.0; known" }, "goto": "d" },
+        "d": { "say": "x", "ask": { "jsgf": "#JSGF V1.0;" }, "goto": "a" },
+    } } });
+    let places = |bot: &Value| {
+        let found = tandem_check::check(&bot.to_string(), Some(&Dictionary)).findings;
+        let about =
+            found.into_iter().filter(|f| f.message.contains("no word \"acme\"") || f.message.contains("it cannot"));
+        about.map(|finding| (finding.severity, finding.pointer)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        places(&bot),
+        [
+            (Severity::Error, "/flow/states/d/ask/jsgf".to_owned()),
+            (Severity::Warning, "/flow/anywhere/shop/say".to_owned()),
+            (Severity::Warning, "/flow/states/a/ask/choice/y/say/0".to_owned()),
+            (Severity::Warning, "/flow/states/b/ask/phrases/1".to_owned()),
+        ]
+    );
+    bot["livekit_config"] = json!({ "stt_provider": "none" });
+    assert_eq!(places(&bot), []);
 }

@@ -263,6 +263,15 @@ block! {
     }
 }
 
+impl StopSpeakingPlan {
+    /// `voice_seconds` in milliseconds.
+    pub fn voice_ms(&self) -> Option<u32> {
+        let ms = (self.voice_seconds.as_ref()?.as_f64()? * 1000.0).round();
+        // The cast saturates: beyond the type's range is beyond every bound that the check of bot files holds it to.
+        Some(ms as u32)
+    }
+}
+
 /// A closed list of words, as a type.
 macro_rules! words {
     ($($(#[$meta:meta])* $name:ident { $($word:ident),* })*) => {$(

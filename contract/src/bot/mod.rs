@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use block::Nullable;
 use block::is_default;
-pub use turn::TurnPolicy;
+pub use turn::{TurnBlock, TurnPolicy};
 pub use voice::{FliteVoice, RecognizerChoice, VoiceChoice};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,8 +47,8 @@ pub struct BotConfig {
     pub voice_settings: Option<blocks::VoiceSettings>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<flow::Flow>,
-    #[serde(skip_serializing_if = "is_default")]
-    pub turn: TurnPolicy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnBlock>,
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
 }

@@ -1,31 +1,49 @@
-//! Who may speak when: `turn` of the bot config.
+//! Who may speak when: `turn` of the bot config, and what the seed's blocks say of the same.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use super::BotConfig;
+use super::block::block;
+use super::blocks::{StopSpeakingPlan, VoiceSpecific};
 
-/// All durations in milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+block! {
+    /// All durations in milliseconds. What is absent is as [`TurnPolicy::default`] says.
+    #[derive(Default)]
+    TurnBlock {
+        ;
+        /// A phone rings for so long before the bot answers it.
+        answer_after_ms: u32,
+        /// Silence after which the caller's turn is over when what was said is complete.
+        min_endpointing_ms: u32,
+        /// Silence after which the caller's turn is over in any case.
+        max_endpointing_ms: u32,
+        /// Voice of this length while the agent speaks pauses the agent.
+        min_interruption_ms: u32,
+        /// Paused: voice that goes on for this long, counted from its onset, is an interruption, understood or not.
+        commit_interruption_ms: u32,
+        /// Paused: this many words understood so far are an interruption. 0: only a complete answer is.
+        interruption_words: u32,
+        /// Paused, and the caller fell silent again: if nothing was understood within this time, the agent goes on.
+        false_interruption_ms: u32,
+        /// Nothing heard for this long after the agent finished: no-input.
+        silence_timeout_ms: u32,
+        /// The caller's turn is cut off after this.
+        max_caller_turn_ms: u32,
+    }
+}
+
+/// The policy of a bot: every key of [`TurnBlock`] with the value that counts.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct TurnPolicy {
-    /// A phone rings for so long before the bot answers it.
     pub answer_after_ms: u32,
-    /// Silence after which the caller's turn is over when what was said is complete.
     pub min_endpointing_ms: u32,
-    /// Silence after which the caller's turn is over in any case.
     pub max_endpointing_ms: u32,
-    /// Voice of this length while the agent speaks pauses the agent.
     pub min_interruption_ms: u32,
-    /// Paused: voice that goes on for this long, counted from its onset, is an interruption, understood or not.
     pub commit_interruption_ms: u32,
-    /// Paused: this many words understood so far are an interruption. 0: only a complete answer is.
     pub interruption_words: u32,
-    /// Paused, and the caller fell silent again: if nothing was understood within this time, the agent goes on.
     pub false_interruption_ms: u32,
-    /// Nothing heard for this long after the agent finished: no-input.
     pub silence_timeout_ms: u32,
-    /// The caller's turn is cut off after this.
     pub max_caller_turn_ms: u32,
 }
 
@@ -41,6 +59,51 @@ impl Default for TurnPolicy {
             false_interruption_ms: 700,
             silence_timeout_ms: 6_000,
             max_caller_turn_ms: 30_000,
+        }
+    }
+}
+
+/// Silences that a caller may be given, milliseconds. Less leaves no time to begin an answer, more is no question.
+pub const SILENCE_MS: RangeInclusive<u32> = 1_000..=600_000;
+
+/// What each key of `turn` may be: outside of it nobody could talk with the bot.
+pub const BOUNDS: [(&str, RangeInclusive<u32>); 9] = [
+    ("answer_after_ms", 0..=60_000),
+    ("min_endpointing_ms", 0..=10_000),
+    ("max_endpointing_ms", 0..=30_000),
+    ("min_interruption_ms", 0..=10_000),
+    ("commit_interruption_ms", 0..=30_000),
+    ("interruption_words", 0..=100),
+    ("false_interruption_ms", 0..=10_000),
+    ("silence_timeout_ms", SILENCE_MS),
+    ("max_caller_turn_ms", 1_000..=600_000),
+];
+
+impl BotConfig {
+    /// `turn`; what it leaves open is taken from the seed's blocks, where they have a counterpart, else from the default.
+    pub fn turn_policy(&self) -> TurnPolicy {
+        let none = TurnBlock::default();
+        let turn = self.turn.as_ref().unwrap_or(&none);
+        let plan = self.voice_settings.as_ref().and_then(|settings| settings.stop_speaking_plan.as_ref());
+        let prompt = self.system_prompt.as_ref().and_then(|prompt| prompt.voice_specific.as_ref());
+        let seed = TurnBlock {
+            interruption_words: plan.and_then(|plan| plan.number_of_words),
+            min_interruption_ms: plan.and_then(StopSpeakingPlan::voice_ms),
+            silence_timeout_ms: prompt.and_then(|prompt: &VoiceSpecific| prompt.silence_timeout_ms),
+            ..TurnBlock::default()
+        };
+        let default = TurnPolicy::default();
+        let of = |key: fn(&TurnBlock) -> Option<u32>, default: u32| key(turn).or(key(&seed)).unwrap_or(default);
+        TurnPolicy {
+            answer_after_ms: of(|turn| turn.answer_after_ms, default.answer_after_ms),
+            min_endpointing_ms: of(|turn| turn.min_endpointing_ms, default.min_endpointing_ms),
+            max_endpointing_ms: of(|turn| turn.max_endpointing_ms, default.max_endpointing_ms),
+            min_interruption_ms: of(|turn| turn.min_interruption_ms, default.min_interruption_ms),
+            commit_interruption_ms: of(|turn| turn.commit_interruption_ms, default.commit_interruption_ms),
+            interruption_words: of(|turn| turn.interruption_words, default.interruption_words),
+            false_interruption_ms: of(|turn| turn.false_interruption_ms, default.false_interruption_ms),
+            silence_timeout_ms: of(|turn| turn.silence_timeout_ms, default.silence_timeout_ms),
+            max_caller_turn_ms: of(|turn| turn.max_caller_turn_ms, default.max_caller_turn_ms),
         }
     }
 }
@@ -78,5 +141,39 @@ impl TurnPolicy {
 
     pub fn max_caller_turn(&self) -> Duration {
         Duration::from_millis(self.max_caller_turn_ms.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_seeds_settings_count_where_turn_is_silent() {
+        let mut config = json!({
+            "system_prompt": { "voice_specific": { "silence_timeout_ms": 2000 } },
+            "voice_settings": { "stop_speaking_plan": { "number_of_words": 5, "voice_seconds": 0.7 } },
+        });
+        let policy = |config: &serde_json::Value| {
+            let policy = serde_json::from_value::<BotConfig>(config.clone()).unwrap().turn_policy();
+            (policy.interruption_words, policy.min_interruption_ms, policy.silence_timeout_ms)
+        };
+        assert_eq!(policy(&config), (5, 700, 2000));
+        config["turn"] = json!({ "interruption_words": 1, "silence_timeout_ms": 6000 });
+        assert_eq!(policy(&config), (1, 700, 6000));
+        assert_eq!(policy(&json!({})), (2, 200, 6000));
+    }
+
+    #[test]
+    fn every_key_has_bounds_that_hold_its_default() {
+        let default = serde_json::to_value(TurnPolicy::default()).unwrap();
+        let bounds: serde_json::Map<_, _> =
+            BOUNDS.map(|(key, _)| (key.to_owned(), default[key].clone())).into_iter().collect();
+        assert_eq!(default, serde_json::Value::Object(bounds));
+        for (key, range) in BOUNDS {
+            assert!(range.contains(&u32::try_from(default[key].as_u64().unwrap()).unwrap()), "{key}");
+        }
     }
 }

@@ -13,7 +13,7 @@ pub enum VoiceChoice {
     Test,
 }
 
-/// The voices of Debian's libflite1.
+/// The voices of Debian's libflite1 that the engine knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FliteVoice {
     #[default]
@@ -21,7 +21,6 @@ pub enum FliteVoice {
     Rms,
     Awb,
     Kal,
-    Kal16,
 }
 
 /// The recognizer that a bot hears with.
@@ -54,7 +53,7 @@ impl VoiceChoice {
 }
 
 impl FliteVoice {
-    pub const ALL: [Self; 5] = [Self::Slt, Self::Rms, Self::Awb, Self::Kal, Self::Kal16];
+    pub const ALL: [Self; 4] = [Self::Slt, Self::Rms, Self::Awb, Self::Kal];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -62,7 +61,6 @@ impl FliteVoice {
             Self::Rms => "rms",
             Self::Awb => "awb",
             Self::Kal => "kal",
-            Self::Kal16 => "kal16",
         }
     }
 }
@@ -85,9 +83,12 @@ impl BotConfig {
         }
     }
 
-    /// BCP 47.
-    pub fn language(&self) -> &str {
-        self.livekit_config.as_ref().and_then(|config| config.stt_language.as_deref()).unwrap_or(EMBEDDED_LANGUAGE)
+    /// What the recognizer is asked to listen for, BCP 47. Whatever the config names: the embedded one refuses all other
+    /// languages, and its callers would not be heard at all.
+    pub fn language(&self) -> &'static str {
+        match self.recognizer() {
+            RecognizerChoice::Pocketsphinx | RecognizerChoice::None => EMBEDDED_LANGUAGE,
+        }
     }
 
     /// Whether the bot may be spoken or written to. Without `config_metadata.product_type` both.
@@ -97,5 +98,19 @@ impl BotConfig {
             Some(ProductType::Chatbot) => modality == Modality::Text,
             Some(ProductType::Voicebot) => modality == Modality::Voice,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_embedded_is_answered_with_what_is() {
+        let config =
+            r#"{"livekit_config": {"tts_voice_id": "kal16", "stt_provider": "deepgram", "stt_language": "de-DE"}}"#;
+        let config: BotConfig = serde_json::from_str(config).unwrap();
+        assert_eq!(config.voice(), VoiceChoice::Flite(FliteVoice::Slt));
+        assert_eq!((config.recognizer(), config.language()), (RecognizerChoice::Pocketsphinx, "en-US"));
     }
 }

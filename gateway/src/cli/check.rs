@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use tandem_check::check;
 
 use super::SettingsFile;
 use crate::bots::FileBots;
-use crate::engines::Engines;
+use crate::engines::{Engines, check_bot};
 use crate::settings::{Settings, load};
 
 /// Files that the process opens beside the sockets of calls: logs, records, listeners, HTTP connections.
@@ -64,18 +63,8 @@ impl Report {
 
 fn bot(path: &Path) -> anyhow::Result<Report> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let found = check(&text);
-    let mut report = Report { failed: found.has_errors(), ..Report::default() };
-    for finding in &found.findings {
-        let _ = writeln!(report.text, "{finding}");
-    }
-    let verdict = match (found.findings.len(), report.failed) {
-        (0, _) => "nothing to complain about".to_owned(),
-        (count, false) => format!("{count} findings; the bot runs"),
-        (count, true) => format!("{count} findings; the bot cannot run"),
-    };
-    let _ = writeln!(report.text, "{}: {verdict}", path.display());
-    Ok(report)
+    let found = check_bot(&text);
+    Ok(Report { text: format!("{found}\n"), failed: found.has_errors() })
 }
 
 fn node(settings: &Settings) -> anyhow::Result<Report> {

@@ -30,7 +30,7 @@ async fn set_up(state: AppState, mut call: IncomingCall) {
         Ok(admitted) => admitted,
         Err(refusal) => return refuse(call, &refusal),
     };
-    let ringing = admitted.accept().config.turn.answer_after();
+    let ringing = admitted.accept().config.turn_policy().answer_after();
     if !ringing.is_zero() {
         call.ring(admitted.session());
         tokio::select! {

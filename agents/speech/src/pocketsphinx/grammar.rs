@@ -26,6 +26,8 @@ pub(super) struct Compiled {
 impl Compiled {
     pub(super) fn new(grammar: &Grammar, dictionary: &Dictionary) -> Result<Self, SpeechError> {
         let refuse = |what: String| SpeechError::NotSupported { engine: ENGINE.to_owned(), what };
+        let known = known_phrases(grammar, dictionary);
+        let grammar = known.as_ref().unwrap_or(grammar);
         let words = words_of(grammar);
         let missing: Vec<&str> = words.iter().map(String::as_str).filter(|word| !dictionary.contains(word)).collect();
         if !missing.is_empty() {
@@ -48,6 +50,16 @@ impl Compiled {
         }
         Ok(Self { jsgf, words })
     }
+}
+
+/// The phrases that can be heard: one unknown word does not make a menu deaf to its other answers. None: all of them can,
+/// or none of them, which is then refused as it is.
+fn known_phrases(grammar: &Grammar, dictionary: &Dictionary) -> Option<Grammar> {
+    let Grammar::Phrases { phrases } = grammar else { return None };
+    let heard = |phrase: &&String| spoken(phrase).iter().all(|word| dictionary.contains(word));
+    let known: Vec<String> = phrases.iter().filter(heard).cloned().collect();
+    let some = known.len() < phrases.len() && known.iter().any(|phrase| !spoken(phrase).is_empty());
+    some.then_some(Grammar::Phrases { phrases: known })
 }
 
 /// The words that a grammar listens for: lower case, sorted, each once.
@@ -181,6 +193,9 @@ mod tests {
             return;
         };
         let compile = |grammar: &Grammar| Compiled::new(grammar, engine.dictionary());
+        let mixed = compile(&phrases(&["yes", "qxzzy please", "no"])).unwrap();
+        assert_eq!(mixed.words, ["no", "yes"]);
+        assert!(!mixed.jsgf.contains("please"));
         let bad = [
             Grammar::Open,
             phrases(&[]),

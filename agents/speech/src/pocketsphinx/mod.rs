@@ -67,22 +67,6 @@ impl PocketsphinxRecognizer {
         let shared = Shared { engine, pool, idle: bounded(threads.max(1) * IDLE_PER_THREAD), permits, limit };
         Ok(Self { shared: Arc::new(shared), tasks: TaskTracker::new() })
     }
-
-    /// Words of the grammar that the dictionary lacks, for the check of a bot file. Empty: the grammar can be used, if it is
-    /// well formed.
-    pub fn check_words(&self, grammar: &Grammar) -> Vec<String> {
-        missing_words(self.shared.engine, grammar)
-    }
-
-    /// Checks a grammar by loading it; blocks for some 30 ms.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn check_grammar(&self, grammar: &Grammar) -> Result<(), SpeechError> {
-        let compiled = Compiled::new(grammar, self.shared.engine.dictionary())?;
-        let mut decoder = self.shared.engine.decoder().map_err(failed)?;
-        decoder.set_grammar(&compiled.jsgf, &compiled.words).map_err(failed)
-    }
 }
 
 /// Why the recognizer does not start.
@@ -96,6 +80,15 @@ pub enum StartError {
 
 pub(crate) fn missing_words(engine: &Pocketsphinx, grammar: &Grammar) -> Vec<String> {
     words_of(grammar).into_iter().filter(|word| !engine.dictionary().contains(word)).collect()
+}
+
+/// Checks a grammar by loading it; blocks for some 30 ms.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_grammar(engine: &'static Pocketsphinx, grammar: &Grammar) -> Result<(), SpeechError> {
+    let compiled = Compiled::new(grammar, engine.dictionary())?;
+    engine.decoder().map_err(failed)?.set_grammar(&compiled.jsgf, &compiled.words).map_err(failed)
 }
 
 fn failed(error: DecoderError) -> SpeechError {

@@ -2,6 +2,7 @@ use tandem_speech_engines::flite::{FliteVoice, FliteVoiceName};
 
 use super::*;
 use crate::RecognizerInput;
+use crate::catalog;
 
 /// "yes" by flite at 8 kHz, as a session sends it: 400 ms of pre-roll, the word, some silence.
 fn yes() -> Option<Vec<i16>> {
@@ -61,8 +62,8 @@ async fn grammars_of_every_kind() {
         (Grammar::Jsgf { source: jsgf.to_owned() }, "the ten of clubs", "the ten of clubs"),
     ];
     for (grammar, said, text) in cases {
-        assert!(recognizer.check_words(&grammar).is_empty());
-        assert_eq!(recognizer.check_grammar(&grammar), Ok(()));
+        assert!(catalog::check_words(&grammar).unwrap().is_empty());
+        assert_eq!(catalog::check_grammar(&grammar), Ok(()));
         let Some(heard) = hear(&recognizer, &grammar, said).await else { return };
         assert!(matches!(&heard, RecognizerEvent::Final { text: heard, .. } if heard == text), "{heard:?}");
         let other = hear(&recognizer, &grammar, "what is the weather like in the mountains today").await;
@@ -72,9 +73,11 @@ async fn grammars_of_every_kind() {
 
 #[test]
 fn grammars_are_checked() {
-    let Some(recognizer) = recognizer(1) else { return };
+    if recognizer(1).is_none() {
+        return;
+    }
     let grammar = Grammar::Phrases { phrases: vec!["qxzzy please".to_owned()] };
-    assert_eq!(recognizer.check_words(&grammar), ["qxzzy"]);
+    assert_eq!(catalog::check_words(&grammar).unwrap(), ["qxzzy"]);
     let malformed = Grammar::Jsgf { source: "#JSGF V1.0; grammar g; public <g> = (yes;".to_owned() };
-    assert!(matches!(recognizer.check_grammar(&malformed), Err(SpeechError::NotSupported { .. })));
+    assert!(matches!(catalog::check_grammar(&malformed), Err(SpeechError::NotSupported { .. })));
 }

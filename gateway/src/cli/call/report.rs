@@ -95,10 +95,10 @@ fn chart(record: &CallRecord) -> String {
                 chart.mark(at, '✕');
             }
             TimelineEvent::Dtmf => chart.mark(at, '#'),
-            TimelineEvent::NoInput | TimelineEvent::NoMatch => chart.mark(at, '?'),
+            TimelineEvent::NoInput | TimelineEvent::NoMatch | TimelineEvent::NotHeard => chart.mark(at, '?'),
             TimelineEvent::Tool { .. } => chart.mark(at, '⚙'),
             TimelineEvent::Transfer { .. } => chart.mark(at, '→'),
-            TimelineEvent::FlowState { .. } => {}
+            TimelineEvent::FlowState { .. } | TimelineEvent::LimitReached => {}
         }
     }
     close(&mut chart, Speaker::Caller, &mut caller, total);
