@@ -101,7 +101,7 @@ impl From<&StreamError> for PublicError {
         match error {
             StreamError::StartTimeout { .. } | StreamError::Idle { .. } => Self::TimedOut,
             StreamError::TooSlow { .. } | StreamError::Missed { .. } => Self::TooSlow,
-            StreamError::TooFast { .. } => Self::TooFast,
+            StreamError::TooFast { .. } | StreamError::MessagesTooFast { .. } => Self::TooFast,
             StreamError::FrameLength { .. } | StreamError::NotJson { .. } => Self::BadRequest,
             StreamError::NoType | StreamError::UnknownType { .. } | StreamError::BadField { .. } => Self::BadRequest,
             StreamError::StartFirst { .. } | StreamError::StartTwice => Self::BadRequest,

@@ -16,7 +16,7 @@ use super::audio::{AgentAudio, RATE, decode_caller};
 use super::error::StreamError;
 use super::message::{ClientMessage, Mode, ServerMessage, Start, Started, TEXT_MAX};
 use super::outbox::{Outbox, Outgoing};
-use super::pace::Pace;
+use super::pace::{MESSAGES_PER_SECOND, Pace};
 
 /// How long a connection may be silent before `start`. A client knows what it wants when it connects.
 const START_WITHIN: Duration = Duration::from_secs(5);
@@ -121,6 +121,7 @@ pub struct StreamCore {
     heard_from: Time,
     pinged: Time,
     pace: Pace,
+    writing: Pace,
     outbox: Outbox,
     /// The utterance that was silenced last, and when.
     cleared: Option<(u32, Time)>,
@@ -135,7 +136,8 @@ impl StreamCore {
             connected: now,
             heard_from: now,
             pinged: now,
-            pace: Pace::default(),
+            pace: Pace::speech(),
+            writing: Pace::writing(),
             outbox: Outbox::default(),
             cleared: None,
             flooded: 0,
@@ -247,6 +249,10 @@ impl StreamCore {
     }
 
     fn on_message(&mut self, now: Time, message: ClientMessage, out: &mut Vec<StreamEffect>) {
+        let person = matches!(message, ClientMessage::Text { .. } | ClientMessage::Dtmf { .. });
+        if person && !self.writing.admit_message(now) {
+            return self.problem(StreamError::MessagesTooFast { per_second: MESSAGES_PER_SECOND }, out);
+        }
         match message {
             ClientMessage::Text { text } => self.on_chat(text, out),
             ClientMessage::Dtmf { digit } => self.on_digit(digit, out),

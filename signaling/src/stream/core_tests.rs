@@ -282,6 +282,17 @@ fn a_flood_of_audio_is_told_once() {
 }
 
 #[test]
+fn a_flood_of_texts_is_dropped_and_told() {
+    let mut line = Line::running(Mode::Text);
+    for _ in 0..30 {
+        line.text(r#"{"type":"text","text":"x"}"#);
+    }
+    assert_eq!(line.effects.len(), 20);
+    let told = Outgoing::Problem { error: StreamError::MessagesTooFast { per_second: 4 } };
+    assert_eq!(line.sent(), vec![told; 10]);
+}
+
+#[test]
 fn a_transfer_is_refused_in_words_of_sip() {
     let mut line = Line::running(Mode::Voice);
     let target = Private::new("tel:110".to_owned());

@@ -41,6 +41,10 @@ pub enum StreamError {
     TooSlow { waiting: usize },
     #[error("audio comes faster than it is spoken; {dropped} samples were dropped; send 16000 samples a second")]
     TooFast { dropped: u64 },
+    #[error(
+        "this message was dropped: texts and keys come faster than a person sends them; send {per_second} a second"
+    )]
+    MessagesTooFast { per_second: u32 },
     #[error("{count} events were missed, because this client reads too slowly")]
     Missed { count: u64 },
 }
@@ -50,7 +54,7 @@ impl StreamError {
     pub fn fatal(&self) -> bool {
         match self {
             Self::AudioInChat { .. } | Self::TextLength | Self::Digit { .. } => false,
-            Self::TooFast { .. } | Self::Missed { .. } => false,
+            Self::TooFast { .. } | Self::MessagesTooFast { .. } | Self::Missed { .. } => false,
             Self::FrameLength { .. }
             | Self::NotJson { .. }
             | Self::NoType
