@@ -309,6 +309,7 @@ async fn a_transfer_goes_by_refer() {
     bench.send(&bench.request("NOTIFY", 3, &tag, state, "SIP/2.0 200 OK\r\n")).await;
     bench.expect("SIP/2.0 200").await;
     bench.expect("BYE ").await;
+    assert_eq!(event(&mut leg).await, LegEvent::TransferProgress { status: 100 });
     assert_eq!(event(&mut leg).await, LegEvent::TransferProgress { status: 200 });
     assert_eq!(event(&mut leg).await, LegEvent::Ended { reason: LegEnd::Transferred });
 }

@@ -35,7 +35,8 @@ fn digit(text: &str) -> Option<char> {
 /// How far the target of a transfer has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReferProgress {
-    Going,
+    /// 100 to 199; 100 also where nothing can be read.
+    Going(u16),
     /// 200 to 699.
     Final(u16),
 }
@@ -46,7 +47,8 @@ pub fn refer_progress(body: &[u8], subscription_state: Option<&str>) -> ReferPro
     match sipfrag_status(body) {
         Some(status @ 200..700) => ReferProgress::Final(status),
         _ if is(subscription_state, "terminated") => ReferProgress::Final(408),
-        _ => ReferProgress::Going,
+        Some(status @ 100..200) => ReferProgress::Going(status),
+        _ => ReferProgress::Going(100),
     }
 }
 
@@ -76,11 +78,11 @@ mod tests {
     #[test]
     fn a_sipfrag_tells_how_far_the_transfer_is() {
         let active = Some("active;expires=60");
-        assert_eq!(refer_progress(b"SIP/2.0 100 Trying\r\n", active), ReferProgress::Going);
+        assert_eq!(refer_progress(b"SIP/2.0 100 Trying\r\n", active), ReferProgress::Going(100));
         assert_eq!(refer_progress(b"SIP/2.0 200 OK", Some("terminated;reason=noresource")), ReferProgress::Final(200));
         assert_eq!(refer_progress(b"SIP/2.0 486 Busy Here\r\nTo: <sip:a@b>\r\n", active), ReferProgress::Final(486));
         assert_eq!(refer_progress(b"SIP/2.0 180 Ringing", Some("terminated")), ReferProgress::Final(408));
-        assert_eq!(refer_progress(b"", active), ReferProgress::Going);
-        assert_eq!(refer_progress(b"SIP/2.0 2\xc3\xa90", active), ReferProgress::Going);
+        assert_eq!(refer_progress(b"", active), ReferProgress::Going(100));
+        assert_eq!(refer_progress(b"SIP/2.0 2\xc3\xa90", active), ReferProgress::Going(100));
     }
 }

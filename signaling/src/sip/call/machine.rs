@@ -270,7 +270,7 @@ impl Call {
         }
     }
 
-    /// NOTIFYs of our REFER (RFC 3515 section 2.4.4). Only what is final is told on.
+    /// NOTIFYs of our REFER (RFC 3515 section 2.4.4), told on.
     fn notify(&mut self, request: &InDialog) -> Vec<Effect> {
         let about_refer = request.event.as_deref().is_some_and(|event| body::is(Some(event), "refer"));
         if !about_refer || self.transfer == Transfer::Idle {
@@ -278,7 +278,7 @@ impl Call {
         }
         let mut effects = vec![reply(200)];
         match body::refer_progress(&request.body, request.subscription_state.as_deref()) {
-            ReferProgress::Going => {}
+            ReferProgress::Going(status) => effects.push(progress(status)),
             ReferProgress::Final(status @ 200..300) => {
                 effects.push(progress(status));
                 effects.extend(self.hang_up_now(LegEnd::Transferred));

@@ -173,7 +173,7 @@ fn a_transfer_that_arrives() {
     call.handle(transfer());
     assert_eq!(call.handle(transfer()), [progress(491)]);
     assert_eq!(call.handle(Input::ReferAnswered { status: 202 }), []);
-    assert_eq!(call.handle(notify("SIP/2.0 100 Trying")), [reply(200)]);
+    assert_eq!(call.handle(notify("SIP/2.0 100 Trying")), [reply(200), progress(100)]);
     let arrived = [reply(200), progress(200), Effect::Bye, ended(LegEnd::Transferred)];
     assert_eq!(call.handle(notify("SIP/2.0 200 OK")), arrived);
 }
