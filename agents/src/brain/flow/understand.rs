@@ -14,7 +14,24 @@ pub(super) const NO: [&str; 8] =
     ["no", "nope", "no thanks", "no thank you", "wrong", "that's wrong", "not right", "incorrect"];
 /// What people type on top of that.
 const YES_TYPED: [&str; 6] = ["y", "ok", "yup", "of course", "please do", "that is right"];
-const NO_TYPED: [&str; 5] = ["n", "nah", "not really", "that is wrong", "dont"];
+const NO_TYPED: [&str; 9] = [
+    "n",
+    "nah",
+    "not really",
+    "that is wrong",
+    "of course not",
+    "not correct",
+    "please do not",
+    "please dont",
+    "not at all",
+];
+/// With one of these in it a text is no yes, and a no only by a phrase that says no itself: "not wrong" is neither.
+const NEGATIONS: [&str; 20] = [
+    "not", "never", "cannot", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "werent", "aint", "cant", "couldnt",
+    "wont", "wouldnt", "shouldnt", "havent", "hasnt", "hadnt", "mustnt",
+];
+/// Words that are a no by themselves.
+const NOES: [&str; 4] = ["no", "nope", "nah", "n"];
 
 /// Keys of a yes-or-no question.
 pub(super) const YES_KEY: char = '1';
@@ -70,13 +87,16 @@ pub(super) fn yes_no(input: &Input<'_>) -> Option<bool> {
             if let [one] = text.as_slice() {
                 match one.as_str() {
                     "one" => return Some(true),
-                    "two" => return Some(false),
+                    "two" | "dont" => return Some(false),
                     _ => {}
                 }
             }
             let yes = YES.iter().chain(&YES_TYPED).map(|phrase| (true, *phrase));
             let no = NO.iter().chain(&NO_TYPED).map(|phrase| (false, *phrase));
-            closest(&text, yes.chain(no))
+            let negates = |word: &str| NEGATIONS.contains(&word);
+            let negated = text.iter().any(|word| negates(word));
+            let denies = |phrase: &str| phrase.split(' ').any(|word| negates(word) || NOES.contains(&word));
+            closest(&text, yes.chain(no).filter(|(_, phrase)| !negated || denies(phrase)))
         }
     }
 }
@@ -213,6 +233,31 @@ mod tests {
             assert_eq!(say(no), Some(false), "{no}");
         }
         for neither in ["", "perhaps", "yes and no", "three"] {
+            assert_eq!(say(neither), None, "{neither}");
+        }
+        for no in [
+            "of course not",
+            "please do not",
+            "Please don't.",
+            "that's not correct",
+            "that is not right",
+            "No, that isn\u{2019}t correct",
+            "don't",
+            "no, never",
+            "not right now",
+        ] {
+            assert_eq!(say(no), Some(false), "{no}");
+        }
+        for neither in [
+            "I'm not sure",
+            "I don't know",
+            "that isn't right",
+            "I do not think that's right",
+            "never okay",
+            "I can't do that, sure",
+            "that's not wrong",
+            "I wouldn't say yes",
+        ] {
             assert_eq!(say(neither), None, "{neither}");
         }
         assert_eq!(yes_no(&Input::Keys("1")), Some(true));
