@@ -182,8 +182,12 @@ fn a_person_is_one_word_away_and_may_not_be_there() {
     caller.is_in("person");
     let target = "sip:reception@127.0.0.1:5070".to_owned().into();
     assert!(caller.last.contains(&BrainEffect::Transfer { target }));
-    assert_eq!(caller.give(BrainEvent::TransferProgress { status: 180 }), "");
-    assert!(caller.give(BrainEvent::TransferProgress { status: 486 }).contains("nobody can take your call"));
+    assert_eq!(caller.give(BrainEvent::TransferProgress { epoch: caller.epoch, status: 180 }), "");
+    assert!(
+        caller
+            .give(BrainEvent::TransferProgress { epoch: caller.epoch, status: 486 })
+            .contains("nobody can take your call")
+    );
     assert!(caller.hung_up());
 }
 

@@ -15,6 +15,8 @@ use thiserror::Error;
 
 pub use flow::FlowBrain;
 
+use crate::turn::Silence;
+
 /// Session to brain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -28,6 +30,10 @@ pub enum BrainEvent {
     },
     /// Something was said that the grammar does not hold.
     NotUnderstood {
+        epoch: Epoch,
+    },
+    /// Something was said and the recognizer failed, or there is none.
+    NotHeard {
         epoch: Epoch,
     },
     /// The caller was silent for the policy's time.
@@ -52,6 +58,7 @@ pub enum BrainEvent {
     },
     /// SIP status of a transfer.
     TransferProgress {
+        epoch: Epoch,
         status: u16,
     },
 }
@@ -63,7 +70,8 @@ pub struct ToolFailure {
     pub detail: String,
 }
 
-/// Brain to session. Effects of one event are carried out in order; speech is queued behind speech.
+/// Brain to session. Effects of one event are carried out in order; speech is queued behind speech. What is stamped with
+/// another epoch than the present one belongs to a turn that is over, and is dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum BrainEffect {
@@ -101,13 +109,24 @@ pub enum BrainEffect {
     },
 }
 
+impl BrainEffect {
+    /// The epoch of the reply that this is part of.
+    pub fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Say { epoch, .. } | Self::Done { epoch } | Self::CallTool { epoch, .. } => Some(*epoch),
+            Self::Listen(_) | Self::Transfer { .. } | Self::HangUp | Self::Echo { .. } | Self::EnteredState { .. } => {
+                None
+            }
+        }
+    }
+}
+
 /// What the caller may say or press.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listen {
     pub grammar: Option<Grammar>,
     pub digits: Option<DigitCollection>,
-    /// Instead of the policy's silence timeout.
-    pub silence_timeout_ms: Option<u32>,
+    pub silence: Silence,
 }
 
 /// How many digits make an answer. `#` ends a shorter one.

@@ -25,6 +25,14 @@ use alignment::Alignment;
 pub use cursor::Playback;
 use cursor::PlayoutCursor;
 
+/// Most lines of a session, and most text in them: six hours of lively conversation. A page that writes day and night must
+/// not eat the memory of the node. The turns of a record are no more than the agent's lines.
+const LINES_MAX: usize = 4_000;
+const TEXT_BYTES_MAX: usize = 1024 * 1024;
+
+/// JSON of a line beside its texts, bytes, about.
+const LINE_BYTES: usize = 160;
+
 /// The ledger of one session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ledger {
@@ -35,6 +43,8 @@ pub struct Ledger {
     last: u32,
     /// In the order in which the utterances began.
     entries: Vec<LedgerEntry>,
+    /// Bytes of text in the entries.
+    text: usize,
     /// Agent utterances that are not committed yet, oldest first.
     open: Vec<OpenUtterance>,
 }
@@ -53,12 +63,22 @@ struct OpenUtterance {
 impl Ledger {
     /// `rate` in Hz, of all offsets; zero for a conversation without audio.
     pub fn new(playback: Playback, rate: u32) -> Self {
-        Self { playback, rate, last: 0, entries: Vec::new(), open: Vec::new() }
+        Self { playback, rate, last: 0, entries: Vec::new(), text: 0, open: Vec::new() }
     }
 
     /// The committed lines, in the order in which their utterances began: this is the model's context.
     pub fn entries(&self) -> &[LedgerEntry] {
         &self.entries
+    }
+
+    /// Whether it is as long as a ledger may be. More lines are still taken: a goodbye is one.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= LINES_MAX || self.text >= TEXT_BYTES_MAX
+    }
+
+    /// Bytes of JSON, about. Said and heard are written both.
+    pub fn size(&self) -> usize {
+        self.entries.len() * LINE_BYTES + 2 * self.text
     }
 
     /// An agent utterance begins: its text goes to the voice. `at_ms` is milliseconds since the session began.
@@ -256,6 +276,7 @@ impl Ledger {
     /// A line whose utterance began earlier goes before later ones, however late its end was known.
     fn write(&mut self, entry: LedgerEntry) -> LedgerEntry {
         let at = self.entries.partition_point(|other| other.utterance < entry.utterance);
+        self.text += entry.text.reveal().len();
         self.entries.insert(at, entry.clone());
         entry
     }

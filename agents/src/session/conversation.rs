@@ -1,12 +1,11 @@
 //! Between the turn machine and the brain: who is asked what, and what comes of the answer.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use serde_json::Value;
+use tandem_contract::Private;
 use tandem_contract::leg::LegCommand;
 use tandem_contract::record::{Stage, TimelineEvent};
-use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
 use tandem_media::leg::MediaCommand;
 use tracing::{debug, info, warn};
@@ -37,8 +36,6 @@ pub(super) struct Floor {
     held: VecDeque<CallerInput>,
     /// Tools that run, by call number.
     tools: Vec<(u32, String)>,
-    /// The epoch that the brain was told last: it may reply to this one only.
-    told: Epoch,
 }
 
 #[derive(Debug)]
@@ -93,12 +90,13 @@ impl SessionCore {
             TurnEffect::AskBrain { ask } => self.ask(now, ask),
             TurnEffect::Hold => self.hold(),
             TurnEffect::AbandonReply => self.abandon_reply(now),
-            TurnEffect::AbandonTransfer => self.think(now, BrainEvent::TransferProgress { status: NO_NEWS }),
+            TurnEffect::AbandonTransfer => self.transfer_progress(now, NO_NEWS),
         }
     }
 
     /// What follows once an input was taken: commits that became possible, words before a hang-up, a free floor.
     pub(super) fn settle(&mut self, now: Time) {
+        self.end_when_full(now);
         self.settle_output(now);
         if self.life != Life::Running {
             return self.settle_life(now);
@@ -181,9 +179,17 @@ impl SessionCore {
                 }
             }
             Ask::NotUnderstood => {
-                self.note(now, TimelineEvent::NoMatch);
+                // Who was asked nothing cannot be misunderstood.
+                if self.ears.grammar.is_some() {
+                    self.note(now, TimelineEvent::NoMatch);
+                }
                 self.stages.asked(now);
                 BrainEvent::NotUnderstood { epoch }
+            }
+            Ask::NotHeard => {
+                self.note(now, TimelineEvent::NotHeard);
+                self.stages.asked(now);
+                BrainEvent::NotHeard { epoch }
             }
             Ask::Silent => {
                 self.note(now, TimelineEvent::NoInput);
@@ -195,11 +201,10 @@ impl SessionCore {
 
     /// Tells the brain, and carries out what it answers.
     pub(super) fn think(&mut self, now: Time, event: BrainEvent) {
-        if !matches!(event, BrainEvent::Heard { .. }) {
-            self.floor.told = self.epoch;
-        }
         let mut effects = Vec::new();
         self.brain.handle(now, event, &mut effects);
+        // A reply to a turn that was interrupted meanwhile is not wanted any more.
+        effects.retain(|effect| effect.epoch().is_none_or(|epoch| epoch == self.epoch));
         if !effects.is_empty() {
             let works = |effect: &BrainEffect| matches!(effect, BrainEffect::Say { .. } | BrainEffect::CallTool { .. });
             let works = effects.iter().any(works);
@@ -234,8 +239,7 @@ impl SessionCore {
     fn listen(&mut self, listen: Listen) {
         self.ears.grammar = listen.grammar;
         self.digits.expect(listen.digits);
-        let silence = listen.silence_timeout_ms.map(|ms| Duration::from_millis(ms.into()));
-        self.turn.set_silence_timeout(silence);
+        self.turn.set_silence(listen.silence);
     }
 
     fn call_tool(&mut self, call: u32, tool: String, arguments: Value) {
@@ -291,6 +295,7 @@ impl SessionCore {
         }
         self.note(now, TimelineEvent::Transfer { status: Some(status) });
         self.drive(now, TurnInput::TransferNews { failed: status >= 300 });
-        self.think(now, BrainEvent::TransferProgress { status });
+        let epoch = self.epoch;
+        self.think(now, BrainEvent::TransferProgress { epoch, status });
     }
 }

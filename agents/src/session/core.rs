@@ -97,9 +97,10 @@ impl SessionCore {
         let running = self.life == Life::Running;
         let turn = self.turn.poll_timeout().filter(|_| running);
         let digits = self.digits.deadline().filter(|_| running);
-        let store = self.story.store_due().filter(|_| running);
+        let store = self.story.store_due(&self.ledger).filter(|_| running);
+        let ears = self.ears.deadline().filter(|_| running);
         let output = self.output.deadline();
-        [turn, digits, store, output, self.life.deadline()].into_iter().flatten().min()
+        [turn, digits, ears, store, output, self.life.deadline()].into_iter().flatten().min()
     }
 
     /// Carries out what is due. Call again until `poll_timeout` lies in the future.
@@ -108,6 +109,7 @@ impl SessionCore {
         if self.life == Life::Running {
             self.turn_timeout(now);
             self.digits_timeout(now);
+            self.recognition_timeout(now);
             self.store_timeout(now);
         }
         self.output_timeout(now);
@@ -198,7 +200,7 @@ impl SessionCore {
     }
 
     fn store_timeout(&mut self, now: Time) {
-        if self.story.store_due().is_some_and(|due| due <= now) {
+        if self.story.store_due(&self.ledger).is_some_and(|due| due <= now) {
             let record = self.story.record(now, &self.ledger, Outcome::InProgress);
             self.out(SessionEffect::Store { record, first: false });
         }

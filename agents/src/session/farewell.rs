@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use tandem_contract::leg::{LegCommand, LegEnd};
-use tandem_contract::record::Outcome;
+use tandem_contract::record::{Outcome, TimelineEvent};
 use tandem_media::Time;
 use tandem_media::leg::{LegStats, MediaCommand};
+use tracing::warn;
 
 use super::commit::Cut;
 use super::core::SessionCore;
 use super::input::SessionEffect;
-use crate::turn::TurnInput;
+use super::output::Terminal;
+use crate::turn::{TurnInput, TurnState};
 
 /// Longest wait for the record's first write once the leg was answered: a slow disk must not keep a caller in silence.
 const BEGIN_LIMIT: Duration = Duration::from_secs(2);
@@ -21,6 +23,9 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Longest wait for the worker's last offset and statistics. It answers on its next slot, 20 ms later.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
+
+/// What the agent says when the record is full.
+const TOO_LONG: &str = "We have talked for as long as I can. Goodbye.";
 
 /// The life of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +84,20 @@ impl SessionCore {
             let until = answered.then(|| now + BEGIN_LIMIT);
             self.life = Life::Opening { answered, begun, until };
         }
+    }
+
+    /// Nobody talks as long as a record may be, so it is a machine or a joke. The ledger is not cut instead: it is the
+    /// truth about the whole conversation.
+    pub(super) fn end_when_full(&mut self, now: Time) {
+        let transferring = matches!(self.turn.state(), TurnState::Transferring { .. });
+        if self.life != Life::Running || !self.ledger.is_full() || self.output.is_ending() || transferring {
+            return;
+        }
+        warn!("the conversation has reached the limit of its record; it ends");
+        self.note(now, TimelineEvent::LimitReached);
+        self.say(now, TOO_LONG, false);
+        self.output.end_with(Terminal::HangUp);
+        self.drive(now, TurnInput::BrainWorks);
     }
 
     /// Hangs up, for this reason.

@@ -97,6 +97,8 @@ pub enum Measure {
     Stage(Stage, Duration),
     /// `tandem_barge_in_pause_seconds`: onset of the caller's voice to the silent line.
     BargeInPause(Duration),
+    /// `tandem_recognizer_failures_total{reason}`
+    RecognizerFailed(&'static str),
     /// `tandem_false_interruptions_total`
     FalseInterruption,
 }

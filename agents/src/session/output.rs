@@ -86,6 +86,11 @@ impl Output {
         self.terminal_due = None;
     }
 
+    /// It is known how the conversation ends, or leaves us.
+    pub(super) fn is_ending(&self) -> bool {
+        self.terminal.is_some()
+    }
+
     pub(super) fn deadline(&self) -> Option<Time> {
         let closing = self.closing.iter().map(|closing| closing.until);
         closing.chain(self.terminal_due).min()

@@ -1,16 +1,35 @@
 //! What the session hears with: the grammar, and the recognition that is open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tandem_media::Time;
 use tandem_media::leg::{CaptureId, MediaCommand};
-use tandem_speech::{Grammar, RecognizerEvent};
+use tandem_speech::{Grammar, RecognizerEvent, SpeechError};
 use tracing::warn;
 
 use super::core::SessionCore;
-use super::input::{RecognitionId, SessionEffect};
+use super::input::{Measure, RecognitionId, SessionEffect};
 use crate::turn::TurnInput;
 use tandem_contract::record::Stage;
+
+/// How soon a recognition is begun anew that failed for the moment, and how often. All of it lies within the audio that
+/// the worker keeps for a capture that begins late (600 ms), so that nothing of the utterance is lost.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+const RETRIES_MAX: u8 = 3;
+
+/// The engine's part in the open recognition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Engine {
+    /// None works on it: nothing was asked, or it has ended.
+    #[default]
+    Idle,
+    Running,
+    /// It failed before the caller had finished. With a time: it is tried again then.
+    Broken {
+        retry: Option<Time>,
+    },
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Ears {
@@ -18,30 +37,44 @@ pub(super) struct Ears {
     /// What the open recognition listens for.
     listening_for: Option<Grammar>,
     last: RecognitionId,
-    /// The engine works on it.
-    running: bool,
+    engine: Engine,
+    /// How often the open recognition was begun anew.
+    retries: u8,
     /// The caller's utterance is over; a result is awaited.
     finishing: bool,
     /// Of the latest voice.
     pub(super) onset: Time,
 }
 
+impl Ears {
+    pub(super) fn deadline(&self) -> Option<Time> {
+        if let Engine::Broken { retry } = self.engine { retry } else { None }
+    }
+}
+
 impl SessionCore {
     /// Audio of an earlier capture may still be on its way when the next one begins with the same samples.
     pub(super) fn caller_audio(&mut self, capture: CaptureId, samples: Arc<[i16]>) {
-        if self.ears.running && !self.ears.finishing && capture.0 == self.ears.last.0 {
+        if self.ears.engine == Engine::Running && !self.ears.finishing && capture.0 == self.ears.last.0 {
             self.out(SessionEffect::PushAudio(samples));
         }
     }
 
     pub(super) fn open_recognition(&mut self) {
         let ears = &mut self.ears;
-        ears.last.0 += 1;
         ears.finishing = false;
-        // Nothing to listen for: the voice still counts, and is not understood at its end.
-        ears.running = ears.grammar.is_some();
+        ears.retries = 0;
         ears.listening_for.clone_from(&ears.grammar);
-        if let Some(grammar) = ears.grammar.clone() {
+        self.start_recognizer();
+    }
+
+    fn start_recognizer(&mut self) {
+        let ears = &mut self.ears;
+        ears.last.0 += 1;
+        // Nothing to listen for: the voice still counts, and is not understood at its end.
+        ears.engine = Engine::Idle;
+        if let Some(grammar) = ears.listening_for.clone() {
+            ears.engine = Engine::Running;
             let recognition = ears.last;
             self.out(SessionEffect::StartRecognizer { recognition, grammar });
             self.out(SessionEffect::Media(MediaCommand::Capture { id: CaptureId(recognition.0) }));
@@ -51,23 +84,35 @@ impl SessionCore {
     pub(super) fn finish_recognition(&mut self, now: Time) {
         self.stages.end(Stage::EndpointingWait, now);
         self.ears.finishing = true;
-        if self.ears.running {
-            self.out(SessionEffect::FinishRecognizer);
-            self.out(SessionEffect::Media(MediaCommand::StopCapture));
-        } else {
-            self.drive(now, TurnInput::Rejected);
+        match self.ears.engine {
+            Engine::Running => {
+                self.out(SessionEffect::FinishRecognizer);
+                self.out(SessionEffect::Media(MediaCommand::StopCapture));
+            }
+            Engine::Idle => self.drive(now, TurnInput::Rejected),
+            Engine::Broken { .. } => {
+                self.ears.engine = Engine::Idle;
+                self.drive(now, TurnInput::Unheard);
+            }
         }
     }
 
     pub(super) fn cancel_recognition(&mut self) {
-        if std::mem::take(&mut self.ears.running) {
+        if std::mem::take(&mut self.ears.engine) == Engine::Running {
             self.out(SessionEffect::CancelRecognizer);
             self.out(SessionEffect::Media(MediaCommand::StopCapture));
         }
     }
 
+    pub(super) fn recognition_timeout(&mut self, now: Time) {
+        if self.ears.deadline().is_some_and(|due| due <= now) {
+            self.ears.retries += 1;
+            self.start_recognizer();
+        }
+    }
+
     pub(super) fn recognizer_event(&mut self, now: Time, recognition: RecognitionId, event: RecognizerEvent) {
-        if recognition != self.ears.last || !self.ears.running {
+        if recognition != self.ears.last || self.ears.engine != Engine::Running {
             return;
         }
         match event {
@@ -81,20 +126,34 @@ impl SessionCore {
                 self.stages.end(Stage::Transcript, now);
                 self.caller_said(now, text);
             }
-            RecognizerEvent::Rejected => self.not_recognized(now),
-            RecognizerEvent::Failed(error) => {
-                warn!(%error, "the recognizer failed");
-                self.not_recognized(now);
+            RecognizerEvent::Rejected => {
+                self.cancel_recognition();
+                self.no_result(now, TurnInput::Rejected);
             }
+            RecognizerEvent::Failed(error) => self.recognizer_failed(now, &error),
         }
     }
 
-    /// Counts when the caller has finished: a voice that goes on may not be cut off by an engine that gave up.
-    fn not_recognized(&mut self, now: Time) {
+    fn recognizer_failed(&mut self, now: Time, error: &SpeechError) {
+        warn!(%error, retries = self.ears.retries, "the recognizer failed");
+        let (reason, passes) = match error {
+            SpeechError::Busy { .. } => ("busy", true),
+            SpeechError::Failed { retry, .. } => ("failed", *retry),
+            SpeechError::NotSupported { .. } => ("not_supported", false),
+            SpeechError::Unavailable { .. } => ("unavailable", false),
+        };
+        self.measure(Measure::RecognizerFailed(reason));
         self.cancel_recognition();
+        let retry = (passes && self.ears.retries < RETRIES_MAX).then(|| now + RETRY_AFTER);
+        self.ears.engine = if self.ears.finishing { Engine::Idle } else { Engine::Broken { retry } };
+        self.no_result(now, TurnInput::Unheard);
+    }
+
+    /// Counts when the caller has finished: a voice that goes on may not be cut off by an engine that gave up.
+    fn no_result(&mut self, now: Time, why: TurnInput) {
         if self.ears.finishing {
             self.stages.end(Stage::Transcript, now);
-            self.drive(now, TurnInput::Rejected);
+            self.drive(now, why);
         }
     }
 }

@@ -9,9 +9,16 @@ use tandem_media::leg::LegStats;
 use super::input::SessionFacts;
 use crate::ledger::Ledger;
 
-/// Least time between two writes of a record. Bounds what one call costs the disk; a killed process loses at most this
-/// much of it.
+/// Least time between two writes of a small record. A killed process loses at most this much of it.
 const STORE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// For each such piece of a record (bytes of JSON, about) the interval is as much longer: bounds what one call costs the
+/// disk to this much a second, however long it has grown.
+const STORE_PIECE: usize = 64 * 1024;
+
+/// JSON of a timeline entry and of a turn with all of its stages, bytes, about.
+const ENTRY_BYTES: usize = 60;
+const TURN_BYTES: usize = 400;
 
 /// Most timeline entries of a record. A noisy line that is left open for a day must not eat the memory of the node; an
 /// hour of lively conversation has about 2,000.
@@ -71,8 +78,10 @@ impl Story {
     }
 
     /// When the record wants to be written.
-    pub(super) fn store_due(&self) -> Option<Time> {
-        self.dirty.then(|| self.stored + STORE_INTERVAL)
+    pub(super) fn store_due(&self, ledger: &Ledger) -> Option<Time> {
+        let size = ledger.size() + self.timeline.len() * ENTRY_BYTES + self.turns.len() * TURN_BYTES;
+        let pieces = u32::try_from(size / STORE_PIECE).unwrap_or(u32::MAX);
+        self.dirty.then(|| self.stored + STORE_INTERVAL.saturating_mul(pieces.saturating_add(1)))
     }
 
     /// The record as it is now.

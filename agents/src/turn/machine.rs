@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tandem_contract::bot::TurnPolicy;
+use tandem_contract::bot::turn::SILENCE_MS;
 use tandem_contract::call::Modality;
 use tandem_media::Time;
 
 use super::hearing::Hearing;
-use super::state::{Ask, Ignored, TurnEffect, TurnInput, TurnState};
+use super::state::{Ask, Ignored, Silence, TurnEffect, TurnInput, TurnState};
 
 /// Longest silence of a brain or a voice before the reply is given up. Above the longest tool time, so that a slow tool
 /// fails by itself first.
@@ -20,8 +21,12 @@ pub(super) const STALL_LIMIT: Duration = Duration::from_secs(10);
 /// Longest wait for more digits: above every `inter_digit_ms` that makes sense, which the session itself watches.
 const KEYING_LIMIT: Duration = Duration::from_secs(60);
 
-/// Longest time without news of a transfer: a target may ring for a while (RFC 3515 gives no bound).
-const TRANSFER_LIMIT: Duration = Duration::from_secs(120);
+/// Longest time without news of a transfer. Above the 180 s after which a wire gives its REFER up by itself: a transfer
+/// that is begun before the wire has let go of the last one would be refused by it.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(200);
+
+/// Shortest silence that is told, whatever a policy says: a brain that answers nothing would else be asked without end.
+const SILENCE_LEAST: Duration = Duration::from_millis(*SILENCE_MS.start() as u64);
 
 /// The turn machine of one session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,8 +39,7 @@ pub struct TurnMachine {
     pub(super) hearing: Hearing,
     /// Tools run: the brain hears of nothing else before their results.
     tools: bool,
-    /// Instead of the policy's.
-    silence_timeout: Option<Duration>,
+    silence: Silence,
     /// On hold nobody is waited for: neither the caller, who can say nothing, nor our playout, which stands still.
     held: bool,
 }
@@ -53,7 +57,7 @@ impl TurnMachine {
             voice: None,
             hearing: Hearing::Closed,
             tools: false,
-            silence_timeout: None,
+            silence: Silence::Policy,
             held: false,
         }
     }
@@ -66,9 +70,9 @@ impl TurnMachine {
         self.held
     }
 
-    /// How long the caller may be silent from now on; none: as the policy says.
-    pub fn set_silence_timeout(&mut self, timeout: Option<Duration>) {
-        self.silence_timeout = timeout;
+    /// How long the caller may be silent from now on.
+    pub fn set_silence(&mut self, silence: Silence) {
+        self.silence = silence;
     }
 
     /// Takes one input; effects are appended to `out`.
@@ -84,7 +88,8 @@ impl TurnMachine {
             TurnInput::SpeechEnded { end } => self.speech_ended(now, end, out),
             TurnInput::Partial { words, complete } => self.partial(words, complete, out),
             TurnInput::Understood => self.understood(now, out),
-            TurnInput::Rejected => self.rejected(now, out),
+            TurnInput::Rejected => self.rejected(now, Ask::NotUnderstood, out),
+            TurnInput::Unheard => self.rejected(now, Ask::NotHeard, out),
             TurnInput::PlayoutStarted { utterance, interruptible } => {
                 self.playout_started(now, utterance, interruptible, out)
             }
@@ -109,7 +114,7 @@ impl TurnMachine {
             _ if self.held && !matches!(self.state, TurnState::Transferring { .. }) => None,
             TurnState::Listening { since, keying: true } => Some(since + KEYING_LIMIT),
             TurnState::Listening { .. } if self.modality == Modality::Text => None,
-            TurnState::Listening { since, .. } => Some(since + self.silence_limit()),
+            TurnState::Listening { since, .. } => self.silence_limit().map(|limit| since + limit),
             TurnState::CallerSpeaking { onset } => Some(onset + self.policy.max_caller_turn()),
             // A recognition is open or finishing in this state; its own timer leads on.
             TurnState::EndpointPending { .. } | TurnState::Ended => None,
@@ -145,8 +150,13 @@ impl TurnMachine {
         }
     }
 
-    fn silence_limit(&self) -> Duration {
-        self.silence_timeout.unwrap_or_else(|| self.policy.silence_timeout())
+    fn silence_limit(&self) -> Option<Duration> {
+        let limit = match self.silence {
+            Silence::Policy => self.policy.silence_timeout(),
+            Silence::Limit { ms } => Duration::from_millis(ms.into()),
+            Silence::Unlimited => return None,
+        };
+        Some(limit.max(SILENCE_LEAST))
     }
 
     fn speech_started(&mut self, onset: Time, out: &mut Vec<TurnEffect>) -> Taken {
@@ -222,7 +232,8 @@ impl TurnMachine {
         Ok(())
     }
 
-    fn rejected(&mut self, now: Time, out: &mut Vec<TurnEffect>) -> Taken {
+    /// There is no result: `ask` says why.
+    fn rejected(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
@@ -233,7 +244,7 @@ impl TurnMachine {
                 self.state = TurnState::CallerSpeaking { onset: self.voice.unwrap_or(now) };
                 self.listen(out);
             }
-            TurnState::EndpointPending { .. } => self.ask(now, Ask::NotUnderstood, out),
+            TurnState::EndpointPending { .. } => self.ask(now, ask, out),
             TurnState::SpeakingPaused { ended: Some(_), .. } => self.resume(now, out),
             TurnState::CallerSpeaking { .. }
             | TurnState::SpeakingPaused { .. }
@@ -371,7 +382,7 @@ impl TurnMachine {
         if let Hearing::Finishing { .. } = self.hearing {
             out.push(TurnEffect::CancelRecognition);
             // Cannot be ignored: a recognition is open.
-            let _ = self.rejected(now, out);
+            let _ = self.rejected(now, Ask::NotHeard, out);
         } else {
             self.finish_listening(now, out);
         }

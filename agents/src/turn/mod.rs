@@ -4,7 +4,8 @@
 //! understood or not, that the agent's playout began or ended, and answers with effects. Timers are data.
 //!
 //! Invariant: while the conversation lasts, some timer runs in every state of a voice conversation, so that no vendor,
-//! wire or brain that falls silent can hold the caller in it.
+//! wire or brain that falls silent can hold the caller in it. The one exception is a caller who was asked nothing
+//! ([`Silence::Unlimited`]).
 
 mod hearing;
 mod machine;
@@ -19,4 +20,4 @@ mod tests;
 
 pub use hearing::Hearing;
 pub use machine::TurnMachine;
-pub use state::{Ask, Ignored, TurnEffect, TurnInput, TurnState};
+pub use state::{Ask, Ignored, Silence, TurnEffect, TurnInput, TurnState};

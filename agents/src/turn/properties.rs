@@ -22,6 +22,7 @@ fn input() -> impl Strategy<Value = TurnInput> {
         (0..4_u32, any::<bool>()).prop_map(|(words, complete)| TurnInput::Partial { words, complete }),
         Just(TurnInput::Understood),
         Just(TurnInput::Rejected),
+        Just(TurnInput::Unheard),
         (1..4_u32, any::<bool>())
             .prop_map(|(n, interruptible)| TurnInput::PlayoutStarted { utterance: UtteranceId(n), interruptible }),
         Just(TurnInput::PlayoutMoved),
@@ -133,7 +134,7 @@ proptest! {
                 Event::VoiceOff => drop(machine.handle(now, TurnInput::SpeechEnded { end: now }, &mut out)),
                 Event::Input(input) => {
                     let taken = machine.handle(now, input, &mut out);
-                    if matches!(input, TurnInput::Understood | TurnInput::Rejected) && taken.is_ok() {
+                    if matches!(input, TurnInput::Understood | TurnInput::Rejected | TurnInput::Unheard) && taken.is_ok() {
                         prop_assert!(open);
                         open = false;
                     }

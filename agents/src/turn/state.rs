@@ -64,6 +64,20 @@ impl TurnState {
     }
 }
 
+/// How long the caller may be silent while it is their turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "silence", rename_all = "snake_case")]
+pub enum Silence {
+    /// As the bot's policy says.
+    #[default]
+    Policy,
+    Limit {
+        ms: u32,
+    },
+    /// For ever: nothing was asked. The wire's own timers end a conversation whose caller is gone.
+    Unlimited,
+}
+
 /// What happens to a conversation, as far as the floor is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
@@ -83,8 +97,10 @@ pub enum TurnInput {
     },
     /// The recognizer understood the caller.
     Understood,
-    /// The recognizer did not, or failed, or there is none.
+    /// The recognizer did not.
     Rejected,
+    /// The recognizer failed, or there is none: what the caller said is not known, and not their fault.
+    Unheard,
     /// The first sample of an utterance went out.
     PlayoutStarted {
         utterance: UtteranceId,
@@ -153,6 +169,7 @@ pub enum Ask {
     /// What was just understood, pressed or written.
     Caller,
     NotUnderstood,
+    NotHeard,
     Silent,
 }
 

@@ -19,6 +19,7 @@ fn inputs() -> Vec<(&'static str, TurnInput)> {
         ("two words", TurnInput::Partial { words: 2, complete: true }),
         ("understood", TurnInput::Understood),
         ("rejected", TurnInput::Rejected),
+        ("unheard", TurnInput::Unheard),
         ("playout started", TurnInput::PlayoutStarted { utterance: UTTERANCE, interruptible: true }),
         ("playout moved", TurnInput::PlayoutMoved),
         ("playout finished", TurnInput::PlayoutFinished),

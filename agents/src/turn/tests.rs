@@ -70,6 +70,7 @@ impl Talk {
 
 const CALLER: TurnEffect = TurnEffect::AskBrain { ask: Ask::Caller };
 const NOT_UNDERSTOOD: TurnEffect = TurnEffect::AskBrain { ask: Ask::NotUnderstood };
+const NOT_HEARD: TurnEffect = TurnEffect::AskBrain { ask: Ask::NotHeard };
 const SILENT: TurnEffect = TurnEffect::AskBrain { ask: Ask::Silent };
 
 #[test]
@@ -211,10 +212,40 @@ fn silence_is_told_and_told_again() {
 #[test]
 fn a_listener_of_its_own_pace_has_its_own_silence() {
     let mut talk = Talk::new();
-    talk.machine.set_silence_timeout(Some(std::time::Duration::from_secs(9)));
+    talk.machine.set_silence(Silence::Limit { ms: 9000 });
     talk.at(0, TurnInput::ReplyDone);
     talk.until(20_000);
     assert_eq!(talk.of(SILENT), [9000]);
+}
+
+#[test]
+fn a_silence_of_no_length_is_not_told_without_end() {
+    let policy = TurnPolicy { silence_timeout_ms: 0, ..TurnPolicy::default() };
+    let machine = TurnMachine::new(policy, Modality::Voice, Time::ZERO);
+    let mut talk = Talk { machine, done: Vec::new() };
+    for turn in 0..3 {
+        talk.at(turn * 1000, TurnInput::ReplyDone);
+    }
+    talk.until(2999);
+    assert_eq!(talk.of(SILENT), [1000, 2000]);
+}
+
+#[test]
+fn who_was_asked_nothing_may_be_silent() {
+    let mut talk = Talk::new();
+    talk.machine.set_silence(Silence::Unlimited);
+    talk.at(0, TurnInput::ReplyDone);
+    assert_eq!((talk.machine.poll_timeout(), talk.state()), (None, "listening"));
+}
+
+#[test]
+fn a_recognizer_that_fails_is_not_the_callers_fault() {
+    let mut talk = Talk::new();
+    talk.at(0, TurnInput::ReplyDone);
+    talk.voice_on(1000);
+    talk.voice_off(1500);
+    talk.at(2100, TurnInput::Unheard);
+    assert_eq!((talk.of(NOT_HEARD), talk.of(NOT_UNDERSTOOD)), (vec![2100], vec![]));
 }
 
 #[test]
@@ -225,7 +256,7 @@ fn an_endless_caller_is_cut() {
     talk.until(40_000);
     assert_eq!(talk.of(TurnEffect::FinishRecognition), [31_000]);
     // Neither does the recognizer answer.
-    assert_eq!((talk.of(TurnEffect::CancelRecognition), talk.of(NOT_UNDERSTOOD)), (vec![34_000], vec![34_000]));
+    assert_eq!((talk.of(TurnEffect::CancelRecognition), talk.of(NOT_HEARD)), (vec![34_000], vec![34_000]));
 }
 
 #[test]
@@ -274,8 +305,10 @@ fn a_transfer_that_fails_gives_the_brain_the_floor() {
     talk.at(2000, TurnInput::TransferNews { failed: true });
     assert_eq!(talk.state(), "thinking");
     talk.at(2000, TurnInput::TransferBegun);
-    talk.until(122_000);
-    assert_eq!(talk.of(TurnEffect::AbandonTransfer), [122_000]);
+    // It rings, and the wire gives it up after 180 s.
+    talk.at(60_000, TurnInput::TransferNews { failed: false });
+    talk.until(400_000);
+    assert_eq!(talk.of(TurnEffect::AbandonTransfer), [260_000]);
 }
 
 #[test]

@@ -5,14 +5,19 @@ use tandem_speech::Grammar;
 
 use super::understand::{NO, YES};
 use crate::brain::{DigitCollection, Listen};
+use crate::turn::Silence;
 
 /// A caller who reads a code from paper pauses between the keys; longer than this and they are done.
 const INTER_DIGIT_MS: u32 = 3_000;
 
 /// Nothing counts: a tool runs, a transfer rings.
-pub(super) const NOTHING: Listen = Listen { grammar: None, digits: None, silence_timeout_ms: None };
+pub(super) const NOTHING: Listen = Listen { grammar: None, digits: None, silence: Silence::Policy };
 
-pub(super) fn listen(flow: &Flow, ask: &Ask, silence_timeout_ms: Option<u32>) -> Listen {
+/// Only the key that ends it counts, and nobody is waited for.
+pub(super) const ECHO: Listen = Listen { silence: Silence::Unlimited, ..NOTHING };
+
+/// `after_ms`: silence before it counts, where the script says it.
+pub(super) fn listen(flow: &Flow, ask: &Ask, after_ms: Option<u32>) -> Listen {
     let mut digits = None;
     let grammar = match ask {
         Ask::YesNo => phrases(flow, YES.iter().chain(&NO).copied()),
@@ -29,7 +34,8 @@ pub(super) fn listen(flow: &Flow, ask: &Ask, silence_timeout_ms: Option<u32>) ->
         Ask::Jsgf(source) => Grammar::Jsgf { source: source.clone() },
         Ask::Open => Grammar::Open,
     };
-    Listen { grammar: Some(grammar), digits, silence_timeout_ms }
+    let silence = after_ms.map_or(Silence::Policy, |ms| Silence::Limit { ms });
+    Listen { grammar: Some(grammar), digits, silence }
 }
 
 fn phrases<'a>(flow: &'a Flow, own: impl Iterator<Item = &'a str>) -> Grammar {

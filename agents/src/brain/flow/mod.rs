@@ -33,6 +33,7 @@ const WAITS_MAX: u8 = 5;
 
 const NOT_HEARD: &str = "Sorry, I didn't hear you.";
 const NOT_UNDERSTOOD: &str = "Sorry, I didn't get that.";
+const HARD_OF_HEARING: &str = "Sorry, I can't hear well at the moment. You can press keys instead.";
 const ONE_MOMENT: &str = "One moment, please.";
 const GIVING_UP: &str = "I'm sorry, I can't help you any further. Goodbye.";
 
@@ -87,6 +88,7 @@ enum Phase {
 struct Misses {
     silent: u8,
     unmatched: u8,
+    unheard: u8,
     in_a_row: u8,
     unasked: u8,
 }
@@ -95,6 +97,8 @@ struct Misses {
 enum Miss {
     Silent,
     Unmatched,
+    /// Our own fault: there is no recognizer, or it failed.
+    Unheard,
 }
 
 /// After entering a state: wait for an event, or go on.
@@ -114,9 +118,13 @@ impl Brain for FlowBrain {
                 self.turn(epoch, out, |s, out| s.input(&Input::Keys(digits.reveal()), out));
             }
             BrainEvent::NotUnderstood { epoch } => self.turn(epoch, out, |s, out| s.miss(Miss::Unmatched, out)),
+            BrainEvent::NotHeard { epoch } => self.turn(epoch, out, |s, out| s.miss(Miss::Unheard, out)),
             BrainEvent::Silent { epoch } => self.turn(epoch, out, |s, out| s.miss(Miss::Silent, out)),
             BrainEvent::ToolDone { epoch, call, result } => self.tool_done(epoch, call, result, out),
-            BrainEvent::TransferProgress { status } => self.transfer_progress(status, out),
+            BrainEvent::TransferProgress { epoch, status } => {
+                self.epoch = self.epoch.max(epoch);
+                self.transfer_progress(status, out);
+            }
             // What was heard changes the ledger, not the way through the script.
             BrainEvent::Heard { .. } => {}
         }
@@ -239,6 +247,7 @@ impl FlowBrain {
         let count = match miss {
             Miss::Silent => &mut self.misses.silent,
             Miss::Unmatched => &mut self.misses.unmatched,
+            Miss::Unheard => &mut self.misses.unheard,
         };
         *count = count.saturating_add(1);
         let count = *count;
@@ -283,7 +292,7 @@ impl FlowBrain {
 
     fn enter(&mut self, name: &str, state: &State, out: &mut Vec<BrainEffect>) -> Next {
         out.push(BrainEffect::EnteredState { state: name.to_owned() });
-        self.misses = Misses { silent: 0, unmatched: 0, unasked: self.misses.unasked + 1, ..self.misses };
+        self.misses = Misses { silent: 0, unmatched: 0, unheard: 0, unasked: self.misses.unasked + 1, ..self.misses };
         let name = name.to_owned();
         if state.ask.is_some() {
             self.phase = Phase::Asking { state: name };
@@ -301,7 +310,7 @@ impl FlowBrain {
             self.hang_up(out);
         } else if state.echo == Some(true) {
             self.phase = Phase::Echoing { state: name };
-            out.push(BrainEffect::Listen(listen::NOTHING));
+            out.push(BrainEffect::Listen(listen::ECHO));
             self.say(state.say.as_ref(), state.interruptible.unwrap_or(true), out);
             out.extend([BrainEffect::Echo { on: true }, BrainEffect::Done { epoch: self.epoch }]);
         } else {
@@ -326,9 +335,9 @@ impl FlowBrain {
             Some(_) => (state.confirm.as_ref().map(|confirm| &confirm.say), &Ask::YesNo),
             None => (state.again.as_ref().filter(|_| again).or(state.say.as_ref()), ask),
         };
-        let silence = state.no_input.as_ref().and_then(|retry| retry.after_ms);
+        let after_ms = [&state.no_input, &flow.no_input].into_iter().flatten().find_map(|retry| retry.after_ms);
         self.misses.unasked = 0;
-        out.push(BrainEffect::Listen(listen::listen(&flow, ask, silence)));
+        out.push(BrainEffect::Listen(listen::listen(&flow, ask, after_ms)));
         let mut lines = match confirming {
             Some(answer) => self.with_answer(state, answer, |s| s.lines(texts)),
             None => self.lines(texts),
@@ -520,10 +529,13 @@ impl<'a> Retrying<'a> {
         let (own, all, default) = match miss {
             Miss::Silent => (state.and_then(|s| s.no_input.as_ref()), flow.no_input.as_ref(), &*NOT_HEARD_TEXT),
             Miss::Unmatched => (state.and_then(|s| s.no_match.as_ref()), flow.no_match.as_ref(), &*NOT_UNDERSTOOD_TEXT),
+            // Whoever helps callers who are not understood helps these too; but they are not told that they spoke badly.
+            Miss::Unheard => (state.and_then(|s| s.no_match.as_ref()), flow.no_match.as_ref(), &*HARD_OF_HEARING_TEXT),
         };
         let levels = || own.into_iter().chain(all);
+        let say = levels().find_map(|retry: &Retry| retry.say.as_ref()).filter(|_| miss != Miss::Unheard);
         Self {
-            say: levels().find_map(|retry: &Retry| retry.say.as_ref()).or(Some(default)),
+            say: say.or(Some(default)),
             max: levels().find_map(|retry| retry.max).unwrap_or(RETRIES),
             goto: levels().find_map(|retry| retry.goto.as_ref()),
         }
@@ -531,5 +543,7 @@ impl<'a> Retrying<'a> {
 }
 
 static NOT_HEARD_TEXT: std::sync::LazyLock<Texts> = std::sync::LazyLock::new(|| Texts::One(NOT_HEARD.to_owned()));
+static HARD_OF_HEARING_TEXT: std::sync::LazyLock<Texts> =
+    std::sync::LazyLock::new(|| Texts::One(HARD_OF_HEARING.to_owned()));
 static NOT_UNDERSTOOD_TEXT: std::sync::LazyLock<Texts> =
     std::sync::LazyLock::new(|| Texts::One(NOT_UNDERSTOOD.to_owned()));

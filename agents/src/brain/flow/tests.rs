@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::turn::Silence;
 
 fn brain(flow: Value) -> FlowBrain {
     FlowBrain::new(serde_json::from_value(flow).unwrap(), Modality::Voice)
@@ -54,7 +55,7 @@ fn everything() -> Value {
 #[test]
 fn impossible_events_change_nothing() {
     let mut brain = brain(everything());
-    let early = [said(1, "alpha"), BrainEvent::TransferProgress { status: 500 }];
+    let early = [said(1, "alpha"), BrainEvent::TransferProgress { epoch: Epoch(0), status: 500 }];
     for event in early {
         assert!(give(&mut brain, event).is_empty());
     }
@@ -62,7 +63,13 @@ fn impossible_events_change_nothing() {
     let before = brain.clone();
     let done = BrainEvent::ToolDone { epoch: Epoch(1), call: 1, result: Ok(Value::Null) };
     let heard = BrainEvent::Heard { utterance: Default::default(), heard: String::new().into(), interrupted: true };
-    for event in [BrainEvent::Started, said(0, "alpha"), done, heard, BrainEvent::TransferProgress { status: 200 }] {
+    for event in [
+        BrainEvent::Started,
+        said(0, "alpha"),
+        done,
+        heard,
+        BrainEvent::TransferProgress { epoch: Epoch(0), status: 200 },
+    ] {
         assert!(give(&mut brain, event).is_empty());
     }
     assert_eq!(brain, before);
@@ -111,6 +118,36 @@ fn an_unconfirmed_answer_fills_no_slot() {
     assert_eq!(brain.slots["code"].value.reveal(), "123");
 }
 
+#[test]
+fn who_was_not_heard_is_not_blamed_and_led_where_help_is() {
+    let mut flow = everything();
+    flow["no_match"] = json!({ "say": "What?", "max": 1, "goto": "desk" });
+    let mut brain = brain(flow);
+    give(&mut brain, BrainEvent::Started);
+    let out = give(&mut brain, BrainEvent::NotHeard { epoch: Epoch(1) });
+    let said: Vec<_> = out
+        .iter()
+        .filter_map(|e| if let BrainEffect::Say { text, .. } = e { Some(text.as_str()) } else { None })
+        .collect();
+    assert_eq!(said, [HARD_OF_HEARING, "Menu"]);
+    assert_eq!(entered(&give(&mut brain, BrainEvent::NotHeard { epoch: Epoch(2) })), ["desk"]);
+}
+
+#[test]
+fn the_flows_silence_counts_where_a_state_has_none_and_an_echo_has_no_end() {
+    let mut flow = everything();
+    flow["no_input"] = json!({ "after_ms": 9000 });
+    flow["states"]["menu"]["no_input"] = json!({ "max": 1 });
+    let mut brain = brain(flow);
+    let silences = |out: &[BrainEffect]| {
+        let listens =
+            out.iter().filter_map(|e| if let BrainEffect::Listen(listen) = e { Some(listen.silence) } else { None });
+        listens.collect::<Vec<_>>()
+    };
+    assert_eq!(silences(&give(&mut brain, BrainEvent::Started)), [Silence::Limit { ms: 9000 }]);
+    assert_eq!(silences(&give(&mut brain, said(1, "echo"))), [Silence::Unlimited]);
+}
+
 fn events() -> impl Strategy<Value = BrainEvent> {
     let words = prop::sample::select(vec![
         "alpha",
@@ -139,10 +176,15 @@ fn events() -> impl Strategy<Value = BrainEvent> {
         (epoch.clone(), words).prop_map(|(epoch, text)| BrainEvent::Said { epoch, text: text.to_owned().into() }),
         (epoch.clone(), keys).prop_map(|(epoch, keys)| BrainEvent::Digits { epoch, digits: keys.to_owned().into() }),
         epoch.clone().prop_map(|epoch| BrainEvent::NotUnderstood { epoch }),
+        epoch.clone().prop_map(|epoch| BrainEvent::NotHeard { epoch }),
         epoch.clone().prop_map(|epoch| BrainEvent::Silent { epoch }),
-        (epoch, 0..6_u32, result).prop_map(|(epoch, call, result)| BrainEvent::ToolDone { epoch, call, result }),
-        prop::sample::select(vec![100_u16, 180, 200, 404, 603])
-            .prop_map(|status| BrainEvent::TransferProgress { status }),
+        (epoch.clone(), 0..6_u32, result).prop_map(|(epoch, call, result)| BrainEvent::ToolDone {
+            epoch,
+            call,
+            result
+        }),
+        (epoch, prop::sample::select(vec![100_u16, 180, 200, 404, 603]))
+            .prop_map(|(epoch, status)| BrainEvent::TransferProgress { epoch, status }),
     ]
 }
 

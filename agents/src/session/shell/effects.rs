@@ -98,6 +98,9 @@ fn record_measure(measure: Measure) {
             metrics::histogram!("tandem_stage_seconds", "stage" => stage.as_str()).record(span);
         }
         Measure::BargeInPause(pause) => metrics::histogram!("tandem_barge_in_pause_seconds").record(pause),
+        Measure::RecognizerFailed(reason) => {
+            metrics::counter!("tandem_recognizer_failures_total", "reason" => reason).increment(1);
+        }
         Measure::FalseInterruption => metrics::counter!("tandem_false_interruptions_total").increment(1),
     }
 }

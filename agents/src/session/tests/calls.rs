@@ -4,13 +4,14 @@ use tandem_contract::Epoch;
 use tandem_contract::call::{Door, Modality};
 use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
-use tandem_contract::record::{Outcome, Speaker, TimelineEvent};
-use tandem_media::leg::MediaCommand;
-use tandem_speech::{RecognizerEvent, VoiceEvent};
+use tandem_contract::record::{Outcome, Speaker, TimelineEntry, TimelineEvent};
+use tandem_media::leg::{MediaCommand, MediaEvent};
+use tandem_speech::{RecognizerEvent, SpeechError, VoiceEvent};
 
 use super::world::*;
-use crate::brain::{BrainEffect, BrainEvent, ToolFailure};
-use crate::session::input::{SessionEffect, SessionInput};
+use crate::brain::{BrainEffect, BrainEvent, Listen, ToolFailure};
+use crate::session::input::{Measure, SessionEffect, SessionInput};
+use crate::turn::Silence;
 
 fn commands(world: &World, wanted: &MediaCommand) -> Vec<u64> {
     world.when(|effect| matches!(effect, SessionEffect::Media(command) if command == wanted))
@@ -193,7 +194,7 @@ fn a_transfer_that_fails_goes_on() {
                 BrainEffect::Transfer { target: "sip:desk@example.org".to_owned().into() },
             ]);
         }
-        BrainEvent::TransferProgress { status: 486 } => out.push(say(Epoch(0), "nobody there")),
+        BrainEvent::TransferProgress { epoch, status: 486 } => out.push(say(epoch, "nobody there")),
         _ => {}
     });
     world.until(2000);
@@ -258,7 +259,7 @@ fn silence_is_told_to_the_brain() {
 #[test]
 fn a_voice_that_fails_does_not_end_the_conversation() {
     let mut world = World::new(Door::Sip, polite);
-    let error = tandem_speech::SpeechError::Unavailable { engine: "voice".into(), why: "none".into() };
+    let error = SpeechError::Unavailable { engine: "voice".into(), why: "none".into() };
     let utterance = tandem_contract::UtteranceId(1);
     world.give(SessionInput::Voice { epoch: Epoch(0), utterance, event: VoiceEvent::Failed(error) });
     world.until(500);
@@ -335,4 +336,134 @@ fn stored_at_most_once_a_second_and_always_at_the_end() {
     world.until(10_000);
     let stores = world.when(|effect| matches!(effect, SessionEffect::Store { first: false, .. }));
     assert!(stores.windows(2).all(|pair| pair[1] - pair[0] >= 1000) && stores.len() >= 3, "{stores:?}");
+}
+
+#[test]
+fn a_late_effect_of_an_interrupted_turn_is_not_acted_on() {
+    let mut world = World::new(Door::Sip, |event, out| match event {
+        BrainEvent::Heard { interrupted: true, .. } => {
+            let (epoch, arguments) = (Epoch(0), serde_json::Value::Null);
+            out.push(say(epoch, "as I was saying"));
+            out.push(BrainEffect::CallTool { epoch, call: 9, tool: "book".into(), arguments });
+        }
+        event => polite(event, out),
+    });
+    world.voice(1000, 2000);
+    world.until(9000);
+    let said: Vec<_> = world.entries(Speaker::Agent).iter().map(|entry| entry.text.reveal().clone()).collect();
+    assert_eq!(said, ["one two three four five six seven eight nine ten", "that is fine"]);
+    assert!(world.when(|effect| matches!(effect, SessionEffect::CallTool { .. })).is_empty());
+}
+
+#[test]
+fn a_transfer_without_news_is_noted_as_timed_out() {
+    let mut world = World::new(Door::Sip, |event, out| match event {
+        BrainEvent::Started => out.push(BrainEffect::Transfer { target: "sip:desk@example.org".to_owned().into() }),
+        BrainEvent::TransferProgress { epoch, status: 408 } => out.push(say(epoch, "nobody there")),
+        _ => {}
+    });
+    world.until(10_000);
+    world.give(SessionInput::Leg(LegEvent::TransferProgress { status: 180 }));
+    world.until(205_000);
+    assert!(world.entries(Speaker::Agent).is_empty());
+    world.until(215_000);
+    assert_eq!(world.entries(Speaker::Agent)[0].heard.reveal(), "nobody there");
+    world.hang_up();
+    world.until(216_000);
+    let noted = |status| TimelineEvent::Transfer { status };
+    let timeline: Vec<_> = world.record.as_ref().unwrap().timeline.iter().map(|entry| entry.what.clone()).collect();
+    assert_eq!(timeline[..3], [noted(None), noted(Some(180)), noted(Some(408))]);
+}
+
+#[test]
+fn an_echo_is_not_asked_to_speak() {
+    let mut world = World::new(Door::Sip, |event, out| match event {
+        BrainEvent::Started => {
+            let listen = Listen { grammar: None, digits: None, silence: Silence::Unlimited };
+            out.extend([BrainEffect::Listen(listen), BrainEffect::Echo { on: true }]);
+        }
+        BrainEvent::NotUnderstood { epoch } => out.push(BrainEffect::Done { epoch }),
+        _ => {}
+    });
+    world.until(60_000);
+    world.voice(60_000, 61_000);
+    world.until(120_000);
+    world.hang_up();
+    world.until(121_000);
+    let missed = |entry: &TimelineEntry| matches!(entry.what, TimelineEvent::NoInput | TimelineEvent::NoMatch);
+    assert!(!world.record.as_ref().unwrap().timeline.iter().any(missed));
+}
+
+fn failed(world: &World, error: SpeechError) -> SessionInput {
+    SessionInput::Recognizer { recognition: world.recognition, event: RecognizerEvent::Failed(error) }
+}
+
+fn speaks(world: &mut World, onset: u64) {
+    world.until(onset + 64);
+    let (at, onset) = (world.now, tandem_media::Time::from_millis(onset));
+    world.give(SessionInput::Media(MediaEvent::SpeechStarted { at, onset }));
+}
+
+fn falls_silent(world: &mut World, end: u64) {
+    world.until(end + 160);
+    let (at, end) = (world.now, tandem_media::Time::from_millis(end));
+    world.give(SessionInput::Media(MediaEvent::SpeechEnded { at, end }));
+}
+
+#[test]
+fn a_busy_recognizer_is_tried_again() {
+    let mut world = World::new(Door::Sip, polite);
+    speaks(&mut world, 5000);
+    let busy = || SpeechError::Busy { engine: "ears".into(), limit: 1 };
+    world.give(failed(&world, busy()));
+    world.until(5170);
+    world.give(failed(&world, busy()));
+    falls_silent(&mut world, 6000);
+    world.until(9000);
+    let started = world.when(|effect| matches!(effect, SessionEffect::StartRecognizer { .. }));
+    assert_eq!(started, [5064, 5164, 5270]);
+    assert_eq!(world.entries(Speaker::Caller)[0].heard.reveal(), "yes");
+    let counted = |effect: &SessionEffect| *effect == SessionEffect::Measure(Measure::RecognizerFailed("busy"));
+    assert_eq!(world.when(counted).len(), 2);
+}
+
+#[test]
+fn a_recognizer_that_cannot_is_told_as_our_fault() {
+    let mut world = World::new(Door::Sip, polite);
+    speaks(&mut world, 5000);
+    world.give(failed(&world, SpeechError::NotSupported { engine: "ears".into(), what: "hear".into() }));
+    falls_silent(&mut world, 6000);
+    world.until(9000);
+    assert_eq!(world.when(|effect| matches!(effect, SessionEffect::StartRecognizer { .. })), [5064]);
+    let told = world.told();
+    assert!(told.contains(&BrainEvent::NotHeard { epoch: Epoch(1) }), "{told:?}");
+    assert!(!told.iter().any(|event| matches!(event, BrainEvent::NotUnderstood { .. })), "{told:?}");
+}
+
+#[test]
+fn a_flood_of_words_ends_well_and_is_written_seldom() {
+    let mut world = World::with(Door::Websocket, Modality::Text, |event, out| {
+        if let BrainEvent::Said { epoch, .. } = event {
+            out.push(say(epoch, "yes"));
+        }
+    });
+    let long = "word ".repeat(400);
+    let mut written = 0;
+    while world.record.is_none() {
+        world.until(written * 100);
+        world.write(&long);
+        written += 1;
+    }
+    let record = world.record.as_ref().unwrap();
+    assert_eq!(record.outcome, Outcome::Ended(LegEnd::AgentHungUp));
+    assert!(record.ledger.len() < 1100, "{}", record.ledger.len());
+    assert_eq!(record.ledger.last().unwrap().text.reveal(), "We have talked for as long as I can. Goodbye.");
+    assert!(record.timeline.iter().any(|entry| entry.what == TimelineEvent::LimitReached));
+    // 52 s of flood, and each write is about 64 KiB a second long.
+    let sizes = world.effects.iter().filter_map(|(_, effect)| match effect {
+        SessionEffect::Store { record, .. } => Some(serde_json::to_string(record).unwrap().len()),
+        _ => None,
+    });
+    let (sum, seconds) = (sizes.sum::<usize>(), usize::try_from(world.now.as_millis() / 1000).unwrap());
+    assert!(sum < 2 * 64 * 1024 * seconds, "{sum} bytes in {seconds} s");
 }

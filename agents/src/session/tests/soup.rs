@@ -66,6 +66,8 @@ fn moody(moods: Vec<u8>) -> impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send
             | BrainEvent::NotUnderstood { epoch: new }
             | BrainEvent::Silent { epoch: new }
             | BrainEvent::Digits { epoch: new, .. }
+            | BrainEvent::NotHeard { epoch: new }
+            | BrainEvent::TransferProgress { epoch: new, .. }
             | BrainEvent::ToolDone { epoch: new, .. } => epoch = new,
             BrainEvent::Heard { .. } => return,
             _ => {}
@@ -183,7 +185,7 @@ proptest! {
         world.give(SessionInput::Media(MediaEvent::SpeechEnded { at: world.now, end: world.now }));
         world.told();
         let now = world.now.as_millis();
-        world.until(now + 200_000);
+        world.until(now + 220_000);
         prop_assert!(world.record.is_some() || !world.told().is_empty());
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn say(epoch: Epoch, text: &str) -> BrainEffect {
 
 pub(super) fn yes_or_no() -> BrainEffect {
     let grammar = Some(Grammar::Phrases { phrases: vec!["yes".into(), "no".into()] });
-    BrainEffect::Listen(Listen { grammar, digits: None, silence_timeout_ms: None })
+    BrainEffect::Listen(Listen { grammar, digits: None, silence: crate::turn::Silence::Policy })
 }
 
 /// Greets with ten words, and answers everything with three.
@@ -80,7 +80,7 @@ pub(super) struct World {
     told: mpsc::Receiver<BrainEvent>,
     /// The recognizer's answer to a finished utterance; none: it never answers.
     pub(super) answer: Option<RecognizerEvent>,
-    recognition: RecognitionId,
+    pub(super) recognition: RecognitionId,
     /// Whether the far end reports, and how far behind it plays.
     pub(super) far_delay: Option<u64>,
     /// The far end holds the call: the line stands still.
