@@ -33,6 +33,8 @@ pub(super) enum Terminal {
 /// Text that waits for the voice: one utterance at a time is spoken, ahead of its playout.
 #[derive(Debug)]
 struct Waiting {
+    /// Of the reply that it belongs to: the caller may have been answered once more meanwhile.
+    epoch: Epoch,
     utterance: UtteranceId,
     text: Private<String>,
     interruptible: bool,
@@ -117,7 +119,8 @@ impl SessionCore {
         if self.is_chat() {
             return self.write_to_caller(now, utterance, text);
         }
-        self.output.waiting.push_back(Waiting { utterance, text: Private::new(text.to_owned()), interruptible });
+        let (epoch, text) = (self.epoch, Private::new(text.to_owned()));
+        self.output.waiting.push_back(Waiting { epoch, utterance, text, interruptible });
         self.feed_voice(now);
     }
 
@@ -137,8 +140,7 @@ impl SessionCore {
         if self.output.voice.is_some() {
             return;
         }
-        let Some(Waiting { utterance, text, interruptible }) = self.output.waiting.pop_front() else { return };
-        let epoch = self.epoch;
+        let Some(Waiting { epoch, utterance, text, interruptible }) = self.output.waiting.pop_front() else { return };
         self.output.voice = Some((epoch, utterance));
         self.output.lines.push(Line { utterance, interruptible, started: false });
         self.stages.end(Stage::FirstClause, now);

@@ -467,3 +467,22 @@ fn a_flood_of_words_ends_well_and_is_written_seldom() {
     let (sum, seconds) = (sizes.sum::<usize>(), usize::try_from(world.now.as_millis() / 1000).unwrap());
     assert!(sum < 2 * 64 * 1024 * seconds, "{sum} bytes in {seconds} s");
 }
+
+#[test]
+fn what_waits_for_the_voice_is_heard_in_its_own_epoch() {
+    let mut world = World::new(Door::Sip, |event, out| match event {
+        BrainEvent::TransferProgress { epoch, .. } => out.extend([say(epoch, "alpha beta"), say(epoch, "gamma delta")]),
+        event => polite(event, out),
+    });
+    world.until(5000);
+    speaks(&mut world, 5000);
+    world.give(SessionInput::Leg(LegEvent::TransferProgress { status: 180 }));
+    // The next question finds the agent about to speak.
+    world.press('1');
+    let now = world.now;
+    world.give(SessionInput::Media(MediaEvent::SpeechEnded { at: now, end: now }));
+    world.until(9000);
+    let said: Vec<_> = world.entries(Speaker::Agent).iter().map(|entry| entry.text.reveal().clone()).collect();
+    assert_eq!(said[1..], ["alpha beta", "gamma delta", "that is fine"]);
+    world.assert_heard_is_played();
+}
