@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tandem_check::Finding;
-use tandem_contract::call::{Accept, CallOffer, Refusal};
+use tandem_contract::bot::BotConfig;
+use tandem_contract::call::{Accept, CallOffer, Modality, Refusal};
 use tandem_contract::ports::{Router, StoreError};
 use tandem_contract::{BotName, ConfigVersion};
 use tracing::{error, info, warn};
@@ -76,6 +77,11 @@ impl FileBots {
 
     pub fn names(&self) -> impl Iterator<Item = &BotName> {
         self.bots.keys()
+    }
+
+    /// The configs of the bots that are phoned.
+    pub fn voicebots(&self) -> impl Iterator<Item = &Arc<BotConfig>> {
+        self.bots.values().map(|accept| &accept.config).filter(|config| config.allows(Modality::Voice))
     }
 
     /// Says in the log what there is and what is broken.

@@ -6,7 +6,7 @@ use tandem_agents::brain::{self, Brain, BrainEffect, BrainEvent};
 use tandem_agents::session::SpeechSet;
 use tandem_check::Hearing;
 use tandem_contract::bot::{BotConfig, RecognizerChoice, VoiceChoice};
-use tandem_contract::call::{Accept, CallOffer};
+use tandem_contract::call::{Accept, CallOffer, Modality};
 use tandem_media::Time;
 use tandem_speech::catalog::{self, Missing, SpeechCatalog};
 use tandem_speech::{EngineInfo, Grammar, SpeakRequest, SpeechError, Voice, VoiceEvent};
@@ -18,6 +18,8 @@ use crate::state::EnginePart;
 const POCKETSPHINX: &str = "pocketsphinx";
 const FLITE: &str = "flite";
 const TEST: &str = "test";
+/// Hz: of the telephone and of the browser.
+const REHEARSED_RATES: [u32; 2] = [8_000, 16_000];
 
 /// What is installed here.
 pub struct Engines {
@@ -129,6 +131,22 @@ impl Voice for MissingVoice {
     }
 }
 
+/// Speaks what a bot says at the beginning of a call, for nobody: the voice remembers prompts, so the first caller does
+/// not wait for their synthesis.
+pub async fn rehearse(config: &BotConfig, voice: &dyn Voice) {
+    let Ok(mut brain) = brain::from_config(config, Modality::Voice) else { return };
+    let mut effects = Vec::new();
+    brain.handle(Time::ZERO, BrainEvent::Started, &mut effects);
+    for effect in effects {
+        let BrainEffect::Say { text, .. } = effect else { continue };
+        for rate in REHEARSED_RATES {
+            if let Ok(mut events) = voice.speak(SpeakRequest { text: text.clone(), rate }) {
+                while events.recv().await.is_some() {}
+            }
+        }
+    }
+}
+
 /// The brain of a conversation. A bot whose brain cannot be made (its file was checked, so this is a fault of ours)
 /// hangs up.
 pub fn brain(offer: &CallOffer, accept: &Accept) -> Box<dyn Brain> {
@@ -150,10 +168,36 @@ impl Brain for HangUp {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{SyncSender, sync_channel};
+
     use tandem_check::Severity;
     use tandem_contract::bot::FliteVoice;
+    use tandem_contract::bot::flow::Flow;
 
     use super::*;
+
+    /// Takes every text down and says nothing.
+    struct Notes(SyncSender<SpeakRequest>);
+
+    impl Voice for Notes {
+        fn info(&self) -> EngineInfo {
+            EngineInfo { name: "notes".into(), quality: "silent".into() }
+        }
+
+        fn speak(&self, request: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
+            self.0.try_send(request).unwrap();
+            Ok(mpsc::channel(1).1)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rehearsal_speaks_the_opening_for_telephones_and_browsers() {
+        let config = BotConfig { flow: Some(Flow::only_says("Hello.")), ..BotConfig::default() };
+        let (notes, noted) = sync_channel(8);
+        rehearse(&config, &Notes(notes)).await;
+        let said = |rate| SpeakRequest { text: "Hello.".to_owned(), rate };
+        assert_eq!(noted.try_iter().collect::<Vec<_>>(), [said(8_000), said(16_000)]);
+    }
 
     #[test]
     fn every_voice_that_a_bot_may_name_is_one_of_the_engines() {

@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socket2::SockRef;
 use tandem_agents::{session, tools};
+use tandem_contract::bot::BotConfig;
 use tandem_contract::event::SessionCommand;
 use tandem_contract::{NodeId, Private, SessionId};
 use tandem_media::time::Clock;
@@ -80,6 +81,7 @@ impl Node {
         }
         let (bots, broken_bots) = FileBots::load(&data)?;
         bots.report(&broken_bots);
+        let voicebots = bots.voicebots().cloned().collect();
         let (calls, call_log) = FileCalls::open(&data, SessionId::new(NodeId(settings.node.id)))?;
         let clock = Clock::new();
         let ports = settings.rtp.ports;
@@ -109,6 +111,7 @@ impl Node {
         });
         let http_close = CancellationToken::new();
         state.tasks.spawn(doors::sip::serve(state.clone(), incoming, sip_close.clone()));
+        rehearse(&state, voicebots, http_close.clone());
         serve_http(&state, listener, http_close.clone());
         Ok(Self { state, new_key, broken_bots, door, sip_close, http_close, call_log, _lock: lock })
     }
@@ -177,6 +180,16 @@ fn no_socket(what: &str, addr: SocketAddr, key: &str) -> String {
         "cannot listen for {what} on {addr}; set {variable} or {key} to another address ({}: a free port)",
         SocketAddr::new(ip, 0)
     )
+}
+
+/// Has every bot's opening spoken once, while nobody waits for it.
+fn rehearse(state: &AppState, voicebots: Vec<Arc<BotConfig>>, close: CancellationToken) {
+    let speech = Arc::clone(&state.speech);
+    state.tasks.spawn(close.run_until_cancelled_owned(async move {
+        for config in voicebots {
+            engines::rehearse(&config, &*speech(&config).voice).await;
+        }
+    }));
 }
 
 fn serve_http(state: &AppState, listener: TcpListener, http_close: CancellationToken) {

@@ -97,7 +97,9 @@ async fn says_busy_and_recovers_when_dropped(recognizer: &dyn Recognizer, yes: &
         }
         assert!(running.len() < 10_000, "never busy");
     };
-    assert_eq!(busy, SpeechError::Busy { engine: recognizer.info().name, limit: running.len() });
+    // One that an earlier case gave up may still be on its way out.
+    let SpeechError::Busy { engine, limit } = busy else { panic!("{busy:?}") };
+    assert!(engine == recognizer.info().name && (1..=limit).contains(&running.len()), "{limit} and {}", running.len());
     for recognition in &running {
         push(recognition, &yes[..yes.len() / 2], 8000).await;
     }

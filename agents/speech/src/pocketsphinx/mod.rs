@@ -151,15 +151,8 @@ impl Recognizer for PocketsphinxRecognizer {
         })?;
         let (audio, audio_rx) = mpsc::channel(AUDIO_QUEUE);
         let (events_tx, events) = mpsc::channel::<RecognizerEvent>(EVENT_QUEUE);
-        let task =
-            recognition::run(Arc::clone(&self.shared), recognition::Work::new(front, compiled), audio_rx, events_tx);
-        self.tasks.spawn_on(
-            async move {
-                task.await;
-                drop(permit);
-            },
-            &runtime,
-        );
+        let work = recognition::Work::new(front, compiled, permit);
+        self.tasks.spawn_on(recognition::run(Arc::clone(&self.shared), work, audio_rx, events_tx), &runtime);
         Ok(Recognition { audio, events })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tandem_media::resample::{ResampleError, Resampler, sample_hold_double};
 use tandem_speech_engines::pocketsphinx::{Decoder, SAMPLE_RATE};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::grammar::Compiled;
 use super::{ENGINE, Shared, failed, rejection};
@@ -53,6 +53,8 @@ pub(super) struct Work {
     partial: String,
     /// Samples decoded so far, at the decoder's rate.
     decoded: usize,
+    /// Its place among the recognitions that run; free again before the last event is sent.
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What a job found.
@@ -64,8 +66,8 @@ enum Found {
 }
 
 impl Work {
-    pub(super) fn new(front: Front, grammar: Compiled) -> Self {
-        Self { front, grammar, decoder: None, partial: String::new(), decoded: 0 }
+    pub(super) fn new(front: Front, grammar: Compiled, permit: OwnedSemaphorePermit) -> Self {
+        Self { front, grammar, decoder: None, partial: String::new(), decoded: 0, _permit: permit }
     }
 
     /// Decodes; on a pool thread.
@@ -143,6 +145,7 @@ pub(super) async fn run(
             // Full: the session is behind; a later partial says more.
             Found::Partial(text) => drop(events.try_send(RecognizerEvent::Partial { text })),
             Found::End(event) => {
+                drop(work);
                 let _ = events.send(event).await;
                 return;
             }
