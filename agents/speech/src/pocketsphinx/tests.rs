@@ -4,7 +4,7 @@ use super::*;
 use crate::RecognizerInput;
 use crate::catalog;
 
-/// "yes" by flite at 8 kHz, as a session sends it: 400 ms of pre-roll, the word, some silence.
+/// "yes" by flite at 8 kHz: 400 ms of silence, the word, some silence.
 fn yes() -> Option<Vec<i16>> {
     spoken("yes")
 }
