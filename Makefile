@@ -36,7 +36,7 @@ test:
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@$(TOOLS)/bin/cargo-deny --log-level error check licenses bans sources
 	@$(TOOLS)/bin/cargo-machete --skip-target-dir
-	@cargo build --workspace --bins --locked
+	@cargo build --workspace --bins --tests --locked
 	@.ci/within $(TEST_LIMIT) cargo test --workspace --locked --no-fail-fast -- --show-output
 
 # The landing page's committed assets, from its sources.

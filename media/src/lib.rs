@@ -7,10 +7,10 @@ pub mod emulator;
 pub mod jitter;
 pub mod leg;
 pub mod playout;
-pub mod resample;
 pub mod rtp;
 pub mod time;
 pub mod vad;
 pub mod worker;
 
+pub use tandem_resample as resample;
 pub use time::Time;

@@ -25,11 +25,6 @@ fn listener(tandem: &Tandem, folder: &TempDir, ms: u32) -> Result<Process> {
     start_calls(tandem, "truth", 1, &whole_call(&[Step::Pause(ms)]), folder.path())
 }
 
-/// The session whose record lies in the data folder.
-fn only_session(tandem: &Tandem) -> Result<String> {
-    tandem.call_ids()?.into_iter().next().context("no call record")
-}
-
 #[test]
 fn a_killed_process_leaves_the_record_of_its_call() -> Result<()> {
     if !peers() {
@@ -39,7 +34,7 @@ fn a_killed_process_leaves_the_record_of_its_call() -> Result<()> {
     let folder = TempDir::new()?;
     let caller = listener(&tandem, &folder, 20_000)?;
     tandem.sessions(1)?;
-    let session = only_session(&tandem)?;
+    let session = tandem.session_besides(&[])?;
     let key = tandem.key.clone();
     let (data, status, _) = tandem.end("KILL", LIMIT)?;
     assert!(!status.success());
@@ -62,7 +57,7 @@ fn a_drain_lets_calls_end_well_and_takes_no_new_ones() -> Result<()> {
     let folder = TempDir::new()?;
     let caller = listener(&tandem, &folder, 6_000)?;
     tandem.sessions(1)?;
-    let session = only_session(&tandem)?;
+    let session = tandem.session_besides(&[])?;
     tandem.process.signal("TERM")?;
     tandem.not_ready()?;
 
@@ -86,7 +81,7 @@ fn the_log_of_a_call_tells_its_way_and_nothing_private() -> Result<()> {
     let folder = TempDir::new()?;
     let pcap = speech_pcap("Wait a moment please, I do not want to hear all of that now.", folder.path())?;
     calls(&tandem, "truth", 1, &whole_call(&[Step::Pause(1_500), Step::Play(&pcap), Step::Pause(5_500)]))?;
-    let session = only_session(&tandem)?;
+    let session = tandem.session_besides(&[])?;
     let record = tandem.record(&session)?;
     assert_eq!(record["caller"], CALLER, "the record, for its owner, names the caller");
     let (_data, _, log) = tandem.end("TERM", LIMIT)?;

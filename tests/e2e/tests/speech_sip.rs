@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use tandem_test_support::baresip::Baresip;
 use tandem_test_support::peer;
@@ -239,7 +239,7 @@ fn spoken_answers_reach_their_state() -> Result<()> {
             let uri = format!("sip:{}@{}", trial.bot, tandem.sip);
             let before = tandem.call_ids()?;
             let call = Baresip::call(&uri, &track, seconds, &own)?;
-            let session = tandem.call_ids()?.into_iter().find(|id| !before.contains(id)).context("no new record")?;
+            let session = tandem.session_besides(&before)?;
             calls.push((trial, call, session, seconds));
         }
         for (trial, call, session, seconds) in calls {

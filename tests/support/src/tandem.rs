@@ -170,6 +170,19 @@ impl Tandem {
         Ok(files.filter_map(|file| id(file.file_name().into_string().ok()?)).collect())
     }
 
+    /// The session that has a call record now and is not among `known`; its record may come a little later than its call.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub fn session_besides(&self, known: &[String]) -> Result<String> {
+        until(|| {
+            let mut ids = self.call_ids()?;
+            ids.retain(|id| !known.contains(id));
+            ensure!(ids.len() < 2, "more than one session: {ids:?}");
+            Ok(ids.pop().ok_or_else(|| "no call record".to_owned()))
+        })
+    }
+
     /// The call record of a session, once it is final.
     ///
     /// # Errors

@@ -2,7 +2,7 @@ use std::f64::consts::TAU;
 
 use proptest::prelude::*;
 
-use super::*;
+use tandem_resample::*;
 
 const PAIRS: [(u32, u32); 8] = [
     (8_000, 16_000),

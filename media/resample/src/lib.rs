@@ -1,7 +1,5 @@
 //! Rate conversion of mono speech: a streaming FFT resampler, and sample-hold doubling for one recogniser.
-
-#[cfg(test)]
-mod tests;
+//! A crate of its own because the FFT is generic: it is compiled here once, not with every change of the media worker.
 
 use audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _, WindowFunction};
