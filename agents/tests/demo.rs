@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that stumbles fails")]
 
 use serde_json::{Value, json};
-use tandem_agents::brain::{Brain, BrainEffect, BrainEvent, ToolFailure, from_config};
+use tandem_agents::brain::{Abilities, Brain, BrainEffect, BrainEvent, ToolFailure, from_config};
 use tandem_contract::Epoch;
 use tandem_contract::bot::{BotConfig, strip_comments};
 use tandem_contract::call::Modality;
@@ -25,7 +25,7 @@ impl Caller {
         let mut value: Value = serde_json::from_str(bot).unwrap();
         strip_comments(&mut value);
         let config: BotConfig = serde_json::from_value(value).unwrap();
-        let brain = from_config(&config, modality).unwrap();
+        let brain = from_config(&config, modality, Abilities::default()).unwrap();
         let mut caller = Self { brain, now: Time::ZERO, epoch: Epoch(0), last: Vec::new() };
         caller.give(BrainEvent::Started);
         caller

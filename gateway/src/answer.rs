@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tandem_agents::brain::Abilities;
 use tandem_agents::session::{SessionSetup, SignalingLeg};
 use tandem_contract::call::{Accept, CallOffer, Door, Modality, Refusal};
 use tandem_contract::event::SessionEvent;
@@ -93,8 +94,10 @@ impl Admitted {
         permit.register(SessionHandle { commands, events: events.clone() });
         let span = info_span!("session", session = %offer.session, bot = %accept.bot);
         let door = offer.door;
+        let model = state.models.of(&accept.config);
         let setup = SessionSetup {
-            brain: (state.brain)(&offer, &accept),
+            brain: (state.brain)(&offer, &accept, Abilities { model: model.is_some() }),
+            model,
             speech: (state.speech)(&accept.config),
             offer,
             accept,

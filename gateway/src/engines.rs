@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tandem_agents::brain::{self, Brain, BrainEffect, BrainEvent};
+use tandem_agents::brain::{self, Abilities, Brain, BrainEffect, BrainEvent};
 use tandem_agents::session::SpeechSet;
 use tandem_check::Hearing;
 use tandem_contract::bot::{BotConfig, RecognizerChoice, VoiceChoice};
@@ -13,6 +13,7 @@ use tandem_speech::{EngineInfo, Grammar, SpeakRequest, SpeechError, Voice, Voice
 use tokio::sync::mpsc;
 use tracing::error;
 
+use crate::models::Models;
 use crate::state::EnginePart;
 
 const POCKETSPHINX: &str = "pocketsphinx";
@@ -49,12 +50,11 @@ impl Engines {
     }
 
     /// For the start page: each part of a conversation, what does it here and how well.
-    pub fn parts(&self) -> Vec<EnginePart> {
-        let none = |quality: &str| EngineInfo { name: "none".into(), quality: quality.into() };
+    pub fn parts(&self, models: &Models) -> Vec<EnginePart> {
         vec![
             EnginePart { part: "recogniser", info: self.best(POCKETSPHINX) },
             EnginePart { part: "voice", info: self.best(FLITE) },
-            EnginePart { part: "language model", info: none("flow agent") },
+            EnginePart { part: "language model", info: models.info() },
         ]
     }
 
@@ -134,7 +134,7 @@ impl Voice for MissingVoice {
 /// Speaks what a bot says at the beginning of a call, for nobody: the voice remembers prompts, so the first caller does
 /// not wait for their synthesis.
 pub async fn rehearse(config: &BotConfig, voice: &dyn Voice) {
-    let Ok(mut brain) = brain::from_config(config, Modality::Voice) else { return };
+    let Ok(mut brain) = brain::from_config(config, Modality::Voice, Abilities { model: true }) else { return };
     let mut effects = Vec::new();
     brain.handle(Time::ZERO, BrainEvent::Started, &mut effects);
     for effect in effects {
@@ -149,8 +149,8 @@ pub async fn rehearse(config: &BotConfig, voice: &dyn Voice) {
 
 /// The brain of a conversation. A bot whose brain cannot be made (its file was checked, so this is a fault of ours)
 /// hangs up.
-pub fn brain(offer: &CallOffer, accept: &Accept) -> Box<dyn Brain> {
-    brain::from_config(&accept.config, offer.modality).unwrap_or_else(|source| {
+pub fn brain(offer: &CallOffer, accept: &Accept, abilities: Abilities) -> Box<dyn Brain> {
+    brain::from_config(&accept.config, offer.modality, abilities).unwrap_or_else(|source| {
         error!(bot = %accept.bot, error = &source as &dyn std::error::Error, "a bot has no brain");
         Box::new(HangUp)
     })

@@ -11,6 +11,7 @@ mod engines;
 mod health;
 mod http;
 mod logging;
+mod models;
 mod node;
 mod public_errors;
 mod settings;

@@ -28,6 +28,7 @@ use crate::bots::{self, BrokenFile, FileBots};
 use crate::doors;
 use crate::engines::{self, Engines};
 use crate::http;
+use crate::models::Models;
 use crate::settings::{Settings, load};
 use crate::state::{AppState, Parts};
 use crate::store::calls::FileCalls;
@@ -88,6 +89,7 @@ impl Node {
         let worker = Worker::start(clock, WorkerSettings { rtp_ports: ports.first..=ports.last })
             .context("cannot start the media worker")?;
         let tools = Arc::new(tools::builtin(&data)?);
+        let models = Arc::new(Models::open(&settings.openai)?);
         let installed = engines.await?;
         let (keys, new_key) = match known_keys {
             Some(keys) => (keys, None),
@@ -102,7 +104,8 @@ impl Node {
             tasks: TaskTracker::new(),
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),
             brain: Arc::new(engines::brain),
-            engines: installed.parts(),
+            engines: installed.parts(&models),
+            models,
             speech: Arc::new(move |config| installed.speech(config)),
             tools,
             worker,

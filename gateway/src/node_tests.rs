@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::LazyLock;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::Value;
 use tandem_contract::ports::CallLog as _;
+use tandem_models::client_builder;
 use tempfile::TempDir;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -46,7 +47,7 @@ async fn start_on(folder: &std::path::Path, http: SocketAddr, sip: SocketAddr) -
 impl Running {
     async fn get(&self, path: &str, key: Option<&str>) -> (StatusCode, Value) {
         let url = format!("http://{}{path}", self.node.state.settings.http.addr);
-        let request = Client::new().get(url);
+        let request = client_builder().build().unwrap().get(url);
         let request = key.into_iter().fold(request, |request, key| request.bearer_auth(key));
         let answer = request.send().await.unwrap();
         (answer.status(), answer.json().await.unwrap_or(Value::Null))
@@ -104,7 +105,16 @@ async fn refused_keys_are_counted() {
     let (mut socket, _) = connect_async(format!("ws://{http}/ws/v1/session?token=tdm_wrong")).await.unwrap();
     socket.send(Message::text(r#"{"type":"start","mode":"text","bot":"private"}"#)).await.unwrap();
     while let Some(Ok(_)) = socket.next().await {}
-    let page = Client::new().get(format!("http://{http}/metrics")).send().await.unwrap().text().await.unwrap();
+    let page = client_builder()
+        .build()
+        .unwrap()
+        .get(format!("http://{http}/metrics"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     for counted in [
         r#"tandem_api_problems_total{code="unauthorized"}"#,
         r#"tandem_refusals_total{door="websocket",code="forbidden"}"#,

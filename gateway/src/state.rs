@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tandem_agents::brain::Brain;
+use tandem_agents::brain::{Abilities, Brain};
 use tandem_agents::session::{SessionSetup, SpeechSet};
 use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Accept, CallOffer, Refusal};
@@ -18,14 +18,15 @@ use tandem_speech::EngineInfo;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Registry;
+use crate::models::Models;
 use crate::settings::Settings;
 use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
 
 /// Runs one session to its end.
 pub type SessionRunner = Arc<dyn Fn(SessionSetup) -> BoxFuture<'static, Outcome> + Send + Sync>;
-/// Makes the brain of one conversation.
-pub type BrainSource = Arc<dyn Fn(&CallOffer, &Accept) -> Box<dyn Brain> + Send + Sync>;
+/// Makes the brain of one conversation, of what this node has for brains.
+pub type BrainSource = Arc<dyn Fn(&CallOffer, &Accept, Abilities) -> Box<dyn Brain> + Send + Sync>;
 /// Chooses the engines of a bot.
 pub type SpeechSource = Arc<dyn Fn(&BotConfig) -> SpeechSet + Send + Sync>;
 
@@ -60,6 +61,7 @@ pub struct Parts {
     pub run_session: SessionRunner,
     pub brain: BrainSource,
     pub speech: SpeechSource,
+    pub models: Arc<Models>,
     pub tools: Arc<dyn Tools>,
     pub worker: WorkerHandle,
     pub engines: Vec<EnginePart>,

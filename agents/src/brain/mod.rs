@@ -2,6 +2,7 @@
 //! language model) is an effect which the session's shell performs in a child task, and whose result comes back as an event.
 
 pub mod flow;
+pub mod pipeline;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,10 +11,12 @@ use tandem_contract::bot::flow::Flow;
 use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private, UtteranceId};
 use tandem_media::Time;
+use tandem_models::ModelEvent;
 use tandem_speech::Grammar;
 use thiserror::Error;
 
 pub use flow::FlowBrain;
+pub use pipeline::{Persona, PipelineBrain, Prompt};
 
 use crate::turn::Silence;
 
@@ -49,6 +52,11 @@ pub enum BrainEvent {
         epoch: Epoch,
         call: u32,
         result: Result<Value, ToolFailure>,
+    },
+    /// The answer to `Complete`, piece by piece.
+    Model {
+        epoch: Epoch,
+        event: ModelEvent,
     },
     /// The agent's utterance is over: what of it was heard, and whether the caller cut it short.
     Heard {
@@ -93,6 +101,11 @@ pub enum BrainEffect {
         tool: String,
         arguments: Value,
     },
+    /// Ask the language model, once it is known what of the agent's last words was heard. A newer question replaces it.
+    Complete {
+        epoch: Epoch,
+        prompt: Prompt,
+    },
     /// After what was said before was played out.
     Transfer {
         target: Private<String>,
@@ -113,7 +126,10 @@ impl BrainEffect {
     /// The epoch of the reply that this is part of.
     pub fn epoch(&self) -> Option<Epoch> {
         match self {
-            Self::Say { epoch, .. } | Self::Done { epoch } | Self::CallTool { epoch, .. } => Some(*epoch),
+            Self::Say { epoch, .. }
+            | Self::Done { epoch }
+            | Self::CallTool { epoch, .. }
+            | Self::Complete { epoch, .. } => Some(*epoch),
             Self::Listen(_) | Self::Transfer { .. } | Self::HangUp | Self::Echo { .. } | Self::EnteredState { .. } => {
                 None
             }
@@ -150,11 +166,22 @@ pub enum BrainError {
     BadFlow(String),
 }
 
-/// The brain that a bot's config asks for: its flow. A bot without one apologises and hangs up.
+/// What this node has for brains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Whether there is a language model to ask.
+    pub model: bool,
+}
+
+/// The brain that a bot's config asks for: its flow, or the language model of a bot that has none. A bot without both
+/// apologises and hangs up.
 ///
 /// # Errors
 /// When the flow has no state to start in. `contract::bot::check` finds that, and much more, beforehand.
-pub fn from_config(config: &BotConfig, modality: Modality) -> Result<Box<dyn Brain>, BrainError> {
+pub fn from_config(config: &BotConfig, modality: Modality, abilities: Abilities) -> Result<Box<dyn Brain>, BrainError> {
+    if abilities.model && config.asks_a_model() {
+        return Ok(Box::new(PipelineBrain::new(Persona::new(config, modality), modality)));
+    }
     let flow = config.flow.clone().unwrap_or_else(no_flow);
     if !flow.states.contains_key(&flow.start) {
         return Err(BrainError::BadFlow(format!("there is no start state {:?}", flow.start)));

@@ -14,6 +14,7 @@ use super::commit::Cut;
 use super::core::SessionCore;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect};
+use super::model::Question;
 use super::output::Terminal;
 use crate::brain::{BrainEffect, BrainEvent, Listen, ToolFailure};
 use crate::turn::{Ask, TurnEffect, TurnInput, TurnState};
@@ -36,6 +37,8 @@ pub(super) struct Floor {
     held: VecDeque<CallerInput>,
     /// Tools that run, by call number.
     tools: Vec<(u32, String)>,
+    /// What the language model was asked, or is to be.
+    pub(super) question: Option<Question>,
 }
 
 #[derive(Debug)]
@@ -101,12 +104,13 @@ impl SessionCore {
         if self.life != Life::Running {
             return self.settle_life(now);
         }
+        self.settle_question();
         let has_floor = matches!(
             self.turn.state(),
             TurnState::Thinking { .. } | TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }
         );
-        // A brain works at once or by a tool: with no tool and no speech left its reply is over.
-        if has_floor && self.floor.tools.is_empty() && self.output.is_idle() {
+        // A brain works at once, by a tool or by its model: with none of these and no speech left its reply is over.
+        if has_floor && self.floor.tools.is_empty() && self.floor.question.is_none() && self.output.is_idle() {
             self.stages.void();
             self.drive(now, TurnInput::ReplyDone);
         }
@@ -166,6 +170,7 @@ impl SessionCore {
     }
 
     fn ask(&mut self, now: Time, ask: Ask) {
+        self.forget_question();
         self.epoch = self.epoch.next();
         let epoch = self.epoch;
         let event = match ask {
@@ -206,7 +211,9 @@ impl SessionCore {
         // A reply to a turn that was interrupted meanwhile is not wanted any more.
         effects.retain(|effect| effect.epoch().is_none_or(|epoch| epoch == self.epoch));
         if !effects.is_empty() {
-            let works = |effect: &BrainEffect| matches!(effect, BrainEffect::Say { .. } | BrainEffect::CallTool { .. });
+            let works = |effect: &BrainEffect| {
+                matches!(effect, BrainEffect::Say { .. } | BrainEffect::CallTool { .. } | BrainEffect::Complete { .. })
+            };
             let works = effects.iter().any(works);
             for effect in effects {
                 self.carry_out(now, effect);
@@ -225,6 +232,7 @@ impl SessionCore {
             BrainEffect::Done { .. } => {}
             BrainEffect::Listen(listen) => self.listen(listen),
             BrainEffect::CallTool { call, tool, arguments, .. } => self.call_tool(call, tool, arguments),
+            BrainEffect::Complete { epoch, prompt } => self.ask_model(epoch, prompt),
             BrainEffect::Transfer { target } => self.output.end_with(Terminal::Transfer(target)),
             BrainEffect::HangUp => self.output.end_with(Terminal::HangUp),
             BrainEffect::Echo { on } if !self.is_chat() => self.out(SessionEffect::Media(MediaCommand::Loop { on })),

@@ -128,6 +128,7 @@ impl SessionCore {
             SessionInput::Recognizer { recognition, event } => self.recognizer_event(now, recognition, event),
             SessionInput::Voice { epoch, utterance, event } => self.voice_event(now, epoch, utterance, event),
             SessionInput::ToolDone { call, result } => self.tool_done(now, call, result),
+            SessionInput::Model { epoch, event } => self.model_event(now, epoch, event),
             // A node that drains lets its sessions finish: there is nothing to do yet.
             SessionInput::Command(SessionCommand::Drain { now: false }) => {}
             SessionInput::Command(SessionCommand::Drain { now: true }) => self.leave(now, LegEnd::Drained),

@@ -10,6 +10,7 @@ use tandem_contract::leg::{LegCommand, LegEvent};
 use tandem_contract::record::{CallRecord, Stage};
 use tandem_contract::{Epoch, Private, UtteranceId};
 use tandem_media::leg::{MediaCommand, MediaEvent, Tag};
+use tandem_models::{Completion, ModelEvent};
 use tandem_speech::{Grammar, RecognizerEvent, VoiceEvent};
 
 use crate::brain::ToolFailure;
@@ -51,6 +52,10 @@ pub enum SessionInput {
         call: u32,
         result: Result<Value, ToolFailure>,
     },
+    Model {
+        epoch: Epoch,
+        event: ModelEvent,
+    },
     Command(SessionCommand),
 }
 
@@ -77,6 +82,12 @@ pub enum SessionEffect {
         tool: String,
         arguments: Value,
     },
+    /// Ask the language model; a question that still runs is given up.
+    StartModel {
+        epoch: Epoch,
+        request: Completion,
+    },
+    CancelModel,
     Emit(SessionEvent),
     /// Write this version of the record. `first`: answer with `Begun` when it is durable.
     Store {

@@ -11,6 +11,7 @@ use tandem_contract::leg::{LegCommand, LegEvent};
 use tandem_contract::ports::{CallLog, Tools};
 use tandem_media::time::Clock;
 use tandem_media::worker::LegHandle;
+use tandem_models::LanguageModel;
 use tandem_speech::{Recognizer, Voice};
 use tokio::sync::{broadcast, mpsc};
 
@@ -22,6 +23,7 @@ pub mod core;
 mod digits;
 mod farewell;
 pub mod input;
+mod model;
 mod output;
 mod recognition;
 mod record;
@@ -43,6 +45,8 @@ pub struct SessionSetup {
     pub speech: SpeechSet,
     /// Made by the gateway for this bot and this caller.
     pub brain: Box<dyn Brain>,
+    /// None: the brain asks none.
+    pub model: Option<Arc<dyn LanguageModel>>,
     pub tools: Arc<dyn Tools>,
     pub log: Arc<dyn CallLog>,
     pub clock: Clock,

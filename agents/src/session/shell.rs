@@ -38,14 +38,14 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// Runs one conversation to its end. The returned record is the final one, already stored.
 pub async fn run(setup: SessionSetup) -> CallRecord {
-    let SessionSetup { offer, accept, leg, media, speech, brain, tools, log, clock, commands, watch } = setup;
+    let SessionSetup { offer, accept, leg, media, speech, brain, model, tools, log, clock, commands, watch } = setup;
     let rate = media.as_ref().map(|media| media.rate);
     let session = offer.session;
     let facts = SessionFacts { offer, accept, rate, started_at_ms: wall_clock_ms() };
     let mut core = SessionCore::new(clock.now(), facts, brain);
     let (media_commands, media_events) = media.map(|media| (media.commands, media.events)).unzip();
     let wires = Wires::new(media_commands, leg.commands);
-    let mut outlets = Outlets::new(session, wires, Engines::new(speech, rate), Work::new(tools, log), watch);
+    let mut outlets = Outlets::new(session, wires, Engines::new(speech, model, rate), Work::new(tools, log), watch);
     let mut inlets = Inlets { leg: Some(leg.events), media: media_events, commands: Some(commands) };
     let mut timer = Box::pin(sleep_until(Instant::now() + IDLE));
     let mut armed = None;

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tandem_contract::bot::flow::BUILTIN_TOOLS;
 use tandem_contract::ports::{StoreError, ToolCall, ToolError, Tools};
+use tandem_models::ToolSpec;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -82,6 +83,34 @@ impl Tools for Builtin {
             answer.await.unwrap_or_else(|_| Err(gone(tool)))
         })
     }
+}
+
+/// A built-in tool as a language model sees it.
+pub fn spec(name: &str) -> Option<ToolSpec> {
+    let day = json!({ "type": "string", "enum": ["monday", "tuesday", "wednesday", "thursday", "friday"] });
+    let time = json!({ "type": "string", "description": "HH:MM, 24 hours" });
+    let (description, properties, required) = match name {
+        "opening_hours" => ("When the clinic is open.", json!({}), vec![]),
+        "check_availability" => (
+            "Free times on the next such day; with a time, those nearest to it first.",
+            json!({ "day": day, "time": time }),
+            vec!["day"],
+        ),
+        "book_appointment" => (
+            "Books a free time and answers with its reference. Have the caller confirm day and time before.",
+            json!({ "day": day, "time": time }),
+            vec!["day", "time"],
+        ),
+        "cancel_appointment" => (
+            "Cancels the appointment with this reference. Have the caller confirm before.",
+            json!({ "reference": { "type": "string", "description": "as it was given when it was booked" } }),
+            vec!["reference"],
+        ),
+        _ => return None,
+    };
+    let parameters =
+        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+    Some(ToolSpec { name: name.to_owned(), description: description.to_owned(), parameters })
 }
 
 /// The calendar's thread is no more.
@@ -231,6 +260,17 @@ mod tests {
         assert!(matches!(failed, Err(ToolError::Failed { .. })), "{failed:?}");
         std::fs::create_dir(&gone).unwrap();
         assert!(tools.call(wish("book_appointment", nine, "b")).await.is_ok());
+    }
+
+    #[test]
+    fn a_model_is_told_of_every_tool() {
+        for name in BUILTIN_TOOLS {
+            let spec = spec(name).unwrap();
+            let properties = spec.parameters["properties"].as_object().unwrap();
+            let required = spec.parameters["required"].as_array().unwrap();
+            assert!(required.iter().all(|name| properties.contains_key(name.as_str().unwrap())), "{name}");
+        }
+        assert_eq!(spec("fly"), None);
     }
 
     #[test]

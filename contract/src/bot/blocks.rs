@@ -25,6 +25,8 @@ block! {
         ;
         role: String,
         instructions: String,
+        /// Said first, by a bot whose language model answers. Absent: the caller has the first word.
+        greeting: String,
         constraints: Vec<String>,
         tone: String,
         voice_specific: VoiceSpecific,

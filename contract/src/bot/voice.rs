@@ -91,6 +91,11 @@ impl BotConfig {
         }
     }
 
+    /// Whether a language model answers: there is something to tell it, and no flow that decides what is said.
+    pub fn asks_a_model(&self) -> bool {
+        self.flow.is_none() && (self.system_prompt.is_some() || self.llm_config.is_some())
+    }
+
     /// Whether the bot may be spoken or written to. Without `config_metadata.product_type` both.
     pub fn allows(&self, modality: Modality) -> bool {
         match self.config_metadata.as_ref().map(|metadata| metadata.product_type) {

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use super::SettingsFile;
 use crate::bots::FileBots;
 use crate::engines::{Engines, check_bot};
+use crate::models::Models;
 use crate::settings::{Settings, load};
 
 /// Files that the process opens beside the sockets of calls: logs, records, listeners, HTTP connections.
@@ -71,7 +72,7 @@ fn node(settings: &Settings) -> anyhow::Result<Report> {
     let mut report = Report::default();
     in_force(settings, &mut report);
     limits(settings, &mut report);
-    engines(&mut report);
+    engines(&Models::open(&settings.openai)?, &mut report);
     bots(settings, &mut report)?;
     Ok(report)
 }
@@ -109,9 +110,9 @@ fn open_files() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn engines(report: &mut Report) {
+fn engines(models: &Models, report: &mut Report) {
     let engines = Engines::detect();
-    for part in engines.parts() {
+    for part in engines.parts(models) {
         report.ok(&format!("{}: {}, {}", part.part, part.info.name, part.info.quality));
     }
     for (provider, missing) in engines.missing() {

@@ -19,6 +19,8 @@ bound; an unknown key or variable, or a bad value, is an error. `tandem check` s
 ";
 
 const FOOT: &str = "
+The keys of vendors are also read from the variables under which they are known everywhere, as the tables say.
+
 Variables that start with `TANDEM_CI_`, `TANDEM_TEST_`, `TANDEM_TOOLS`, `TANDEM_SERVICE_` and `TANDEM_PORT` are no
 settings and are ignored: builds set the first three, Kubernetes sets the others for a service named `tandem`.
 ";

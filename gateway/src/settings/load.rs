@@ -11,6 +11,8 @@ use super::Settings;
 /// The file that is read when it is there and no other was named.
 pub const DEFAULT_FILE: &str = "tandem.toml";
 const PREFIX: &str = "TANDEM_";
+/// Names under which keys are known everywhere, and the settings that they set. A `TANDEM_*` of the same setting counts more.
+const USUAL: [(&str, &str); 2] = [("OPENAI_API_KEY", "openai.api_key"), ("OPENAI_BASE_URL", "openai.base_url")];
 /// Variables with our prefix that are no settings: builds and test runs set the first three, Kubernetes sets the others
 /// for a service named `tandem`.
 const FOREIGN: [&str; 5] = ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_TOOLS", "TANDEM_SERVICE_", "TANDEM_PORT"];
@@ -118,7 +120,14 @@ fn overlay(
     let known: BTreeMap<String, (String, Value)> =
         leaves().into_iter().map(|(key, default)| (variable(&key), (key, default))).collect();
     let mut overrides = BTreeMap::new();
-    for (name, text) in env.filter(|(name, _)| name.starts_with(PREFIX)) {
+    let (ours, others): (Vec<_>, Vec<_>) = env.partition(|(name, _)| name.starts_with(PREFIX));
+    for (name, text) in others.into_iter().filter(|(_, text)| !text.trim().is_empty()) {
+        if let Some((_, key)) = USUAL.iter().find(|(usual, _)| *usual == name) {
+            set(table, key, Value::String(text.trim().into()));
+            overrides.insert((*key).to_owned(), name);
+        }
+    }
+    for (name, text) in ours {
         if FOREIGN.iter().any(|foreign| name.starts_with(foreign)) {
             continue;
         }
@@ -202,6 +211,19 @@ mod tests {
         assert_eq!(settings.http.addr.port(), 0);
         assert_eq!(settings.node.max_sessions, 5);
         assert_eq!(settings.rtp.ports, PortRange { first: 30_000, last: 30_010 });
+    }
+
+    #[test]
+    fn keys_are_found_under_their_usual_names_and_shown_to_nobody() {
+        let usual = [("OPENAI_API_KEY", "sk-1"), ("OPENAI_BASE_URL", " http://127.0.0.1:11434/v1 ")];
+        let settings = parse_with("[openai]\nmodel = \"m\"\napi_key = \"sk-0\"", &usual).unwrap();
+        assert_eq!(settings.openai.api_key.value(), Some("sk-1".to_owned().into()));
+        assert_eq!(settings.openai.base_url, "http://127.0.0.1:11434/v1");
+        let shown = format!("{settings:?} {}", serde_json::to_string(&settings).unwrap());
+        assert!(!shown.contains("sk-"), "{shown}");
+        let ours = [("TANDEM_OPENAI_API_KEY", "sk-2"), ("OPENAI_API_KEY", "sk-1")];
+        assert_eq!(parse_with("", &ours).unwrap().openai.api_key.value(), Some("sk-2".to_owned().into()));
+        assert!(!parse_with("", &[("OPENAI_API_KEY", "")]).unwrap().openai.is_set());
     }
 
     #[test]

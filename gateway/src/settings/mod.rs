@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tandem_contract::Private;
+use tandem_models::openai::OpenAiConfig;
 
 pub use load::load;
 
@@ -30,6 +32,7 @@ pub struct Settings {
     pub rtp: Rtp,
     pub data: Data,
     pub node: Node,
+    pub openai: OpenAiSettings,
 }
 
 impl Default for Settings {
@@ -42,6 +45,7 @@ impl Default for Settings {
             rtp: Rtp::default(),
             data: Data::default(),
             node: Node::default(),
+            openai: OpenAiSettings::default(),
         }
     }
 }
@@ -105,6 +109,51 @@ pub struct Data {
 impl Default for Data {
     fn default() -> Self {
         Self { dir: PathBuf::from("./data") }
+    }
+}
+
+/// The language model: OpenAI, or any server that speaks its `/v1/chat/completions` (vLLM, Ollama, llama.cpp). Bots with a
+/// `system_prompt` or an `llm_config` and without a `flow` are answered by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAiSettings {
+    /// Also read from `OPENAI_API_KEY`. A server of one's own may need none.
+    pub api_key: Secret,
+    /// Up to and with `/v1`; also read from `OPENAI_BASE_URL`.
+    pub base_url: String,
+    /// The model of bots that name none of this vendor in `llm_config`.
+    pub model: String,
+}
+
+impl Default for OpenAiSettings {
+    fn default() -> Self {
+        let base_url = OpenAiConfig::BASE_URL.to_owned();
+        Self { api_key: Secret::default(), base_url, model: "gpt-4.1-mini".to_owned() }
+    }
+}
+
+impl OpenAiSettings {
+    /// Whether there is a model to ask: with a key, or on a server that may need none.
+    pub fn is_set(&self) -> bool {
+        self.api_key.value().is_some() || self.base_url != OpenAiConfig::BASE_URL
+    }
+}
+
+/// A setting that is shown to nobody. Empty: not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(with = "String")]
+pub struct Secret(Private<String>);
+
+impl Secret {
+    pub fn value(&self) -> Option<Private<String>> {
+        Some(self.0.clone()).filter(|secret| !secret.reveal().is_empty())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.reveal().is_empty() { "" } else { "[hidden]" })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bots and callers that several end-to-end tests use.
 
+pub mod wire;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

@@ -1,12 +1,11 @@
 //! What an interrupting caller heard, decoded from the wire, against what the ledger says.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use tandem_e2e::wire::answered_calls;
 use tandem_e2e::{
     Interruption, check, ended_well, interruption_ms, paced, scenario, speech_pcap, truth_bot, whole_call,
 };
-use tandem_test_support::capture::{Capture, Captured, RtpPacket, pcmu_samples, write_raw};
+use tandem_test_support::capture::{Capture, RtpPacket, pcmu_samples, write_raw};
 use tandem_test_support::scenario::Step;
 use tandem_test_support::sipp::Sipp;
 use tandem_test_support::tandem::{Options, Tandem};
@@ -26,7 +25,7 @@ fn the_ledger_is_what_the_wire_carried() -> Result<()> {
     interrupt(&tandem, &folder)?;
     let captured = capture.stop()?;
 
-    let calls = answered(&captured, &tandem)?;
+    let calls = answered_calls(&captured, &tandem)?;
     assert_eq!(calls.len(), CALLS as usize);
     let streams = captured.rtp_from(tandem.rtp.clone())?;
     let (mut interrupted, mut silenced) = (0, 0);
@@ -73,46 +72,4 @@ fn interrupt(tandem: &Tandem, folder: &TempDir) -> Result<()> {
     let scenario = scenario(folder.path(), &whole_call(&[Step::PauseField, Step::Play(&pcap), Step::Pause(5_500)]))?;
     let sipp = Sipp { scenario, target: &tandem.sip, user: "truth", calls: CALLS, options: &["-inf", "times.csv"] };
     ended_well(sipp.start(folder.path())?, folder.path(), CALLS)
-}
-
-/// A call as the capture shows it: the session that the 200 names, and the ports of both SDPs.
-#[derive(Debug)]
-struct Call {
-    session: String,
-    server_port: u16,
-    caller_port: u16,
-}
-
-fn answered(captured: &Captured, tandem: &Tandem) -> Result<Vec<Call>> {
-    let port = tandem.sip.rsplit(':').next().unwrap_or_default();
-    let messages = captured.fields(&format!("udp.port == {port}"), &[], &["udp.payload"])?;
-    let mut offers = BTreeMap::new();
-    let mut calls = BTreeMap::new();
-    for message in messages {
-        let text = text(&message[0])?;
-        let id = header(&text, "Call-ID").unwrap_or_default();
-        let Some(media) = text.lines().find_map(|line| line.strip_prefix("m=audio ")) else { continue };
-        let port: u16 = media.split(' ').next().unwrap_or_default().parse()?;
-        if text.starts_with("INVITE ") {
-            offers.insert(id, port);
-        } else if text.starts_with("SIP/2.0 200") {
-            let session = header(&text, "X-Tandem-Session").context("the 200 names no session")?;
-            let caller_port = offers.get(&id).copied().context("200 without INVITE")?;
-            calls.insert(id, Call { session, server_port: port, caller_port });
-        }
-    }
-    Ok(calls.into_values().collect())
-}
-
-fn text(hex: &str) -> Result<String> {
-    let bytes: Result<Vec<u8>, _> =
-        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16)).collect();
-    Ok(String::from_utf8_lossy(&bytes?).into_owned())
-}
-
-fn header(message: &str, name: &str) -> Option<String> {
-    message.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-    })
 }

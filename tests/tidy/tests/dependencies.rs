@@ -5,18 +5,27 @@ use std::fs;
 use tandem_tidy::{report, root};
 
 /// Crate folder and the crates of ours that it may name in `[dependencies]`.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("media/resample", &[]),
     ("media", &["tandem-resample"]),
     ("contract", &[]),
     ("contract/check", &["tandem-contract"]),
     ("agents/speech/engines", &[]),
     ("agents/speech", &["tandem-media", "tandem-speech-engines"]),
-    ("agents", &["tandem-contract", "tandem-media", "tandem-speech"]),
+    ("agents/models", &["tandem-contract"]),
+    ("agents", &["tandem-contract", "tandem-media", "tandem-models", "tandem-speech"]),
     ("signaling", &["tandem-contract", "tandem-media"]),
     (
         "gateway",
-        &["tandem-contract", "tandem-check", "tandem-media", "tandem-speech", "tandem-agents", "tandem-signaling"],
+        &[
+            "tandem-contract",
+            "tandem-check",
+            "tandem-media",
+            "tandem-models",
+            "tandem-speech",
+            "tandem-agents",
+            "tandem-signaling",
+        ],
     ),
     ("loadtest", &["tandem-contract", "tandem-media", "tandem-speech", "tandem-signaling"]),
 ];

@@ -127,6 +127,8 @@ impl Brain for FlowBrain {
             }
             // What was heard changes the ledger, not the way through the script.
             BrainEvent::Heard { .. } => {}
+            // A flow asks no model.
+            BrainEvent::Model { .. } => {}
         }
     }
 }

@@ -49,6 +49,8 @@ impl Outlets {
             SessionEffect::FinishRecognizer => self.finish_recognizer(),
             SessionEffect::CancelRecognizer => self.engines.cancel_recognition(),
             SessionEffect::CallTool { call, tool, arguments } => self.work.call(self.session, call, tool, arguments),
+            SessionEffect::StartModel { epoch, request } => return self.engines.ask(epoch, request),
+            SessionEffect::CancelModel => self.engines.cancel_completion(),
             SessionEffect::Emit(event) => self.emit(event),
             SessionEffect::Store { record, first: true } => self.work.begin(record),
             SessionEffect::Store { record, first: false } => self.work.store(record),

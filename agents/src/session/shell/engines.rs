@@ -1,8 +1,11 @@
-//! The voice and the recognition that run for a session. Both work elsewhere and answer by channel.
+//! The voice, the recognition and the completion that run for a session. Speech works elsewhere and answers by channel; a
+//! completion is a stream that runs while it is polled.
 
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
 use tandem_contract::{Epoch, Private, UtteranceId};
+use tandem_models::{Completion, LanguageModel, ModelError, ModelEvent, ModelStream};
 use tandem_speech::{
     Grammar, Recognition, RecognizeRequest, RecognizerEvent, RecognizerInput, SpeakRequest, SpeechError, VoiceEvent,
 };
@@ -22,16 +25,37 @@ struct RunningRecognition {
     recognition: Recognition,
 }
 
+struct RunningCompletion {
+    epoch: Epoch,
+    events: ModelStream,
+}
+
 pub(super) struct Engines {
     speech: SpeechSet,
+    model: Option<Arc<dyn LanguageModel>>,
     rate: u32,
     voice: Option<RunningVoice>,
     recognition: Option<RunningRecognition>,
+    completion: Option<RunningCompletion>,
 }
 
 impl Engines {
-    pub(super) fn new(speech: SpeechSet, rate: Option<u32>) -> Self {
-        Self { speech, rate: rate.unwrap_or(0), voice: None, recognition: None }
+    pub(super) fn new(speech: SpeechSet, model: Option<Arc<dyn LanguageModel>>, rate: Option<u32>) -> Self {
+        Self { speech, model, rate: rate.unwrap_or(0), voice: None, recognition: None, completion: None }
+    }
+
+    /// The answer of a node without a model.
+    pub(super) fn ask(&mut self, epoch: Epoch, request: Completion) -> Option<SessionInput> {
+        let Some(model) = &self.model else {
+            let error = ModelError::Failed { vendor: "this node".to_owned(), detail: "it has no model".to_owned() };
+            return Some(SessionInput::Model { epoch, event: ModelEvent::Failed { error } });
+        };
+        self.completion = Some(RunningCompletion { epoch, events: model.complete(request) });
+        None
+    }
+
+    pub(super) fn cancel_completion(&mut self) {
+        self.completion = None;
     }
 
     /// The answer of a voice that refuses at once.
@@ -91,10 +115,11 @@ impl Engines {
 
     /// The next word of an engine. Audio only when the line `takes_audio`.
     pub(super) async fn next(&mut self, takes_audio: bool) -> SessionInput {
-        let Self { voice, recognition, .. } = self;
+        let Self { voice, recognition, completion, .. } = self;
         tokio::select! {
             input = spoken(voice), if takes_audio => input,
             input = recognized(recognition) => input,
+            input = completed(completion) => input,
         }
     }
 }
@@ -117,6 +142,18 @@ async fn recognized(running: &mut Option<RunningRecognition>) -> SessionInput {
         *running = None;
     }
     SessionInput::Recognizer { recognition: id, event }
+}
+
+async fn completed(running: &mut Option<RunningCompletion>) -> SessionInput {
+    let Some(RunningCompletion { epoch, events }) = running else { return std::future::pending().await };
+    let epoch = *epoch;
+    let event = events.next().await.unwrap_or_else(|| ModelEvent::Failed {
+        error: ModelError::Failed { vendor: "the model".to_owned(), detail: "it ended without a last word".to_owned() },
+    });
+    if event.is_last() {
+        *running = None;
+    }
+    SessionInput::Model { epoch, event }
 }
 
 fn gone(engine: &str) -> SpeechError {

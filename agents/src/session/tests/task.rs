@@ -115,6 +115,7 @@ async fn a_chat_from_hello_to_the_stored_record() {
         media: None,
         speech: SpeechSet { recognizer: None, voice: Arc::new(Mute), language: "en-US".into() },
         brain: Box::new(Parrot),
+        model: None,
         tools: Arc::new(FortyTwo),
         log: Arc::new(Diary(diary)),
         clock: Clock::new(),

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use reqwest::{Client, Response, StatusCode};
 use tandem_contract::SessionId;
 use tandem_contract::record::{CallRecord, Outcome};
+use tandem_models::client_builder;
 
 /// How often the other side is asked for the record of a call that is just over, and how long.
 const ASK_EVERY: Duration = Duration::from_millis(100);
@@ -27,7 +28,7 @@ impl Api {
     /// When the API does not answer, or not to this key.
     pub(super) async fn open(url: &str, key: &str) -> anyhow::Result<Self> {
         let calls = format!("{}/api/v1/calls", url.trim_end_matches('/'));
-        let api = Self { client: Client::builder().timeout(PATIENCE).build()?, calls, key: key.to_owned() };
+        let api = Self { client: client_builder().timeout(PATIENCE).build()?, calls, key: key.to_owned() };
         api.get("?limit=1").await?;
         Ok(api)
     }

@@ -1,0 +1,235 @@
+//! HTTP as all vendors of language models speak it: a POST of JSON, answered by server-sent events (WHATWG HTML, section 9.2)
+//! or by a status that says what is wrong.
+
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt as _};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sse_stream::{Sse, SseByteStream};
+use tandem_contract::Private;
+use tokio::time::timeout;
+
+use crate::ModelError;
+
+/// Largest answer, bytes. Bounds what a broken vendor can make us keep; the longest answers of models are far below.
+const ANSWER_MAX: usize = 8 << 20;
+/// Largest body of an error that is read, bytes, and how much of its message is told, characters.
+const PROBLEM_MAX: usize = 16 << 10;
+const DETAIL_MAX: usize = 200;
+
+/// How long a vendor may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// From the request to the first event of the answer.
+    pub first: Duration,
+    /// Between two events.
+    pub gap: Duration,
+}
+
+impl Default for Limits {
+    /// A caller who hears nothing for eight seconds hangs up.
+    fn default() -> Self {
+        Self { first: Duration::from_secs(8), gap: Duration::from_secs(5) }
+    }
+}
+
+/// Where a vendor is reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) client: Client,
+    /// For messages and metrics.
+    pub(crate) vendor: String,
+    /// What holds the key, for who has to mend it.
+    pub(crate) setting: &'static str,
+    pub(crate) url: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) limits: Limits,
+}
+
+/// A header that hides itself in logs.
+///
+/// # Errors
+/// When the value holds what no header may hold.
+pub(crate) fn secret(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    value: &Private<String>,
+) -> Result<(), reqwest::header::InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(value.reveal())?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}
+
+impl Endpoint {
+    /// Sends the request; yields the events of the answer. An error is the last item.
+    pub(crate) fn events(self, body: Value) -> BoxStream<'static, Result<Sse, ModelError>> {
+        Box::pin(async_stream::stream! {
+            let asked = self.client.post(&self.url).headers(self.headers.clone()).json(&body).send();
+            let response = match timeout(self.limits.first, asked).await {
+                Err(_) => { yield Err(self.late(self.limits.first)); return; }
+                Ok(Err(error)) => { yield Err(self.failed(&error)); return; }
+                Ok(Ok(response)) => response,
+            };
+            if !response.status().is_success() {
+                yield Err(self.refusal(response).await);
+                return;
+            }
+            let mut events = SseByteStream::new(bounded(response));
+            let mut limit = self.limits.first;
+            loop {
+                match timeout(limit, events.next()).await {
+                    Err(_) => { yield Err(self.late(limit)); return; }
+                    Ok(None) => return,
+                    Ok(Some(Err(error))) => { yield Err(self.broken(&error)); return; }
+                    Ok(Some(Ok(event))) => yield Ok(event),
+                }
+                limit = self.limits.gap;
+            }
+        })
+    }
+
+    pub(crate) fn malformed(&self, detail: impl ToString) -> ModelError {
+        ModelError::Malformed { vendor: self.vendor.clone(), detail: clip(&detail.to_string()) }
+    }
+
+    pub(crate) fn failed_with(&self, detail: &str) -> ModelError {
+        ModelError::Failed { vendor: self.vendor.clone(), detail: clip(detail) }
+    }
+
+    fn late(&self, limit: Duration) -> ModelError {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        ModelError::Timeout { vendor: self.vendor.clone(), limit_ms }
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> ModelError {
+        match error.is_connect() {
+            true => self.failed_with(&format!("cannot connect to {}", self.url)),
+            false => self.failed_with(&source(error)),
+        }
+    }
+
+    fn broken(&self, error: &sse_stream::Error) -> ModelError {
+        match error {
+            sse_stream::Error::Body(source) => self.failed_with(&format!("the answer broke off ({source})")),
+            other => self.malformed(other),
+        }
+    }
+
+    /// What a status means: RFC 9110 section 15, RFC 6585 section 4.
+    async fn refusal(&self, response: Response) -> ModelError {
+        let (status, vendor) = (response.status(), self.vendor.clone());
+        let after_ms = retry_after(response.headers());
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                ModelError::Unauthorized { vendor, setting: self.setting.to_owned() }
+            }
+            StatusCode::TOO_MANY_REQUESTS => ModelError::RateLimited { vendor, after_ms },
+            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                self.failed_with(&format!("status {}", status.as_u16()))
+            }
+            status => {
+                let detail = problem(response, self.limits.gap).await;
+                ModelError::Refused { vendor, detail: format!("status {}{detail}", status.as_u16()) }
+            }
+        }
+    }
+}
+
+/// Milliseconds (the `retry-after-ms` of some vendors) or seconds (RFC 9110 section 10.2.3). A date is not asked of us by any.
+fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let number =
+        |value: &HeaderValue| value.to_str().ok()?.trim().parse::<f64>().ok().filter(|n| (0.0..1e6).contains(n));
+    let ms = headers.get("retry-after-ms").and_then(number);
+    let ms = ms.or_else(|| Some(headers.get(RETRY_AFTER).and_then(number)? * 1000.0))?;
+    Some(ms as u64)
+}
+
+/// The vendors' own words, as far as they are short: `{"error": {"message": "..."}}` or `{"error": "..."}`.
+async fn problem(response: Response, limit: Duration) -> String {
+    let mut body = Vec::new();
+    let read = async {
+        let mut bytes = response.bytes_stream();
+        while let Some(Ok(part)) = bytes.next().await {
+            body.extend_from_slice(&part);
+            if body.len() > PROBLEM_MAX {
+                break;
+            }
+        }
+    };
+    // What came until then is told.
+    let _ = timeout(limit, read).await;
+    let Ok(value) = serde_json::from_slice::<Problem>(&body) else { return String::new() };
+    match value.error {
+        ProblemText::Object { message } | ProblemText::Plain(message) => format!(": {}", clip(&message)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    error: ProblemText,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ProblemText {
+    Object { message: String },
+    Plain(String),
+}
+
+fn bounded(response: Response) -> impl Stream<Item = std::io::Result<bytes::Bytes>> + Unpin {
+    let mut left = ANSWER_MAX;
+    Box::pin(response.bytes_stream().map(move |part| {
+        let part = part.map_err(|error| std::io::Error::other(source(&error)))?;
+        left = left.checked_sub(part.len()).ok_or_else(|| std::io::Error::other("the answer is too long"))?;
+        Ok(part)
+    }))
+}
+
+/// The innermost cause: reqwest's own text names the request and little more.
+fn source(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(DETAIL_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_read_in_both_units() {
+        for (name, value, ms) in [
+            ("retry-after", "2", Some(2_000)),
+            ("retry-after", "0.5", Some(500)),
+            ("retry-after-ms", "120", Some(120)),
+            ("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT", None),
+            ("retry-after", "-3", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            assert_eq!(retry_after(&headers), ms, "{name}: {value}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn long_messages_are_clipped_between_characters() {
+        assert_eq!(clip("short"), "short");
+        let long = clip(&"ü".repeat(300));
+        assert_eq!(long.chars().count(), 201);
+    }
+}

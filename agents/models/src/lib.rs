@@ -1,0 +1,180 @@
+//! Language models behind one narrow trait, and the vendors that implement it.
+//!
+//! A completion is a stream of events; dropping the stream cancels it. What every vendor needs besides (limits of time, the
+//! meaning of an HTTP status) is in `http`, and what every session needs (retry, breaker, failover, metrics) in
+//! [`resilient`], written once around the trait.
+
+pub mod breaker;
+mod client;
+#[cfg(test)]
+mod conformance;
+mod http;
+pub mod openai;
+pub mod resilient;
+
+pub use client::client_builder;
+pub use http::Limits;
+
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tandem_contract::Private;
+use thiserror::Error;
+
+/// What the model is asked: the conversation so far and what it may do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Completion {
+    pub messages: Vec<Message>,
+    pub tools: Vec<ToolSpec>,
+    /// Tokens of the answer at most.
+    pub max_tokens: Option<u32>,
+    /// 0 (always the likeliest token) to 2.
+    pub temperature: Option<f64>,
+    /// Only tokens of the likeliest part of the distribution, 0 to 1.
+    pub top_p: Option<f64>,
+}
+
+/// One message of the conversation. Words of people are private.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+pub enum Message {
+    /// What the bot is.
+    System { text: String },
+    /// The caller.
+    User { text: Private<String> },
+    /// The agent: what was heard of it, and the tools that it called.
+    Assistant { text: Private<String>, calls: Vec<ToolCall> },
+    /// What a tool answered, JSON as text.
+    Tool { call: String, result: Private<String> },
+}
+
+/// A tool as the model sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    pub name: String,
+    pub description: String,
+    /// JSON Schema of the arguments: an object.
+    pub parameters: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The vendor's name for this call; its result carries it.
+    pub id: String,
+    pub name: String,
+    /// An object.
+    pub arguments: Private<Value>,
+}
+
+/// Tokens that a completion cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub input: u64,
+    /// Part of `input` that the vendor had cached.
+    pub cached_input: u64,
+    pub output: u64,
+}
+
+/// Why the model stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    Stop,
+    /// `max_tokens` were reached.
+    Length,
+    ToolCalls,
+    /// The vendor's filter held the answer back.
+    Filtered,
+}
+
+/// Events of one completion, in order. `Done` or `Failed` is the last, and there is always one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ModelEvent {
+    /// More of the answer.
+    Text {
+        text: Private<String>,
+    },
+    /// A whole call, its arguments parsed.
+    ToolCall {
+        call: ToolCall,
+    },
+    Usage {
+        usage: Usage,
+    },
+    Done {
+        finish: Finish,
+    },
+    Failed {
+        error: ModelError,
+    },
+}
+
+impl ModelEvent {
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::Failed { .. })
+    }
+}
+
+/// Whose fault, and whether to try again.
+#[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum ModelError {
+    #[error("{vendor} refused the key: check {setting}")]
+    Unauthorized { vendor: String, setting: String },
+    #[error("{vendor} does not accept the request: {detail}")]
+    Refused { vendor: String, detail: String },
+    #[error("{vendor} takes no more requests at present")]
+    RateLimited { vendor: String, after_ms: Option<u64> },
+    #[error("{vendor} said nothing for {limit_ms} ms")]
+    Timeout { vendor: String, limit_ms: u64 },
+    #[error("{vendor} failed: {detail}")]
+    Failed { vendor: String, detail: String },
+    #[error("{vendor} sent what is not its protocol: {detail}")]
+    Malformed { vendor: String, detail: String },
+    #[error("{vendor} failed too often and is left alone for a while")]
+    Resting { vendor: String },
+}
+
+impl ModelError {
+    /// Whether the same request may succeed when it is sent again soon.
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } | Self::Timeout { .. } | Self::Failed { .. } | Self::Malformed { .. } => true,
+            Self::Unauthorized { .. } | Self::Refused { .. } | Self::Resting { .. } => false,
+        }
+    }
+
+    /// How long the vendor asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { after_ms, .. } => after_ms.map(Duration::from_millis),
+            _ => None,
+        }
+    }
+
+    /// For metrics: one word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Refused { .. } => "refused",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Timeout { .. } => "timeout",
+            Self::Failed { .. } => "failed",
+            Self::Malformed { .. } => "malformed",
+            Self::Resting { .. } => "resting",
+        }
+    }
+}
+
+/// A completion that runs while it is polled. Dropping it cancels it.
+pub type ModelStream = BoxStream<'static, ModelEvent>;
+
+pub trait LanguageModel: Send + Sync {
+    /// "openai gpt-5-mini": vendor and model, for logs, metrics and the start page.
+    fn name(&self) -> &str;
+    /// Asks. Nothing happens before the stream is polled; it must be polled inside a tokio runtime.
+    fn complete(&self, request: Completion) -> ModelStream;
+}

@@ -1,0 +1,167 @@
+//! Between our types and the wire.
+
+use serde_json::{Map, Value};
+
+use super::config::OpenAiConfig;
+use super::wire::{
+    CallDelta, CalledFunction, Choice, Chunk, Function, OfferedFunction, Request, RequestCall, RequestMessage,
+    RequestTool, StreamOptions, Tokens,
+};
+use crate::{Completion, Finish, Message, ModelEvent, ToolCall, ToolSpec, Usage};
+
+/// Calls of one answer at most: bounds what a broken server can make us keep.
+const CALLS_MAX: usize = 64;
+
+pub(super) fn request<'a>(config: &'a OpenAiConfig, asked: &'a Completion) -> Request<'a> {
+    let limit = asked.max_tokens;
+    let (max_tokens, max_completion_tokens) = match config.names_completion_tokens() {
+        true => (None, limit),
+        false => (limit, None),
+    };
+    Request {
+        model: &config.model,
+        messages: asked.messages.iter().map(message).collect(),
+        tools: asked.tools.iter().map(tool).collect(),
+        max_tokens,
+        max_completion_tokens,
+        temperature: asked.temperature,
+        top_p: asked.top_p,
+        stream: true,
+        stream_options: StreamOptions { include_usage: true },
+    }
+}
+
+fn message(message: &Message) -> RequestMessage<'_> {
+    match message {
+        Message::System { text } => RequestMessage::System { content: text },
+        Message::User { text } => RequestMessage::User { content: text.reveal() },
+        Message::Assistant { text, calls } => RequestMessage::Assistant {
+            content: Some(text.reveal().as_str()).filter(|text| !text.is_empty() || calls.is_empty()),
+            tool_calls: calls.iter().map(call).collect(),
+        },
+        Message::Tool { call, result } => RequestMessage::Tool { tool_call_id: call, content: result.reveal() },
+    }
+}
+
+fn call(call: &ToolCall) -> RequestCall<'_> {
+    let function = CalledFunction { name: &call.name, arguments: call.arguments.reveal().to_string() };
+    RequestCall { id: &call.id, r#type: Function::Function, function }
+}
+
+fn tool(tool: &ToolSpec) -> RequestTool<'_> {
+    let ToolSpec { name, description, parameters } = tool;
+    RequestTool { r#type: Function::Function, function: OfferedFunction { name, description, parameters } }
+}
+
+/// Puts an answer together from its chunks.
+#[derive(Debug, Default)]
+pub(super) struct Assembly {
+    calls: Vec<Partial>,
+    finish: Option<Finish>,
+}
+
+#[derive(Debug, Default)]
+struct Partial {
+    /// The server's own number of the call.
+    index: Option<usize>,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Assembly {
+    /// # Errors
+    /// What is wrong with the chunk.
+    pub(super) fn take(&mut self, chunk: Chunk, out: &mut Vec<ModelEvent>) -> Result<(), String> {
+        // One answer is asked for: a second choice is never ours.
+        if let Some(Choice { delta, finish_reason }) = chunk.choices.into_iter().next() {
+            let delta = delta.into_iter();
+            for delta in delta {
+                if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
+                    out.push(ModelEvent::Text { text: text.into() });
+                }
+                for call in delta.tool_calls.unwrap_or_default() {
+                    self.add(call)?;
+                }
+            }
+            self.finish = finish_reason.as_deref().map(finish).or(self.finish);
+        }
+        if let Some(tokens) = chunk.usage {
+            out.push(ModelEvent::Usage { usage: usage(&tokens) });
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, delta: CallDelta) -> Result<(), String> {
+        let known = |partial: &Partial| delta.index.is_some() && partial.index == delta.index;
+        let at = self.calls.iter().position(known).unwrap_or(self.calls.len());
+        if at == CALLS_MAX {
+            return Err(format!("more than {CALLS_MAX} tool calls"));
+        }
+        if at == self.calls.len() {
+            self.calls.push(Partial { index: delta.index, ..Partial::default() });
+        }
+        let at = &mut self.calls[at];
+        at.id.push_str(&delta.id.unwrap_or_default());
+        if let Some(function) = delta.function {
+            at.name.push_str(&function.name.unwrap_or_default());
+            at.arguments.push_str(&function.arguments.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The answer is over: its calls, then its end.
+    ///
+    /// # Errors
+    /// When it broke off, or a call's arguments are no JSON object.
+    pub(super) fn end(self, out: &mut Vec<ModelEvent>) -> Result<(), String> {
+        let Some(mut finish) = self.finish else { return Err("the answer ended before its finish_reason".to_owned()) };
+        for (number, partial) in self.calls.into_iter().enumerate() {
+            finish = Finish::ToolCalls;
+            out.push(ModelEvent::ToolCall { call: partial.whole(number)? });
+        }
+        out.push(ModelEvent::Done { finish });
+        Ok(())
+    }
+}
+
+impl Partial {
+    fn whole(self, number: usize) -> Result<ToolCall, String> {
+        let arguments = match self.arguments.trim() {
+            "" => Value::Object(Map::new()),
+            text => serde_json::from_str(text)
+                .ok()
+                .filter(Value::is_object)
+                .ok_or_else(|| format!("the arguments of the tool {:?} are no JSON object", self.name))?,
+        };
+        if self.name.is_empty() {
+            return Err("a tool call without a name".to_owned());
+        }
+        // llama.cpp gives no ids.
+        let id = if self.id.is_empty() { format!("call_{number}") } else { self.id };
+        Ok(ToolCall { id, name: self.name, arguments: arguments.into() })
+    }
+}
+
+fn finish(reason: &str) -> Finish {
+    match reason {
+        "length" => Finish::Length,
+        "tool_calls" | "function_call" => Finish::ToolCalls,
+        "content_filter" => Finish::Filtered,
+        // "stop", and what servers make up.
+        _ => Finish::Stop,
+    }
+}
+
+fn usage(tokens: &Tokens) -> Usage {
+    let details = tokens.prompt_tokens_details.as_ref();
+    Usage {
+        input: tokens.prompt_tokens,
+        cached_input: details.and_then(|details| details.cached_tokens).unwrap_or(0),
+        output: tokens.completion_tokens,
+    }
+}
+
+#[cfg(test)]
+#[path = "map_tests.rs"]
+mod tests;

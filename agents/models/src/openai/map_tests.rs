@@ -1,0 +1,132 @@
+use serde_json::json;
+
+use super::*;
+use crate::http::Limits;
+
+fn config(base_url: &str) -> OpenAiConfig {
+    OpenAiConfig { base_url: base_url.into(), key: None, model: "m".into(), limits: Limits::default() }
+}
+
+fn asked() -> Completion {
+    let call = ToolCall { id: "c1".into(), name: "hours".into(), arguments: json!({ "day": "monday" }).into() };
+    Completion {
+        messages: vec![
+            Message::System { text: "You are a clinic.".into() },
+            Message::User { text: "When are you open?".to_owned().into() },
+            Message::Assistant { text: String::new().into(), calls: vec![call] },
+            Message::Tool { call: "c1".into(), result: "{\"from\":9}".to_owned().into() },
+            Message::Assistant { text: "From nine.".to_owned().into(), calls: vec![] },
+        ],
+        tools: vec![ToolSpec {
+            name: "hours".into(),
+            description: "Opening hours".into(),
+            parameters: json!({ "type": "object" }),
+        }],
+        max_tokens: Some(100),
+        temperature: Some(0.5),
+        top_p: None,
+    }
+}
+
+#[test]
+fn a_request_is_written_as_the_reference_says() {
+    let written = serde_json::to_value(request(&config("http://127.0.0.1:1/v1"), &asked())).unwrap();
+    let wanted = json!({
+        "model": "m",
+        "messages": [
+            { "role": "system", "content": "You are a clinic." },
+            { "role": "user", "content": "When are you open?" },
+            { "role": "assistant", "tool_calls": [
+                { "id": "c1", "type": "function", "function": { "name": "hours", "arguments": "{\"day\":\"monday\"}" } },
+            ] },
+            { "role": "tool", "tool_call_id": "c1", "content": "{\"from\":9}" },
+            { "role": "assistant", "content": "From nine." },
+        ],
+        "tools": [{ "type": "function", "function": {
+            "name": "hours", "description": "Opening hours", "parameters": { "type": "object" },
+        } }],
+        "max_tokens": 100,
+        "temperature": 0.5,
+        "stream": true,
+        "stream_options": { "include_usage": true },
+    });
+    assert_eq!(written, wanted);
+    let written = serde_json::to_value(request(&config(OpenAiConfig::BASE_URL), &asked())).unwrap();
+    assert_eq!((&written["max_tokens"], &written["max_completion_tokens"]), (&Value::Null, &json!(100)));
+}
+
+fn answer(chunks: &[Value]) -> Result<Vec<ModelEvent>, String> {
+    let mut assembly = Assembly::default();
+    let mut out = Vec::new();
+    for chunk in chunks {
+        assembly.take(serde_json::from_value(chunk.clone()).unwrap(), &mut out)?;
+    }
+    assembly.end(&mut out)?;
+    Ok(out)
+}
+
+fn delta(delta: Value) -> Value {
+    json!({ "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] })
+}
+
+fn finished(reason: &str) -> Value {
+    json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }], "usage": null })
+}
+
+#[test]
+fn a_call_in_pieces_is_put_together() {
+    let part =
+        |arguments: &str| delta(json!({ "tool_calls": [{ "index": 0, "function": { "arguments": arguments } }] }));
+    let events = answer(&[
+        delta(json!({ "role": "assistant", "content": null, "tool_calls":
+            [{ "index": 0, "id": "c1", "type": "function", "function": { "name": "hours", "arguments": "" } }] })),
+        part("{\"day\":"),
+        part("\"monday\"}"),
+        delta(json!({ "tool_calls": [{ "index": 1, "id": "c2", "function": { "name": "person", "arguments": "" } }] })),
+        finished("tool_calls"),
+        json!({ "choices": [], "usage": { "prompt_tokens": 9, "completion_tokens": 4,
+                "prompt_tokens_details": { "cached_tokens": 3 } } }),
+    ]);
+    let call = |id: &str, name: &str, arguments: Value| ModelEvent::ToolCall {
+        call: ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() },
+    };
+    let usage = Usage { input: 9, cached_input: 3, output: 4 };
+    assert_eq!(
+        events.unwrap(),
+        [
+            ModelEvent::Usage { usage },
+            call("c1", "hours", json!({ "day": "monday" })),
+            call("c2", "person", json!({})),
+            ModelEvent::Done { finish: Finish::ToolCalls },
+        ]
+    );
+}
+
+#[test]
+fn whole_calls_without_index_and_id_are_two_calls() {
+    // As Ollama and llama.cpp send them; the finish reason of some is "stop".
+    let whole = json!({ "function": { "name": "hours", "arguments": "{}" } });
+    let events = answer(&[delta(json!({ "tool_calls": [whole, whole] })), finished("stop")]).unwrap();
+    let ids = events.iter().filter_map(|event| match event {
+        ModelEvent::ToolCall { call } => Some(call.id.as_str()),
+        _ => None,
+    });
+    assert_eq!(ids.collect::<Vec<_>>(), ["call_0", "call_1"]);
+    assert_eq!(events.last(), Some(&ModelEvent::Done { finish: Finish::ToolCalls }));
+}
+
+#[test]
+fn what_is_wrong_with_an_answer_is_told() {
+    let named = |name: &str, arguments: &str| {
+        delta(json!({ "tool_calls": [{ "index": 0, "function": { "name": name, "arguments": arguments } }] }))
+    };
+    for (chunks, why) in [
+        (vec![delta(json!({ "content": "Hel" }))], "before its finish_reason"),
+        (vec![named("hours", "{\"day\""), finished("tool_calls")], "no JSON object"),
+        (vec![named("hours", "[1]"), finished("tool_calls")], "no JSON object"),
+        (vec![named("", "{}"), finished("tool_calls")], "without a name"),
+    ] {
+        let told = answer(&chunks).unwrap_err();
+        assert!(told.contains(why), "{told}");
+    }
+}

@@ -1,0 +1,103 @@
+//! In virtual time, on models that answer as they are told.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::stream;
+
+use super::*;
+use crate::Finish;
+
+/// Answers the n-th request as the n-th script says, later ones as the last does.
+struct Scripted {
+    scripts: Vec<Vec<ModelEvent>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl LanguageModel for Scripted {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+
+    fn complete(&self, _: Completion) -> ModelStream {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let script = self.scripts.get(number).or(self.scripts.last()).cloned().unwrap_or_default();
+        Box::pin(stream::iter(script))
+    }
+}
+
+fn model(scripts: Vec<Vec<ModelEvent>>) -> (Arc<dyn LanguageModel>, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    (Arc::new(Scripted { scripts, asked: asked.clone() }), asked)
+}
+
+fn text(text: &str) -> ModelEvent {
+    ModelEvent::Text { text: text.to_owned().into() }
+}
+
+fn done() -> ModelEvent {
+    ModelEvent::Done { finish: Finish::Stop }
+}
+
+fn failed() -> ModelEvent {
+    ModelEvent::Failed { error: ModelError::Failed { vendor: "x".into(), detail: "500".into() } }
+}
+
+fn limited(after_ms: u64) -> ModelEvent {
+    ModelEvent::Failed { error: ModelError::RateLimited { vendor: "x".into(), after_ms: Some(after_ms) } }
+}
+
+async fn all(model: &Resilient) -> Vec<ModelEvent> {
+    model.complete(Completion::default()).collect().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_before_the_first_token_is_tried_again() {
+    let (first, asked) = model(vec![vec![failed()], vec![limited(200)], vec![text("Hello."), done()]]);
+    let began = Instant::now();
+    assert_eq!(all(&Resilient::new(first, vec![])).await, [text("Hello."), done()]);
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    assert_eq!((Instant::now() - began).as_millis(), 100 + 300, "of the virtual clock");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_is_never_said_again() {
+    let (first, asked) = model(vec![vec![text("Hel"), failed()]]);
+    let (second, untouched) = model(vec![vec![text("Hello."), done()]]);
+    assert_eq!(all(&Resilient::new(first, vec![second])).await, [text("Hel"), failed()]);
+    assert_eq!((asked.load(Ordering::Relaxed), untouched.load(Ordering::Relaxed)), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_model_answers_where_one_fails_or_asks_for_too_much_patience() {
+    let refused =
+        || ModelEvent::Failed { error: ModelError::Unauthorized { vendor: "x".into(), setting: "KEY".into() } };
+    let late = || ModelEvent::Failed { error: ModelError::Timeout { vendor: "x".into(), limit_ms: 8_000 } };
+    for (event, tries) in [(failed(), 3), (limited(5_000), 1), (refused(), 1), (late(), 1)] {
+        let (first, asked) = model(vec![vec![event.clone()]]);
+        let (second, _) = model(vec![vec![text("Hello."), done()]]);
+        assert_eq!(all(&Resilient::new(first, vec![second])).await, [text("Hello."), done()], "{event:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), tries, "{event:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_keeps_failing_is_left_alone() {
+    let (first, asked) = model(vec![vec![failed()]]);
+    let (second, _) = model(vec![vec![done()]]);
+    let resilient = Resilient::new(first, vec![second]);
+    for _ in 0..4 {
+        assert_eq!(all(&resilient).await, [done()]);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 5, "the fifth failure opens the breaker");
+    tokio::time::advance(Duration::from_secs(11)).await;
+    assert_eq!(all(&resilient).await, [done()]);
+    assert_eq!(asked.load(Ordering::Relaxed), 6, "one trial after the rest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_error_is_told_when_all_fail() {
+    let (only, _) = model(vec![vec![limited(9_000)]]);
+    assert_eq!(all(&Resilient::new(only, vec![])).await, [limited(9_000)]);
+    let (silent, _) = model(vec![vec![]]);
+    assert!(matches!(all(&Resilient::new(silent, vec![])).await.as_slice(), [ModelEvent::Failed { .. }]));
+}

@@ -1,0 +1,170 @@
+//! What the model is told of the conversation: built from the ledger, and from nothing else that was said.
+
+use serde::{Deserialize, Serialize};
+use tandem_contract::record::{LedgerEntry, Speaker};
+use tandem_contract::{Epoch, Private};
+use tandem_models::{Message, ToolCall};
+
+/// Most text of the conversation that a model is told, bytes: about 8,000 tokens. What is older is left out.
+const TEXT_MAX: usize = 32 * 1024;
+
+/// Tools that the model called in one go, and what came of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Of the reply that they were called for.
+    pub epoch: Epoch,
+    pub calls: Vec<ToolCall>,
+    /// JSON as text, one for each call.
+    pub results: Vec<Private<String>>,
+}
+
+/// The conversation as the model is to know it: the caller's words as they were understood, the agent's as they were
+/// heard. Lines in a row of one speaker are one message.
+pub fn messages(system: &str, entries: &[LedgerEntry], exchanges: &[Exchange]) -> Vec<Message> {
+    let mut messages = vec![Message::System { text: system.to_owned() }];
+    let mut exchanges = exchanges.iter().peekable();
+    for entry in window(entries) {
+        // Before the first word that the agent said of it: the tools were called for the caller's line.
+        let before = |exchange: &&Exchange| match entry.speaker {
+            Speaker::Caller => exchange.epoch < entry.epoch,
+            Speaker::Agent => exchange.epoch <= entry.epoch,
+        };
+        while let Some(exchange) = exchanges.next_if(before) {
+            add_exchange(&mut messages, exchange);
+        }
+        add_line(&mut messages, entry);
+    }
+    exchanges.for_each(|exchange| add_exchange(&mut messages, exchange));
+    messages
+}
+
+/// The newest lines, as many as fit.
+fn window(entries: &[LedgerEntry]) -> &[LedgerEntry] {
+    let mut left = TEXT_MAX;
+    let fits = |entry: &&LedgerEntry| {
+        let size = entry.heard.reveal().len();
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits
+    };
+    let count = entries.iter().rev().take_while(fits).count();
+    &entries[entries.len() - count..]
+}
+
+fn add_line(messages: &mut Vec<Message>, entry: &LedgerEntry) {
+    let heard = entry.heard.reveal().trim();
+    if heard.is_empty() {
+        return;
+    }
+    match (entry.speaker, messages.last_mut()) {
+        (Speaker::Caller, Some(Message::User { text })) => *text = joined(text, heard),
+        (Speaker::Agent, Some(Message::Assistant { text, calls })) if calls.is_empty() => *text = joined(text, heard),
+        (Speaker::Caller, _) => messages.push(Message::User { text: heard.to_owned().into() }),
+        (Speaker::Agent, _) => messages.push(Message::Assistant { text: heard.to_owned().into(), calls: Vec::new() }),
+    }
+}
+
+fn joined(before: &Private<String>, more: &str) -> Private<String> {
+    format!("{} {more}", before.reveal()).into()
+}
+
+fn add_exchange(messages: &mut Vec<Message>, exchange: &Exchange) {
+    let calls = exchange.calls.clone();
+    messages.push(Message::Assistant { text: String::new().into(), calls });
+    for (call, result) in exchange.calls.iter().zip(&exchange.results) {
+        messages.push(Message::Tool { call: call.id.clone(), result: result.clone() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tandem_contract::UtteranceId;
+
+    use super::*;
+
+    fn line(number: u32, epoch: u32, speaker: Speaker, text: &str, heard: &str) -> LedgerEntry {
+        LedgerEntry {
+            utterance: UtteranceId(number),
+            epoch: Epoch(epoch),
+            speaker,
+            at_ms: 0,
+            text: text.to_owned().into(),
+            heard: heard.to_owned().into(),
+            heard_samples: 0,
+            rate: 8000,
+            interrupted: text != heard,
+        }
+    }
+
+    fn caller(number: u32, epoch: u32, text: &str) -> LedgerEntry {
+        line(number, epoch, Speaker::Caller, text, text)
+    }
+
+    fn agent(number: u32, epoch: u32, text: &str, heard: &str) -> LedgerEntry {
+        line(number, epoch, Speaker::Agent, text, heard)
+    }
+
+    fn told(messages: &[Message]) -> Vec<String> {
+        let line = |message: &Message| match message {
+            Message::System { text } => format!("system {text}"),
+            Message::User { text } => format!("user {}", text.reveal()),
+            Message::Assistant { text, calls } => format!("agent {}{}", text.reveal(), "!".repeat(calls.len())),
+            Message::Tool { result, .. } => format!("tool {}", result.reveal()),
+        };
+        messages.iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_model_believes_it_said_what_was_heard() {
+        let entries = [
+            agent(1, 0, "Hello.", "Hello."),
+            caller(2, 1, "When are you open?"),
+            agent(3, 1, "We open at nine.", "We open at nine."),
+            agent(4, 1, "On Saturdays we are closed.", "On Saturdays"),
+            agent(5, 1, "Anything else?", ""),
+            caller(6, 2, "And on"),
+            caller(7, 3, "Monday?"),
+        ];
+        let messages = messages("Be kind.", &entries, &[]);
+        let wanted = [
+            "system Be kind.",
+            "agent Hello.",
+            "user When are you open?",
+            "agent We open at nine. On Saturdays",
+            "user And on Monday?",
+        ];
+        assert_eq!(told(&messages), wanted);
+    }
+
+    #[test]
+    fn tools_stand_between_the_question_and_the_answer() {
+        let call = ToolCall { id: "c".into(), name: "hours".into(), arguments: json!({}).into() };
+        let exchange = |epoch: u32, result: &str| Exchange {
+            epoch: Epoch(epoch),
+            calls: vec![call.clone()],
+            results: vec![result.to_owned().into()],
+        };
+        let entries = [caller(1, 1, "Open?"), agent(2, 1, "From nine.", "From nine."), caller(3, 2, "Sunday?")];
+        let messages = messages("s", &entries, &[exchange(1, "9"), exchange(2, "closed")]);
+        let wanted = [
+            "system s",
+            "user Open?",
+            "agent !",
+            "tool 9",
+            "agent From nine.",
+            "user Sunday?",
+            "agent !",
+            "tool closed",
+        ];
+        assert_eq!(told(&messages), wanted);
+    }
+
+    #[test]
+    fn what_is_long_ago_is_left_out() {
+        let long = "x".repeat(10_000);
+        let entries: Vec<_> = (1..=9).map(|n| caller(n, n, &long)).collect();
+        let Some(Message::User { text }) = messages("s", &entries, &[]).pop() else { panic!("no line") };
+        assert_eq!(text.reveal().len(), 3 * 10_000 + 2);
+    }
+}

@@ -1,0 +1,347 @@
+//! The brain that is a language model: the caller's words go to it, its answer is spoken clause by clause, its tools are
+//! called, and it is told of the conversation what the ledger holds.
+//!
+//! It keeps no transcript: the session builds the context from the ledger when the model is asked (`context`).
+
+mod chunker;
+pub mod context;
+mod prompt;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tandem_contract::call::Modality;
+use tandem_contract::{Epoch, Private};
+use tandem_media::Time;
+use tandem_models::{Completion, Finish, ModelEvent, ToolCall};
+use tandem_speech::Grammar;
+
+use super::{Brain, BrainEffect, BrainEvent, Listen, ToolFailure};
+use crate::turn::Silence;
+use chunker::Chunker;
+use context::Exchange;
+pub use prompt::Persona;
+
+/// Rounds of tools in one reply. A model that still calls tools after that goes in circles.
+const ROUNDS_MAX: u8 = 8;
+/// Exchanges that a later question may still need.
+const EXCHANGES_MAX: usize = 16;
+/// Failures, silences or unheard utterances in a row after which the agent gives up.
+const GIVE_UP_AFTER: u8 = 3;
+
+/// The model ends the conversation by this tool.
+const HANG_UP: &str = "hang_up";
+/// The model hands the caller to a person by this tool.
+const TRANSFER: &str = "transfer";
+
+const SORRY: &str = "I'm sorry, I can't answer right now. Please say that again.";
+const LOST: &str = "I'm sorry, I lost my thread.";
+const CANNOT: &str = "I can't help with that. Is there anything else?";
+const GIVE_UP: &str = "I'm sorry, I have technical difficulties. Please try again later. Goodbye.";
+const STILL_THERE: &str = "Are you still there?";
+const UNHEARD: &str = "I'm sorry, I could not hear that. Please say it again.";
+const NO_TRANSFER: &str = "I could not reach anybody there. How else can I help you?";
+const GOODBYE: &str = "Goodbye.";
+
+/// What the model is asked, but for the conversation itself, which the ledger tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prompt {
+    pub persona: Arc<Persona>,
+    pub exchanges: Vec<Exchange>,
+}
+
+impl Prompt {
+    /// The whole question, with the conversation as the ledger holds it.
+    pub fn completion(&self, entries: &[tandem_contract::record::LedgerEntry]) -> Completion {
+        let persona = &self.persona;
+        Completion {
+            messages: context::messages(&persona.system, entries, &self.exchanges),
+            tools: persona.tools.clone(),
+            max_tokens: persona.max_tokens,
+            temperature: persona.temperature,
+            top_p: persona.top_p,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PipelineBrain {
+    persona: Arc<Persona>,
+    modality: Modality,
+    reply: Reply,
+    exchanges: VecDeque<Exchange>,
+    /// Number of the tool call made last.
+    last_call: u32,
+    misses: Misses,
+}
+
+/// The reply that is being made.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Reply {
+    epoch: Epoch,
+    /// Text of the model that is not said yet.
+    chunker: Chunker,
+    /// The same for a chat, which reads an answer whole.
+    written: String,
+    said: bool,
+    rounds: u8,
+    /// Of the present round, in the model's order.
+    calls: Vec<Called>,
+    ending: Option<Ending>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Called {
+    call: ToolCall,
+    number: u32,
+    result: Option<Private<String>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Ending {
+    HangUp,
+    Transfer { target: Private<String> },
+}
+
+/// In a row.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Misses {
+    failed: u8,
+    silent: u8,
+    unheard: u8,
+}
+
+impl Brain for PipelineBrain {
+    fn handle(&mut self, _now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        match event {
+            BrainEvent::Started => self.start(out),
+            BrainEvent::Said { epoch, .. } | BrainEvent::Digits { epoch, .. } => self.question(epoch, out),
+            BrainEvent::Model { epoch, event } if epoch == self.reply.epoch => self.model(event, out),
+            BrainEvent::ToolDone { epoch, call, result } => self.tool_done(epoch, call, result, out),
+            BrainEvent::Silent { epoch } => self.silent(epoch, out),
+            BrainEvent::NotHeard { epoch } => self.unheard(epoch, out),
+            BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.alone(epoch, NO_TRANSFER, out),
+            // A noise; an answer that is not wanted any more; what was heard is in the ledger.
+            BrainEvent::NotUnderstood { .. }
+            | BrainEvent::Model { .. }
+            | BrainEvent::TransferProgress { .. }
+            | BrainEvent::Heard { .. } => {}
+        }
+    }
+}
+
+impl PipelineBrain {
+    pub fn new(persona: Persona, modality: Modality) -> Self {
+        let reply = Reply { chunker: persona.chunker(), ..Reply::default() };
+        Self {
+            persona: Arc::new(persona),
+            modality,
+            reply,
+            exchanges: VecDeque::new(),
+            last_call: 0,
+            misses: Misses::default(),
+        }
+    }
+
+    fn start(&mut self, out: &mut Vec<BrainEffect>) {
+        let silence = if self.modality == Modality::Text { Silence::Unlimited } else { Silence::Policy };
+        out.push(BrainEffect::Listen(Listen { grammar: Some(Grammar::Open), digits: None, silence }));
+        if let Some(greeting) = self.persona.greeting.clone() {
+            self.alone(Epoch::default(), &greeting, out);
+        }
+    }
+
+    fn question(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        self.misses = Misses { failed: self.misses.failed, ..Misses::default() };
+        self.begin(epoch);
+        self.ask(out);
+    }
+
+    /// A new reply; what an older one still wanted is forgotten.
+    fn begin(&mut self, epoch: Epoch) {
+        self.reply = Reply { epoch, chunker: self.persona.chunker(), ..Reply::default() };
+    }
+
+    fn ask(&mut self, out: &mut Vec<BrainEffect>) {
+        let exchanges = self.exchanges.iter().cloned().collect();
+        let prompt = Prompt { persona: self.persona.clone(), exchanges };
+        out.push(BrainEffect::Complete { epoch: self.reply.epoch, prompt });
+    }
+
+    fn model(&mut self, event: ModelEvent, out: &mut Vec<BrainEffect>) {
+        match event {
+            ModelEvent::Text { text } if self.modality == Modality::Text => self.reply.written.push_str(text.reveal()),
+            ModelEvent::Text { text } => {
+                for clause in self.reply.chunker.push(text.reveal()) {
+                    self.say(&clause, out);
+                }
+            }
+            ModelEvent::ToolCall { call } => {
+                self.last_call += 1;
+                self.reply.calls.push(Called { call, number: self.last_call, result: None });
+            }
+            // Counted where it was paid.
+            ModelEvent::Usage { .. } => {}
+            ModelEvent::Done { finish } => self.answered(finish, out),
+            ModelEvent::Failed { .. } => self.failed(out),
+        }
+    }
+
+    fn answered(&mut self, finish: Finish, out: &mut Vec<BrainEffect>) {
+        self.misses.failed = 0;
+        let written = std::mem::take(&mut self.reply.written);
+        let rest = self.reply.chunker.finish().or(Some(written).filter(|text| !text.trim().is_empty()));
+        if let Some(rest) = rest {
+            self.say(rest.trim(), out);
+        }
+        if !self.reply.calls.is_empty() {
+            return self.call_tools(out);
+        }
+        if !self.reply.said {
+            self.say(if finish == Finish::Filtered { CANNOT } else { SORRY }, out);
+        }
+        self.done(out);
+    }
+
+    /// A sentence that broke off is not said: half of one may mean the opposite.
+    fn failed(&mut self, out: &mut Vec<BrainEffect>) {
+        self.misses.failed += 1;
+        if self.misses.failed >= GIVE_UP_AFTER {
+            return self.give_up(out);
+        }
+        self.say(if self.reply.said { LOST } else { SORRY }, out);
+        self.done(out);
+    }
+
+    fn call_tools(&mut self, out: &mut Vec<BrainEffect>) {
+        let epoch = self.reply.epoch;
+        for at in 0..self.reply.calls.len() {
+            let Called { call, number, .. } = self.reply.calls[at].clone();
+            match self.own_tool(&call) {
+                Some(result) => self.reply.calls[at].result = Some(result.to_string().into()),
+                None => {
+                    let (tool, arguments) = (call.name, call.arguments.into_inner());
+                    out.push(BrainEffect::CallTool { epoch, call: number, tool, arguments });
+                }
+            }
+        }
+        self.go_on_when_called(out);
+    }
+
+    /// Tools that are about the conversation itself, and tools that the bot does not have.
+    fn own_tool(&mut self, call: &ToolCall) -> Option<Value> {
+        let offered = self.persona.tools.iter().any(|tool| tool.name == call.name);
+        let destination = call.arguments.reveal().get("destination").and_then(Value::as_str).unwrap_or_default();
+        match call.name.as_str() {
+            _ if !offered => {
+                Some(json!({ "error": "unknown_tool", "detail": "use only the tools that you were given" }))
+            }
+            HANG_UP => {
+                self.reply.ending = Some(Ending::HangUp);
+                Some(json!({ "ok": true }))
+            }
+            TRANSFER => Some(match self.persona.target(destination) {
+                Some(target) => {
+                    self.reply.ending = Some(Ending::Transfer { target });
+                    json!({ "ok": true })
+                }
+                None => json!({ "error": "unknown_destination", "detail": "name one of the tool's destinations" }),
+            }),
+            _ => None,
+        }
+    }
+
+    fn tool_done(&mut self, epoch: Epoch, call: u32, result: Result<Value, ToolFailure>, out: &mut Vec<BrainEffect>) {
+        let Some(called) = self.reply.calls.iter_mut().find(|called| called.number == call) else { return };
+        let result = result.unwrap_or_else(|failure| json!({ "error": failure.code, "detail": failure.detail }));
+        called.result = Some(result.to_string().into());
+        self.reply.epoch = epoch;
+        self.go_on_when_called(out);
+    }
+
+    fn go_on_when_called(&mut self, out: &mut Vec<BrainEffect>) {
+        if self.reply.calls.iter().any(|called| called.result.is_none()) {
+            return;
+        }
+        let (mut calls, mut results) = (Vec::new(), Vec::new());
+        for Called { call, result, .. } in self.reply.calls.drain(..) {
+            calls.push(call);
+            results.extend(result);
+        }
+        if self.exchanges.len() == EXCHANGES_MAX {
+            self.exchanges.pop_front();
+        }
+        self.exchanges.push_back(Exchange { epoch: self.reply.epoch, calls, results });
+        self.reply.rounds += 1;
+        if self.reply.ending.is_some() {
+            return self.end(out);
+        }
+        match self.reply.rounds < ROUNDS_MAX {
+            true => self.ask(out),
+            false => {
+                self.say(SORRY, out);
+                self.done(out);
+            }
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<BrainEffect>) {
+        match self.reply.ending.take() {
+            Some(Ending::HangUp) => {
+                if !self.reply.said {
+                    self.say(GOODBYE, out);
+                }
+                out.push(BrainEffect::HangUp);
+            }
+            Some(Ending::Transfer { target }) => out.push(BrainEffect::Transfer { target }),
+            None => {}
+        }
+        self.done(out);
+    }
+
+    fn silent(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        self.misses.silent += 1;
+        if self.misses.silent >= GIVE_UP_AFTER {
+            self.begin(epoch);
+            self.reply.ending = Some(Ending::HangUp);
+            return self.end(out);
+        }
+        self.alone(epoch, STILL_THERE, out);
+    }
+
+    fn unheard(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        self.misses.unheard += 1;
+        if self.misses.unheard >= GIVE_UP_AFTER {
+            self.begin(epoch);
+            return self.give_up(out);
+        }
+        self.alone(epoch, UNHEARD, out);
+    }
+
+    fn give_up(&mut self, out: &mut Vec<BrainEffect>) {
+        self.say(GIVE_UP, out);
+        self.reply.ending = Some(Ending::HangUp);
+        self.end(out);
+    }
+
+    /// A reply of one sentence that the model is not asked for.
+    fn alone(&mut self, epoch: Epoch, text: &str, out: &mut Vec<BrainEffect>) {
+        self.begin(epoch);
+        self.say(text, out);
+        self.done(out);
+    }
+
+    fn say(&mut self, text: &str, out: &mut Vec<BrainEffect>) {
+        self.reply.said = true;
+        out.push(BrainEffect::Say { epoch: self.reply.epoch, text: text.to_owned(), interruptible: true });
+    }
+
+    fn done(&self, out: &mut Vec<BrainEffect>) {
+        out.push(BrainEffect::Done { epoch: self.reply.epoch });
+    }
+}
+
+#[cfg(test)]
+mod tests;

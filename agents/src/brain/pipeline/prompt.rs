@@ -1,0 +1,119 @@
+//! From the bot's config to what its model is told once and for all.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, json};
+use tandem_contract::Private;
+use tandem_contract::bot::BotConfig;
+use tandem_contract::bot::blocks::{LlmParameters, SystemPrompt, TransferDestination};
+use tandem_contract::call::Modality;
+use tandem_models::ToolSpec;
+
+use super::chunker::Chunker;
+use super::{HANG_UP, TRANSFER};
+use crate::tools;
+
+/// What a model must know about being spoken.
+const SPOKEN: &str = "You are speaking on the telephone: answer in one to three short spoken sentences, without lists, \
+    markup, emoji or addresses of web pages. Write numbers and times as they are spoken. The caller's words come from a \
+    speech recognizer and may be misheard; ask when they make no sense. What you said last may have been cut off where \
+    the caller interrupted you.";
+
+/// Who the bot is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Persona {
+    pub system: String,
+    /// Said first. None: the caller has the first word.
+    pub greeting: Option<String>,
+    pub tools: Vec<ToolSpec>,
+    pub destinations: Vec<TransferDestination>,
+    pub max_tokens: Option<u32>,
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    chunker: Chunker,
+}
+
+impl Persona {
+    pub fn new(config: &BotConfig, modality: Modality) -> Self {
+        let parameters = config.llm_config.as_ref().and_then(|llm| llm.parameters.as_ref());
+        let settings = config.voice_settings.as_ref();
+        let number = |read: fn(&LlmParameters) -> Option<&Number>| parameters.and_then(read)?.as_f64();
+        let destinations = destinations(config, modality);
+        Self {
+            system: system(config.system_prompt.as_ref(), modality),
+            greeting: config.system_prompt.as_ref().and_then(|prompt| prompt.greeting.clone()),
+            tools: offered(config, &destinations),
+            destinations,
+            max_tokens: settings.and_then(|s| s.max_tokens).or(parameters.and_then(|p| p.max_tokens)),
+            temperature: number(|parameters| parameters.temperature.as_ref()),
+            top_p: number(|parameters| parameters.top_p.as_ref()),
+            chunker: chunker(config),
+        }
+    }
+
+    pub(super) fn chunker(&self) -> Chunker {
+        self.chunker.clone()
+    }
+
+    pub(super) fn target(&self, destination: &str) -> Option<Private<String>> {
+        let known = self.destinations.iter().find(|known| known.name == destination);
+        known.map(|known| known.phone.clone())
+    }
+}
+
+fn system(prompt: Option<&SystemPrompt>, modality: Modality) -> String {
+    let mut lines = Vec::new();
+    if let Some(SystemPrompt { role, instructions, constraints, tone, .. }) = prompt {
+        lines.extend(role.clone());
+        lines.extend(instructions.clone());
+        lines.extend(tone.as_ref().map(|tone| format!("Tone: {tone}")));
+        let constraints = constraints.iter().flatten().map(|constraint| format!("- {constraint}"));
+        let constraints: Vec<String> = constraints.collect();
+        if !constraints.is_empty() {
+            lines.push(format!("Constraints:\n{}", constraints.join("\n")));
+        }
+    }
+    if modality == Modality::Voice {
+        lines.push(SPOKEN.to_owned());
+    }
+    lines.join("\n\n")
+}
+
+fn chunker(config: &BotConfig) -> Chunker {
+    let settings = config.voice_settings.as_ref();
+    let boundaries = settings.and_then(|settings| settings.punctuation_boundaries.clone());
+    let least = settings.and_then(|settings| settings.input_min_characters);
+    let least = least.map(|least| usize::try_from(least).unwrap_or(usize::MAX));
+    Chunker::default().with(boundaries, least)
+}
+
+/// A chat cannot be transferred.
+fn destinations(config: &BotConfig, modality: Modality) -> Vec<TransferDestination> {
+    let features = config.workflow_features.as_ref();
+    let transfer = features.and_then(|features| features.call_transfer.as_ref()).filter(|transfer| transfer.enabled);
+    let destinations = transfer.and_then(|transfer| transfer.transfer_destinations.clone()).unwrap_or_default();
+    destinations.into_iter().filter(|_| modality == Modality::Voice).collect()
+}
+
+fn offered(config: &BotConfig, destinations: &[TransferDestination]) -> Vec<ToolSpec> {
+    let named = config.tools_available.iter().flatten();
+    let mut offered: Vec<ToolSpec> = named.filter_map(|tool| tools::spec(&tool.tool_name)).collect();
+    offered.push(ToolSpec {
+        name: HANG_UP.to_owned(),
+        description: "Ends the conversation. Say goodbye in the same answer.".to_owned(),
+        parameters: json!({ "type": "object", "properties": {}, "additionalProperties": false }),
+    });
+    if !destinations.is_empty() {
+        let names: Vec<&str> = destinations.iter().map(|known| known.name.as_str()).collect();
+        offered.push(ToolSpec {
+            name: TRANSFER.to_owned(),
+            description: "Connects the caller with a person. Say so in the same answer.".to_owned(),
+            parameters: json!({
+                "type": "object",
+                "properties": { "destination": { "type": "string", "enum": names } },
+                "required": ["destination"],
+                "additionalProperties": false,
+            }),
+        });
+    }
+    offered
+}

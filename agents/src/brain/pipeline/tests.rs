@@ -1,0 +1,231 @@
+use serde_json::json;
+use tandem_contract::UtteranceId;
+use tandem_contract::bot::BotConfig;
+use tandem_models::{ModelError, Usage};
+
+use super::*;
+
+const ONE: Epoch = Epoch(1);
+
+fn config() -> BotConfig {
+    serde_json::from_value(json!({
+        "system_prompt": { "role": "You are a clinic.", "constraints": ["Give no advice."], "greeting": "Clinic, hello?" },
+        "tools_available": [{ "tool_name": "opening_hours", "status": "implemented" },
+                            { "tool_name": "fly", "status": "missing" }],
+        "llm_config": { "provider": "openai", "model": "m", "parameters": { "temperature": 0.3, "max_tokens": 90 } },
+        "workflow_features": { "call_transfer": { "enabled": true,
+            "transfer_destinations": [{ "name": "desk", "phone": "sip:desk@192.0.2.7" }] } },
+    }))
+    .unwrap()
+}
+
+struct Talk {
+    brain: PipelineBrain,
+    out: Vec<BrainEffect>,
+}
+
+impl Talk {
+    fn new(modality: Modality) -> Self {
+        let mut talk = Self { brain: PipelineBrain::new(Persona::new(&config(), modality), modality), out: Vec::new() };
+        talk.give(BrainEvent::Started);
+        talk
+    }
+
+    fn give(&mut self, event: BrainEvent) {
+        self.out.clear();
+        // The core is serialised between any two events: a session may be handed over.
+        let stored = serde_json::to_string(&self.brain).unwrap();
+        self.brain = serde_json::from_str(&stored).unwrap();
+        self.brain.handle(Time::ZERO, event, &mut self.out);
+    }
+
+    fn asked(epoch: Epoch) -> Self {
+        let mut talk = Self::new(Modality::Voice);
+        talk.give(BrainEvent::Said { epoch, text: "Open?".to_owned().into() });
+        talk
+    }
+
+    fn model(&mut self, epoch: Epoch, event: ModelEvent) {
+        self.give(BrainEvent::Model { epoch, event });
+    }
+
+    fn call(&mut self, name: &str, arguments: Value) {
+        let call = ToolCall { id: format!("id-{name}"), name: name.to_owned(), arguments: arguments.into() };
+        self.model(ONE, ModelEvent::ToolCall { call });
+        assert!(self.out.is_empty(), "tools are called when the model has finished");
+    }
+
+    fn said(&self) -> Vec<&str> {
+        let mut said = Vec::new();
+        for effect in &self.out {
+            if let BrainEffect::Say { text, .. } = effect {
+                said.push(text.as_str());
+            }
+        }
+        said
+    }
+
+    fn prompt(&self) -> Option<&Prompt> {
+        self.out
+            .iter()
+            .find_map(|effect| if let BrainEffect::Complete { prompt, .. } = effect { Some(prompt) } else { None })
+    }
+
+    fn hangs_up(&self) -> bool {
+        self.out.contains(&BrainEffect::HangUp)
+    }
+}
+
+fn text(text: &str) -> ModelEvent {
+    ModelEvent::Text { text: text.to_owned().into() }
+}
+
+fn done(finish: Finish) -> ModelEvent {
+    ModelEvent::Done { finish }
+}
+
+fn failure() -> ModelEvent {
+    ModelEvent::Failed { error: ModelError::Timeout { vendor: "x".into(), limit_ms: 1 } }
+}
+
+#[test]
+fn the_config_is_what_the_model_is_told() {
+    let mut talk = Talk::new(Modality::Voice);
+    assert_eq!(talk.said(), ["Clinic, hello?"]);
+    talk.give(BrainEvent::Said { epoch: ONE, text: "Open?".to_owned().into() });
+    let completion = talk.prompt().unwrap().completion(&[]);
+    assert_eq!((completion.temperature, completion.max_tokens), (Some(0.3), Some(90)));
+    let tools: Vec<_> = completion.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(tools, ["opening_hours", "hang_up", "transfer"]);
+    let tandem_models::Message::System { text } = &completion.messages[0] else { panic!("no system message") };
+    assert!(
+        text.starts_with("You are a clinic.\n\nConstraints:\n- Give no advice.\n\nYou are speaking on the telephone")
+    );
+}
+
+#[test]
+fn an_answer_is_spoken_clause_by_clause_and_written_whole() {
+    let mut talk = Talk::asked(ONE);
+    talk.model(ONE, text("We open at nine. On"));
+    assert_eq!(talk.said(), ["We open at nine."]);
+    talk.model(ONE, ModelEvent::Usage { usage: Usage::default() });
+    assert!(talk.out.is_empty());
+    talk.model(ONE, text(" Sundays we are closed."));
+    talk.model(ONE, done(Finish::Stop));
+    assert_eq!(talk.said(), ["On Sundays we are closed."]);
+    assert_eq!(talk.out.last(), Some(&BrainEffect::Done { epoch: ONE }));
+
+    let mut chat = Talk::new(Modality::Text);
+    chat.give(BrainEvent::Said { epoch: ONE, text: "Open?".to_owned().into() });
+    chat.model(ONE, text("We open at nine.\n\n- On"));
+    assert!(chat.out.is_empty());
+    chat.model(ONE, text(" Sundays we are closed."));
+    chat.model(ONE, done(Finish::Stop));
+    assert_eq!(chat.said(), ["We open at nine.\n\n- On Sundays we are closed."]);
+}
+
+#[test]
+fn words_for_an_older_question_are_not_said() {
+    let mut talk = Talk::asked(ONE);
+    talk.give(BrainEvent::Said { epoch: Epoch(3), text: "Sunday?".to_owned().into() });
+    talk.model(ONE, text("We open at nine. And"));
+    talk.model(ONE, done(Finish::Stop));
+    assert!(talk.out.is_empty());
+    talk.model(Epoch(3), text("Closed on Sundays."));
+    talk.model(Epoch(3), done(Finish::Stop));
+    assert_eq!(talk.said(), ["Closed on Sundays."], "nothing of the older answer is left over");
+}
+
+#[test]
+fn tools_are_called_and_their_results_asked_about() {
+    let mut talk = Talk::asked(ONE);
+    talk.model(ONE, text("One moment."));
+    talk.call("opening_hours", json!({}));
+    talk.call("fly", json!({}));
+    talk.model(ONE, done(Finish::ToolCalls));
+    assert_eq!(talk.said(), ["One moment."]);
+    let called =
+        |effect: &BrainEffect| matches!(effect, BrainEffect::CallTool { call: 1, tool, .. } if tool == "opening_hours");
+    assert!(talk.out.iter().any(called) && talk.prompt().is_none(), "{:?}", talk.out);
+    // The caller interrupted "One moment" meanwhile: the result belongs to the epoch that it came in.
+    talk.give(BrainEvent::ToolDone { epoch: Epoch(2), call: 1, result: Ok(json!({ "text": "nine to five" })) });
+    let [exchange] = talk.prompt().unwrap().exchanges.as_slice() else { panic!("{:?}", talk.out) };
+    let results: Vec<_> = exchange.results.iter().map(|result| result.reveal().as_str()).collect();
+    assert!(results[0].contains("nine to five") && results[1].contains("unknown_tool"), "{results:?}");
+    assert_eq!(exchange.epoch, Epoch(2));
+    talk.model(Epoch(2), text("Nine to five."));
+    talk.model(Epoch(2), done(Finish::Stop));
+    assert_eq!(talk.said(), ["Nine to five."]);
+    talk.give(BrainEvent::ToolDone { epoch: Epoch(2), call: 1, result: Ok(json!({})) });
+    assert!(talk.out.is_empty(), "a result that came twice");
+}
+
+#[test]
+fn a_model_that_goes_in_circles_is_stopped() {
+    let mut talk = Talk::asked(ONE);
+    for _ in 0..ROUNDS_MAX {
+        assert!(talk.prompt().is_some());
+        talk.call("fly", json!({}));
+        talk.model(ONE, done(Finish::ToolCalls));
+    }
+    assert_eq!((talk.prompt(), talk.said()), (None, vec![SORRY]));
+}
+
+#[test]
+fn the_model_hangs_up_and_transfers() {
+    let mut talk = Talk::asked(ONE);
+    talk.model(ONE, text("Goodbye then!"));
+    talk.call("hang_up", json!({}));
+    talk.model(ONE, done(Finish::ToolCalls));
+    assert!(talk.hangs_up() && talk.said() == ["Goodbye then!"]);
+
+    let mut talk = Talk::asked(ONE);
+    talk.call("transfer", json!({ "destination": "moon" }));
+    talk.model(ONE, done(Finish::ToolCalls));
+    assert!(talk.prompt().is_some(), "an unknown destination is the model's to mend");
+    talk.call("transfer", json!({ "destination": "desk" }));
+    talk.model(ONE, done(Finish::ToolCalls));
+    let target = Private::new("sip:desk@192.0.2.7".to_owned());
+    assert!(talk.out.contains(&BrainEffect::Transfer { target }));
+    talk.give(BrainEvent::TransferProgress { epoch: Epoch(2), status: 486 });
+    assert_eq!(talk.said(), [NO_TRANSFER]);
+}
+
+#[test]
+fn a_failure_is_told_and_three_in_a_row_end_the_call() {
+    let mut talk = Talk::asked(ONE);
+    talk.model(ONE, text("We open at nine. But not on"));
+    talk.model(ONE, failure());
+    assert_eq!(talk.said(), [LOST], "half a sentence is not said");
+    for said in [SORRY, GIVE_UP] {
+        talk.give(BrainEvent::Said { epoch: ONE, text: "Open?".to_owned().into() });
+        talk.model(ONE, failure());
+        assert_eq!(talk.said(), [said]);
+    }
+    assert!(talk.hangs_up());
+
+    let mut talk = Talk::asked(ONE);
+    talk.model(ONE, done(Finish::Filtered));
+    assert_eq!(talk.said(), [CANNOT]);
+}
+
+#[test]
+fn silence_and_deafness_come_to_an_end() {
+    for event in [|epoch| BrainEvent::Silent { epoch }, |epoch| BrainEvent::NotHeard { epoch }] {
+        let mut talk = Talk::new(Modality::Voice);
+        for n in 1..=2 {
+            talk.give(event(Epoch(n)));
+            assert!(!talk.hangs_up() && talk.said().len() == 1);
+        }
+        talk.give(BrainEvent::Said { epoch: Epoch(3), text: "Here!".to_owned().into() });
+        for n in 4..=6 {
+            talk.give(event(Epoch(n)));
+            assert_eq!(talk.hangs_up(), n == 6);
+        }
+    }
+    let mut talk = Talk::new(Modality::Voice);
+    talk.give(BrainEvent::NotUnderstood { epoch: ONE });
+    let heard = BrainEvent::Heard { utterance: UtteranceId(1), heard: "x".to_owned().into(), interrupted: true };
+    talk.give(heard);
+    assert!(talk.out.is_empty());
+}

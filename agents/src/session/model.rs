@@ -1,0 +1,64 @@
+//! What the language model is asked, and when.
+
+use tandem_contract::Epoch;
+use tandem_media::Time;
+use tandem_models::ModelEvent;
+
+use super::core::SessionCore;
+use super::farewell::Life;
+use super::input::SessionEffect;
+use crate::brain::{BrainEvent, Prompt};
+
+/// What the model is to answer.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// What was heard of the agent's last words is not known yet, and the model must not be told more than that.
+    Waiting {
+        epoch: Epoch,
+        prompt: Box<Prompt>,
+    },
+    Asked {
+        epoch: Epoch,
+    },
+}
+
+impl SessionCore {
+    pub(super) fn ask_model(&mut self, epoch: Epoch, prompt: Prompt) {
+        self.forget_question();
+        self.floor.question = Some(Question::Waiting { epoch, prompt: Box::new(prompt) });
+        self.settle_question();
+    }
+
+    /// Asks as soon as every line of the ledger is final. The far end says so within `REPORT_LIMIT`; it was told to be
+    /// silent when the caller began to speak, so that this wait has passed by the time the caller has finished.
+    pub(super) fn settle_question(&mut self) {
+        if !self.output.closing.is_empty() {
+            return;
+        }
+        if let Some(Question::Waiting { epoch, prompt }) = &self.floor.question {
+            let epoch = *epoch;
+            let request = prompt.completion(self.ledger.entries());
+            self.floor.question = Some(Question::Asked { epoch });
+            self.out(SessionEffect::StartModel { epoch, request });
+        }
+    }
+
+    /// The answer is not wanted any more.
+    pub(super) fn forget_question(&mut self) {
+        if let Some(Question::Asked { .. }) = self.floor.question.take() {
+            self.out(SessionEffect::CancelModel);
+        }
+    }
+
+    pub(super) fn model_event(&mut self, now: Time, epoch: Epoch, event: ModelEvent) {
+        // Late words of a reply that is over.
+        let wanted = matches!(&self.floor.question, Some(Question::Asked { epoch: asked }) if *asked == epoch);
+        if !wanted || self.life != Life::Running {
+            return;
+        }
+        if event.is_last() {
+            self.floor.question = None;
+        }
+        self.think(now, BrainEvent::Model { epoch, event });
+    }
+}
