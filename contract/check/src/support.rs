@@ -7,34 +7,64 @@ use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, FliteVoice};
 
 use super::Findings;
 
-/// Blocks that nothing acts on, with what happens instead.
-const BLOCKS: [(&str, &str); 12] = [
-    ("/system_prompt", "no language model runs; of it only voice_specific.silence_timeout_ms counts"),
-    ("/llm_config", "no language model runs; the flow decides what is said"),
+/// What nothing acts on, whatever brain a bot has, with what happens instead.
+const NEVER: [(&str, &str); 6] = [
     ("/sip_config", "calls come in on the node's own SIP address, nothing is recorded and nobody is called"),
     ("/database_config", "appointments and call records are files in the data folder"),
     ("/vector_db_config", "there is no knowledge base"),
     ("/voice_settings/background_sound", "nothing sounds behind the agent"),
-    ("/voice_settings/input_min_characters", "the flow decides what is an answer"),
-    ("/voice_settings/punctuation_boundaries", "prompts are spoken sentence by sentence"),
-    ("/voice_settings/model_settings", "no language model runs, and the embedded voices have no knobs"),
-    ("/voice_settings/max_tokens", "no language model runs; the flow decides what is said"),
     ("/voice_settings/stop_speaking_plan/back_off_seconds", "the agent speaks as soon as the caller has finished"),
     ("/livekit_config/room_prefix", "no LiveKit rooms are joined"),
 ];
 
+/// What a bot with a flow does not need.
+const WITH_FLOW: [(&str, &str); 6] = [
+    ("/system_prompt", "the flow decides what is said; of it only voice_specific.silence_timeout_ms counts"),
+    ("/llm_config", "the flow decides what is said"),
+    ("/voice_settings/input_min_characters", "the flow decides what is said at once"),
+    ("/voice_settings/punctuation_boundaries", "prompts are spoken sentence by sentence"),
+    ("/voice_settings/model_settings", "the embedded voices have no knobs"),
+    ("/voice_settings/max_tokens", "the flow decides what is said"),
+];
+
+/// What a bot without one does not get of its language model yet.
+const WITH_MODEL: [(&str, &str); 4] = [
+    ("/llm_config/fallback", "where the model fails, the caller is told so"),
+    ("/system_prompt/voice_specific/speaking_rate", "the embedded voices have no knobs"),
+    ("/system_prompt/voice_specific/interruption_sensitivity", "`turn` says when an interruption counts"),
+    ("/voice_settings/model_settings", "the embedded voices have no knobs; llm_config names the model"),
+];
+
+/// Vendors of language models, as `llm_config.provider` names them.
+const MODEL_VENDORS: [&str; 1] = ["openai"];
+
 pub(super) fn check(config: &Value, findings: &mut Findings) {
-    if config.get("flow").is_none() {
-        findings.not_supported("/flow", "is missing, and only a flow can talk: callers get an apology; add a flow");
+    let has = |key: &str| config.get(key).is_some();
+    let flow = has("flow");
+    if !flow && !has("system_prompt") && !has("llm_config") {
+        let message = "is missing, and so is a system_prompt: callers get an apology; add one of them";
+        findings.not_supported("/flow", message);
     }
-    for (pointer, instead) in BLOCKS {
+    let brain: &[_] = if flow { &WITH_FLOW } else { &WITH_MODEL };
+    for (pointer, instead) in NEVER.iter().chain(brain) {
         if config.pointer(pointer).is_some() {
-            findings.not_supported(pointer, format!("not acted on: {instead}"));
+            findings.not_supported(*pointer, format!("not acted on: {instead}"));
         }
+    }
+    if !flow {
+        model(config, findings);
     }
     lists(config, findings);
     engines(config, findings);
-    features(config, findings);
+    features(config, flow, findings);
+}
+
+fn model(config: &Value, findings: &mut Findings) {
+    let provider = config.pointer("/llm_config/provider").and_then(Value::as_str);
+    if let Some(provider) = provider.filter(|provider| !MODEL_VENDORS.contains(&provider.to_lowercase().as_str())) {
+        let message = format!("{provider} is not connected; the model of the node's settings answers instead");
+        findings.not_supported("/llm_config/provider", message);
+    }
 }
 
 fn lists(config: &Value, findings: &mut Findings) {
@@ -75,9 +105,11 @@ fn engines(config: &Value, findings: &mut Findings) {
     }
 }
 
-fn features(config: &Value, findings: &mut Findings) {
+/// A language model may transfer; a flow names its own targets.
+fn features(config: &Value, flow: bool, findings: &mut Findings) {
     let features = config.get("workflow_features").and_then(Value::as_object);
-    for (name, feature) in features.into_iter().flatten() {
+    let features = features.into_iter().flatten().filter(|(name, _)| flow || *name != "call_transfer");
+    for (name, feature) in features {
         let pointer = format!("/workflow_features/{name}");
         let triggers = feature.get("triggers").and_then(Value::as_array).into_iter().flatten();
         for (index, _) in triggers.enumerate().filter(|(_, trigger)| trigger.get("condition").is_some()) {

@@ -63,9 +63,7 @@ fn seed_examples_pass_and_say_what_is_not_supported() {
     assert!(report.config.is_some(), "{report}");
     let found = findings(chatbot, Severity::NotSupported);
     for pointer in [
-        "/flow",
-        "/system_prompt",
-        "/llm_config",
+        "/llm_config/fallback",
         "/database_config",
         "/vector_db_config",
         "/tools_available/0",
@@ -264,7 +262,7 @@ fn limits_are_checked_and_the_report_reads_well() {
     assert!(report.config.is_none() && report.has_errors());
     let printed = report.to_string();
     assert!(printed.starts_with("error          /limits/max_sessions\n               nobody could call"), "{printed}");
-    assert!(printed.ends_with("2 errors, 2 not supported, 0 warnings: the bot cannot run"), "{printed}");
+    assert!(printed.ends_with("2 errors, 1 not supported, 0 warnings: the bot cannot run"), "{printed}");
 }
 
 #[test]
@@ -305,7 +303,7 @@ fn a_slip_in_one_place_hides_none_in_another() {
             ("/flow/states/c/no_input/max", "at most 5"),
         ],
     );
-    expect(&text, Severity::NotSupported, &[("/llm_config", "no language model")]);
+    expect(&text, Severity::NotSupported, &[("/llm_config", "the flow decides")]);
     let no_start = r#"{"flow": {"states": {"a": {"say": "x", "goto": "b"}}, "anywhere": {"x": 1}}}"#;
     expect(
         no_start,

@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 18] = [
+const CORES: [&str; 20] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -27,6 +27,8 @@ const CORES: [&str; 18] = [
     "signaling/src/sdp/",
     "signaling/src/stream/",
     "signaling/src/sip/guard/",
+    "agents/models/src/openai/map",
+    "agents/models/src/openai/wire",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
