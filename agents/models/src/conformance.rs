@@ -123,6 +123,9 @@ async fn refuses(vendor: &Vendor) {
     let (events, _fake) = ask(vendor, AMPLE, Script::status(404, problem)).await;
     assert!(matches!(error(&events), ModelError::Refused { detail, .. } if detail == "status 404: no such model"));
     assert!(!error(&events).may_retry());
+    let quoting = r#"{"error": {"message": "you said Hello?", "code": "context_length_exceeded"}}"#;
+    let (events, _fake) = ask(vendor, AMPLE, Script::status(400, quoting)).await;
+    assert_eq!(error(&events).detail_without_words(), "status 400: context_length_exceeded", "no words in the log");
     for status in [500, 502, 503, 529] {
         let (events, _fake) = ask(vendor, AMPLE, Script::status(status, problem)).await;
         assert!(matches!(error(&events), ModelError::Failed { .. }), "{events:?}");

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
 use tandem_contract::Private;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::ModelError;
 
@@ -69,6 +69,7 @@ impl Endpoint {
     /// Sends the request; yields the events of the answer. An error is the last item.
     pub(crate) fn events(self, body: Value) -> BoxStream<'static, Result<Sse, ModelError>> {
         Box::pin(async_stream::stream! {
+            let began = Instant::now();
             let asked = self.client.post(&self.url).headers(self.headers.clone()).json(&body).send();
             let response = match timeout(self.limits.first, asked).await {
                 Err(_) => { yield Err(self.late(self.limits.first)); return; }
@@ -80,15 +81,15 @@ impl Endpoint {
                 return;
             }
             let mut events = SseByteStream::new(bounded(response));
-            let mut limit = self.limits.first;
+            let (mut limit, mut left) = (self.limits.first, self.limits.first.saturating_sub(began.elapsed()));
             loop {
-                match timeout(limit, events.next()).await {
+                match timeout(left, events.next()).await {
                     Err(_) => { yield Err(self.late(limit)); return; }
                     Ok(None) => return,
                     Ok(Some(Err(error))) => { yield Err(self.broken(&error)); return; }
                     Ok(Some(Ok(event))) => yield Ok(event),
                 }
-                limit = self.limits.gap;
+                (limit, left) = (self.limits.gap, self.limits.gap);
             }
         })
     }
@@ -133,8 +134,11 @@ impl Endpoint {
                 self.failed_with(&format!("status {}", status.as_u16()))
             }
             status => {
-                let detail = problem(response, self.limits.gap).await;
-                ModelError::Refused { vendor, detail: format!("status {}{detail}", status.as_u16()) }
+                let problem = problem(response, self.limits.gap).await;
+                // Other messages may quote what was asked, and this one is written to the log.
+                let said = if status == StatusCode::NOT_FOUND { problem.message } else { problem.code };
+                let said = said.map(|said| format!(": {}", clip(&said))).unwrap_or_default();
+                ModelError::Refused { vendor, detail: format!("status {}{said}", status.as_u16()) }
             }
         }
     }
@@ -149,8 +153,8 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
     Some(ms as u64)
 }
 
-/// The vendors' own words, as far as they are short: `{"error": {"message": "..."}}` or `{"error": "..."}`.
-async fn problem(response: Response, limit: Duration) -> String {
+/// The vendor's own words, as far as they are short: `{"error": {"message": "...", "code": "..."}}`, or `{"error": "..."}`.
+async fn problem(response: Response, limit: Duration) -> Problem {
     let mut body = Vec::new();
     let read = async {
         let mut bytes = response.bytes_stream();
@@ -163,22 +167,17 @@ async fn problem(response: Response, limit: Duration) -> String {
     };
     // What came until then is told.
     let _ = timeout(limit, read).await;
-    let Ok(value) = serde_json::from_slice::<Problem>(&body) else { return String::new() };
-    match value.error {
-        ProblemText::Object { message } | ProblemText::Plain(message) => format!(": {}", clip(&message)),
+    let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    Problem {
+        code: text("/error/code").or_else(|| text("/error/type")),
+        message: text("/error/message").or_else(|| text("/error")),
     }
 }
 
-#[derive(Deserialize)]
 struct Problem {
-    error: ProblemText,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ProblemText {
-    Object { message: String },
-    Plain(String),
+    code: Option<String>,
+    message: Option<String>,
 }
 
 fn bounded(response: Response) -> impl Stream<Item = std::io::Result<bytes::Bytes>> + Unpin {

@@ -104,6 +104,8 @@ pub enum ModelEvent {
     Usage {
         usage: Usage,
     },
+    /// It works on what is not said: thoughts, or the arguments of a call.
+    Progress,
     Done {
         finish: Finish,
     },
@@ -124,6 +126,7 @@ impl ModelEvent {
 pub enum ModelError {
     #[error("{vendor} refused the key: check {setting}")]
     Unauthorized { vendor: String, setting: String },
+    /// `detail`: the status and the vendor's code for it; its message only where that cannot quote the request.
     #[error("{vendor} does not accept the request: {detail}")]
     Refused { vendor: String, detail: String },
     #[error("{vendor} takes no more requests at present")]
@@ -152,6 +155,15 @@ impl ModelError {
         match self {
             Self::RateLimited { after_ms, .. } => after_ms.map(Duration::from_millis),
             _ => None,
+        }
+    }
+
+    /// What a log may say beside the reason: nothing that could quote the conversation.
+    pub fn detail_without_words(&self) -> &str {
+        match self {
+            Self::Refused { detail, .. } => detail,
+            Self::Unauthorized { setting, .. } => setting,
+            _ => "",
         }
     }
 

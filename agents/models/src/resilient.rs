@@ -16,6 +16,10 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis
 /// A vendor that asks for more patience than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// After this long without a token no further request is sent: the turn machine gives a silent reply up after 20 s, and the
+/// last request may take its own limit.
+const TRIES_WITHIN: Duration = Duration::from_secs(10);
+
 /// Models in the order in which they are asked.
 pub struct Resilient {
     chain: Arc<[Guarded]>,
@@ -47,10 +51,14 @@ impl LanguageModel for Resilient {
     fn complete(&self, request: Completion) -> ModelStream {
         let (chain, began) = (self.chain.clone(), self.began);
         Box::pin(async_stream::stream! {
+            let asked = Instant::now();
             let mut last = ModelError::Resting { vendor: "every model".to_owned() };
             for guarded in chain.iter() {
                 let mut tries = 0;
                 loop {
+                    if asked.elapsed() >= TRIES_WITHIN {
+                        break;
+                    }
                     if !guarded.breaker.admits(began.elapsed()) {
                         last = ModelError::Resting { vendor: guarded.model.name().to_owned() };
                         break;
@@ -63,9 +71,12 @@ impl LanguageModel for Resilient {
                             Some(event) => {
                                 attempt.saw(&event);
                                 let done = event.is_last();
-                                yield event;
+                                // Before it is given on: who has the last event does not ask for more.
                                 if done {
                                     guarded.breaker.succeeded();
+                                }
+                                yield event;
+                                if done {
                                     break None;
                                 }
                             }
@@ -136,12 +147,16 @@ impl<'a> Attempt<'a> {
                 }
             }
             ModelEvent::Done { .. } => self.count("done"),
-            ModelEvent::Text { .. } | ModelEvent::ToolCall { .. } | ModelEvent::Failed { .. } => {}
+            ModelEvent::Text { .. }
+            | ModelEvent::ToolCall { .. }
+            | ModelEvent::Progress
+            | ModelEvent::Failed { .. } => {}
         }
     }
 
     fn failed(&self, error: &ModelError, now: Duration) {
-        warn!(model = self.guarded.model.name(), %error, "a completion failed");
+        let detail = error.detail_without_words();
+        warn!(model = self.guarded.model.name(), reason = error.reason(), detail, "a completion failed");
         self.count(error.reason());
         // A request that cannot be right says nothing of the vendor.
         if !matches!(error, ModelError::Refused { .. }) {

@@ -95,6 +95,18 @@ async fn a_model_that_keeps_failing_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_to_its_last_event_and_no_further_closes_the_breaker() {
+    let rounds = (0..12).flat_map(|_| [vec![failed()], vec![text("Hello."), done()]]).collect();
+    let (only, _) = model(rounds);
+    let resilient = Resilient::new(only, vec![]);
+    for round in 0..12 {
+        let mut answer = resilient.complete(Completion::default());
+        assert_eq!(answer.next().await, Some(text("Hello.")), "round {round}");
+        assert_eq!(answer.next().await, Some(done()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_error_is_told_when_all_fail() {
     let (only, _) = model(vec![vec![limited(9_000)]]);
     assert_eq!(all(&Resilient::new(only, vec![])).await, [limited(9_000)]);

@@ -170,6 +170,10 @@ impl SessionCore {
     }
 
     fn ask(&mut self, now: Time, ask: Ask) {
+        // A noise, while an answer to what was said before it is on its way.
+        if ask == Ask::NotUnderstood && self.floor.question.is_some() {
+            return;
+        }
         self.forget_question();
         self.epoch = self.epoch.next();
         let epoch = self.epoch;

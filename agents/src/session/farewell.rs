@@ -95,6 +95,7 @@ impl SessionCore {
         }
         warn!("the conversation has reached the limit of its record; it ends");
         self.note(now, TimelineEvent::LimitReached);
+        self.forget_question();
         self.say(now, TOO_LONG, false);
         self.output.end_with(Terminal::HangUp);
         self.drive(now, TurnInput::BrainWorks);

@@ -8,6 +8,7 @@ use super::core::SessionCore;
 use super::farewell::Life;
 use super::input::SessionEffect;
 use crate::brain::{BrainEvent, Prompt};
+use crate::turn::{TurnInput, TurnState};
 
 /// What the model is to answer.
 #[derive(Debug)]
@@ -29,10 +30,15 @@ impl SessionCore {
         self.settle_question();
     }
 
-    /// Asks as soon as every line of the ledger is final. The far end says so within `REPORT_LIMIT`; it was told to be
+    /// Asks as soon as the agent has the floor (a tool may have worked while the caller spoke: what is said next belongs to
+    /// the question) and every line of the ledger is final. The far end says so within `REPORT_LIMIT`; it was told to be
     /// silent when the caller began to speak, so that this wait has passed by the time the caller has finished.
     pub(super) fn settle_question(&mut self) {
-        if !self.output.closing.is_empty() {
+        let caller_speaks = matches!(
+            self.turn.state(),
+            TurnState::Listening { .. } | TurnState::CallerSpeaking { .. } | TurnState::EndpointPending { .. }
+        );
+        if caller_speaks || !self.output.closing.is_empty() {
             return;
         }
         if let Some(Question::Waiting { epoch, prompt }) = &self.floor.question {
@@ -58,6 +64,10 @@ impl SessionCore {
         }
         if event.is_last() {
             self.floor.question = None;
+        }
+        // However long the answer takes: the model is at work.
+        if let TurnState::Thinking { .. } = self.turn.state() {
+            self.drive(now, TurnInput::BrainWorks);
         }
         self.think(now, BrainEvent::Model { epoch, event });
     }

@@ -182,6 +182,11 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
     if settings.node.max_sessions == 0 {
         return bad("node.max_sessions", "0".into(), "a node that takes no session is no use");
     }
+    let url = &settings.openai.base_url;
+    if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains('@') {
+        let reason = "a URL without user and password is wanted, such as http://127.0.0.1:11434/v1";
+        return bad("openai.base_url", "[hidden]".into(), reason);
+    }
     if settings.data.dir.as_os_str().is_empty() {
         return bad("data.dir", "\"\"".into(), "a folder is wanted");
     }
@@ -251,6 +256,8 @@ mod tests {
             ("log_format = \"xml\"", "log_format = \"xml\": unknown variant `xml`"),
             ("port = 1", "unknown field `port`"),
             ("[http]\nport = 1", "unknown field `port`"),
+            ("[openai]\nbase_url = \"\"", "openai.base_url = [hidden]: a URL without user"),
+            ("[openai]\nbase_url = \"http://a:b@c/v1\"", "openai.base_url = [hidden]: a URL without user"),
             ("[[", "tandem.toml is not TOML"),
         ];
         for (text, message) in table {

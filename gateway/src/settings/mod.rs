@@ -135,7 +135,7 @@ impl Default for OpenAiSettings {
 impl OpenAiSettings {
     /// Whether there is a model to ask: with a key, or on a server that may need none.
     pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url != OpenAiConfig::BASE_URL
+        self.api_key.value().is_some() || self.base_url.trim_end_matches('/') != OpenAiConfig::BASE_URL
     }
 }
 

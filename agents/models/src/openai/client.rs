@@ -66,12 +66,17 @@ impl LanguageModel for OpenAi {
             while let Some(event) = chunks.next().await {
                 let mut out = Vec::new();
                 let taken = event.and_then(|event| take(&endpoint, &mut answer, event.data.as_deref(), &mut out));
+                if out.is_empty() {
+                    yield ModelEvent::Progress;
+                }
                 for event in out {
                     yield event;
                 }
                 match taken {
                     Ok(true) => break,
                     Ok(false) => {}
+                    // It had said that it was over: only figures can be missing.
+                    Err(_) if answer.is_finished() => break,
                     Err(error) => { yield ModelEvent::Failed { error }; return; }
                 }
             }

@@ -74,7 +74,7 @@ impl Assembly {
     /// What is wrong with the chunk.
     pub(super) fn take(&mut self, chunk: Chunk, out: &mut Vec<ModelEvent>) -> Result<(), String> {
         // One answer is asked for: a second choice is never ours.
-        if let Some(Choice { delta, finish_reason }) = chunk.choices.into_iter().next() {
+        if let Some(Choice { delta, finish_reason }) = chunk.choices.into_iter().flatten().next() {
             let delta = delta.into_iter();
             for delta in delta {
                 if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
@@ -84,7 +84,8 @@ impl Assembly {
                     self.add(call)?;
                 }
             }
-            self.finish = finish_reason.as_deref().map(finish).or(self.finish);
+            let reason = finish_reason.as_deref().filter(|reason| !reason.is_empty());
+            self.finish = reason.map(finish).or(self.finish);
         }
         if let Some(tokens) = chunk.usage {
             out.push(ModelEvent::Usage { usage: usage(&tokens) });
@@ -93,8 +94,11 @@ impl Assembly {
     }
 
     fn add(&mut self, delta: CallDelta) -> Result<(), String> {
-        let known = |partial: &Partial| delta.index.is_some() && partial.index == delta.index;
-        let at = self.calls.iter().position(known).unwrap_or(self.calls.len());
+        let id = delta.id.unwrap_or_default();
+        // Some servers repeat id and name in every piece, others number whole calls alike.
+        let same = |known: &str| id.is_empty() || known.is_empty() || known == id;
+        let known = |partial: &Partial| delta.index.is_some() && partial.index == delta.index && same(&partial.id);
+        let at = self.calls.iter().rposition(known).unwrap_or(self.calls.len());
         if at == CALLS_MAX {
             return Err(format!("more than {CALLS_MAX} tool calls"));
         }
@@ -102,12 +106,21 @@ impl Assembly {
             self.calls.push(Partial { index: delta.index, ..Partial::default() });
         }
         let at = &mut self.calls[at];
-        at.id.push_str(&delta.id.unwrap_or_default());
+        if at.id.is_empty() {
+            at.id = id;
+        }
         if let Some(function) = delta.function {
-            at.name.push_str(&function.name.unwrap_or_default());
+            if at.name.is_empty() {
+                at.name = function.name.unwrap_or_default();
+            }
             at.arguments.push_str(&function.arguments.unwrap_or_default());
         }
         Ok(())
+    }
+
+    /// Whether the server has said that nothing more comes.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finish.is_some()
     }
 
     /// The answer is over: its calls, then its end.

@@ -116,6 +116,29 @@ fn whole_calls_without_index_and_id_are_two_calls() {
 }
 
 #[test]
+fn names_that_are_repeated_count_once_and_ids_tell_calls_apart() {
+    let piece = |id: &str, arguments: &str| {
+        delta(
+            json!({ "tool_calls": [{ "index": 0, "id": id, "function": { "name": "hours", "arguments": arguments } }] }),
+        )
+    };
+    let events =
+        answer(&[piece("c1", "{\"a\""), piece("c1", ":1}"), piece("c2", "{}"), finished("tool_calls")]).unwrap();
+    let calls: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            ModelEvent::ToolCall { call } => {
+                Some((call.id.as_str(), call.name.as_str(), call.arguments.reveal().clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(calls, [("c1", "hours", json!({ "a": 1 })), ("c2", "hours", json!({}))]);
+    let odd = json!({ "choices": null, "usage": { "prompt_tokens": 1, "completion_tokens": 1 } });
+    assert!(answer(&[finished(""), odd]).unwrap_err().contains("finish_reason"));
+}
+
+#[test]
 fn what_is_wrong_with_an_answer_is_told() {
     let named = |name: &str, arguments: &str| {
         delta(json!({ "tool_calls": [{ "index": 0, "function": { "name": name, "arguments": arguments } }] }))

@@ -85,7 +85,7 @@ pub(super) enum Function {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Chunk {
-    pub(super) choices: Vec<Choice>,
+    pub(super) choices: Option<Vec<Choice>>,
     pub(super) usage: Option<Tokens>,
     /// In place of all else, in the middle of an answer.
     pub(super) error: Option<ChunkError>,

@@ -68,7 +68,7 @@ impl Chunker {
             {
                 return Some(end);
             }
-            if characters >= LONGEST && c.is_whitespace() {
+            if (characters >= LONGEST && c.is_whitespace()) || characters >= 2 * LONGEST {
                 return Some(end);
             }
         }

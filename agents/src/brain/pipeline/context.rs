@@ -13,6 +13,8 @@ const TEXT_MAX: usize = 32 * 1024;
 pub struct Exchange {
     /// Of the reply that they were called for.
     pub epoch: Epoch,
+    /// How many utterances of that reply came before them.
+    pub after: usize,
     pub calls: Vec<ToolCall>,
     /// JSON as text, one for each call.
     pub results: Vec<Private<String>>,
@@ -22,13 +24,19 @@ pub struct Exchange {
 /// heard. Lines in a row of one speaker are one message.
 pub fn messages(system: &str, entries: &[LedgerEntry], exchanges: &[Exchange]) -> Vec<Message> {
     let mut messages = vec![Message::System { text: system.to_owned() }];
-    let mut exchanges = exchanges.iter().peekable();
-    for entry in window(entries) {
-        // Before the first word that the agent said of it: the tools were called for the caller's line.
-        let before = |exchange: &&Exchange| match entry.speaker {
-            Speaker::Caller => exchange.epoch < entry.epoch,
-            Speaker::Agent => exchange.epoch <= entry.epoch,
-        };
+    let window = window(entries);
+    // Tools of a question that is left out are left out with it.
+    let first = window.first().map(|entry| entry.epoch);
+    let mut exchanges =
+        exchanges.iter().filter(|exchange| first.is_none_or(|first| exchange.epoch >= first)).peekable();
+    let mut said = (Epoch::default(), 0);
+    for entry in window {
+        if entry.speaker == Speaker::Agent {
+            said = (entry.epoch, if said.0 == entry.epoch { said.1 + 1 } else { 1 });
+        }
+        let later = |exchange: &Exchange| entry.speaker == Speaker::Agent && said.1 > exchange.after;
+        let before =
+            |exchange: &&Exchange| exchange.epoch < entry.epoch || (exchange.epoch == entry.epoch && later(exchange));
         while let Some(exchange) = exchanges.next_if(before) {
             add_exchange(&mut messages, exchange);
         }
@@ -142,6 +150,7 @@ mod tests {
         let call = ToolCall { id: "c".into(), name: "hours".into(), arguments: json!({}).into() };
         let exchange = |epoch: u32, result: &str| Exchange {
             epoch: Epoch(epoch),
+            after: 0,
             calls: vec![call.clone()],
             results: vec![result.to_owned().into()],
         };
@@ -158,6 +167,17 @@ mod tests {
             "tool closed",
         ];
         assert_eq!(told(&messages), wanted);
+    }
+
+    #[test]
+    fn what_was_said_before_the_tools_stands_before_them() {
+        let call = ToolCall { id: "c".into(), name: "hours".into(), arguments: json!({}).into() };
+        let results = vec!["9".to_owned().into()];
+        let exchange = Exchange { epoch: Epoch(1), after: 1, calls: vec![call], results };
+        let entries = [caller(1, 1, "Open?"), agent(2, 1, "One moment.", "One moment."), agent(3, 1, "Nine.", "Nine.")];
+        let told_of = |count: usize| told(&messages("s", &entries[..count], std::slice::from_ref(&exchange)));
+        assert_eq!(told_of(2), ["system s", "user Open?", "agent One moment.", "agent !", "tool 9"]);
+        assert_eq!(told_of(3)[4..], ["tool 9", "agent Nine."]);
     }
 
     #[test]

@@ -86,6 +86,10 @@ struct Reply {
     /// The same for a chat, which reads an answer whole.
     written: String,
     said: bool,
+    /// Utterances in the present epoch.
+    utterances: usize,
+    /// When the tools of this round were called: the epoch, and how many utterances it had.
+    called: (Epoch, usize),
     rounds: u8,
     /// Of the present round, in the model's order.
     calls: Vec<Called>,
@@ -183,7 +187,7 @@ impl PipelineBrain {
                 self.reply.calls.push(Called { call, number: self.last_call, result: None });
             }
             // Counted where it was paid.
-            ModelEvent::Usage { .. } => {}
+            ModelEvent::Usage { .. } | ModelEvent::Progress => {}
             ModelEvent::Done { finish } => self.answered(finish, out),
             ModelEvent::Failed { .. } => self.failed(out),
         }
@@ -217,6 +221,7 @@ impl PipelineBrain {
 
     fn call_tools(&mut self, out: &mut Vec<BrainEffect>) {
         let epoch = self.reply.epoch;
+        self.reply.called = (epoch, self.reply.utterances);
         for at in 0..self.reply.calls.len() {
             let Called { call, number, .. } = self.reply.calls[at].clone();
             match self.own_tool(&call) {
@@ -257,7 +262,10 @@ impl PipelineBrain {
         let Some(called) = self.reply.calls.iter_mut().find(|called| called.number == call) else { return };
         let result = result.unwrap_or_else(|failure| json!({ "error": failure.code, "detail": failure.detail }));
         called.result = Some(result.to_string().into());
-        self.reply.epoch = epoch;
+        if self.reply.epoch != epoch {
+            self.reply.epoch = epoch;
+            self.reply.utterances = 0;
+        }
         self.go_on_when_called(out);
     }
 
@@ -273,7 +281,8 @@ impl PipelineBrain {
         if self.exchanges.len() == EXCHANGES_MAX {
             self.exchanges.pop_front();
         }
-        self.exchanges.push_back(Exchange { epoch: self.reply.epoch, calls, results });
+        let (epoch, after) = self.reply.called;
+        self.exchanges.push_back(Exchange { epoch, after, calls, results });
         self.reply.rounds += 1;
         if self.reply.ending.is_some() {
             return self.end(out);
@@ -335,6 +344,7 @@ impl PipelineBrain {
 
     fn say(&mut self, text: &str, out: &mut Vec<BrainEffect>) {
         self.reply.said = true;
+        self.reply.utterances += 1;
         out.push(BrainEffect::Say { epoch: self.reply.epoch, text: text.to_owned(), interruptible: true });
     }
 

@@ -152,7 +152,7 @@ fn tools_are_called_and_their_results_asked_about() {
     let [exchange] = talk.prompt().unwrap().exchanges.as_slice() else { panic!("{:?}", talk.out) };
     let results: Vec<_> = exchange.results.iter().map(|result| result.reveal().as_str()).collect();
     assert!(results[0].contains("nine to five") && results[1].contains("unknown_tool"), "{results:?}");
-    assert_eq!(exchange.epoch, Epoch(2));
+    assert_eq!((exchange.epoch, exchange.after), (ONE, 1));
     talk.model(Epoch(2), text("Nine to five."));
     talk.model(Epoch(2), done(Finish::Stop));
     assert_eq!(talk.said(), ["Nine to five."]);

@@ -4,16 +4,20 @@ use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Door, Modality};
 use tandem_contract::leg::LegCommand;
 use tandem_contract::record::Speaker;
-use tandem_models::{Completion, Finish, Message, ModelError, ModelEvent};
+use tandem_models::{Completion, Finish, Message, ModelError, ModelEvent, ToolCall};
+use tandem_speech::RecognizerEvent;
 
 use super::world::*;
 use crate::brain::{Brain as _, Persona, PipelineBrain};
 use crate::session::input::*;
 use tandem_contract::Epoch;
 use tandem_media::Time;
+use tandem_media::leg::MediaEvent;
 
 fn world(door: Door, modality: Modality) -> World {
-    let mut brain = PipelineBrain::new(Persona::new(&BotConfig::default(), modality), modality);
+    let tools = serde_json::json!({ "tools_available": [{ "tool_name": "opening_hours", "status": "implemented" }] });
+    let config: BotConfig = serde_json::from_value(tools).unwrap();
+    let mut brain = PipelineBrain::new(Persona::new(&config, modality), modality);
     World::with(door, modality, move |event, out| brain.handle(Time::ZERO, event, out))
 }
 
@@ -157,4 +161,57 @@ fn a_session_that_ends_gives_its_question_up() {
     world.until(2_000);
     assert_eq!(world.when(|effect| matches!(effect, SessionEffect::CancelModel)).len(), 1);
     assert!(world.record.is_some());
+}
+
+#[test]
+fn what_a_tool_found_while_the_caller_spoke_is_told_when_the_floor_is_free() {
+    let mut world = world(Door::Sip, Modality::Voice);
+    // Noise: nothing of it is understood.
+    world.answer = Some(RecognizerEvent::Rejected);
+    world.until(100);
+    world.press('1');
+    let model = |event| SessionInput::Model { epoch: Epoch(1), event };
+    world.give(model(ModelEvent::Text { text: "One moment while I look that up for you.".to_owned().into() }));
+    let call = ToolCall { id: "c".into(), name: "opening_hours".into(), arguments: serde_json::json!({}).into() };
+    world.give(model(ModelEvent::ToolCall { call }));
+    world.give(model(ModelEvent::Done { finish: Finish::ToolCalls }));
+    world.until(800);
+    world.give(SessionInput::Media(MediaEvent::SpeechStarted { at: world.now, onset: Time::from_millis(800) }));
+    world.until(2_000);
+    assert_eq!(world.core.turn().state().name(), "caller_speaking");
+    world.give(SessionInput::ToolDone { call: 1, result: Ok(serde_json::json!({ "text": "nine to five" })) });
+    assert_eq!(questions(&world).len(), 1, "the caller has the floor");
+    world.give(SessionInput::Media(MediaEvent::SpeechEnded { at: world.now, end: world.now }));
+    world.until(4_000);
+    let (epoch, second) = questions(&world).pop().unwrap();
+    let [.., Message::Assistant { text, .. }, Message::Assistant { calls, .. }, Message::Tool { result, .. }] =
+        second.messages.as_slice()
+    else {
+        panic!("{second:?}")
+    };
+    assert!(!text.reveal().is_empty() && text.reveal().len() < 20, "what was heard of it: {}", text.reveal());
+    assert!(calls.len() == 1 && result.reveal().contains("nine to five"));
+    answer(&mut world, epoch, "We are open from nine to five.");
+    world.until(8_000);
+    world.assert_heard_is_played();
+    assert_eq!(world.entries(Speaker::Agent).len(), 2);
+    assert_eq!(world.core.turn().state().name(), "listening");
+}
+
+#[test]
+fn a_model_that_thinks_for_long_is_waited_for_and_one_that_is_silent_is_not() {
+    let mut world = world(Door::Sip, Modality::Voice);
+    world.until(100);
+    world.press('1');
+    for second in (5..=40).step_by(5) {
+        world.until(second * 1_000);
+        world.give(SessionInput::Model { epoch: Epoch(1), event: ModelEvent::Progress });
+    }
+    answer(&mut world, Epoch(1), "Forty-two.");
+    world.until(42_000);
+    assert_eq!(world.entries(Speaker::Agent).len(), 1);
+    world.press('2');
+    world.until(63_000);
+    assert_eq!(world.when(|effect| matches!(effect, SessionEffect::CancelModel)).len(), 1);
+    assert_eq!(world.core.turn().state().name(), "listening");
 }
