@@ -178,27 +178,26 @@ fn last_word(entry: &Value, last: Option<(usize, f64)>) -> Result<Option<LastWor
     Ok(last.map(|(position, start)| LastWord { start, heard: heard(position) }))
 }
 
-/// RTP as RFC 3550 wants it: sequence by one, timestamp by 160 for 20 ms of 8 kHz PCMU, and a packet every 20 ms.
+/// RTP as RFC 3550 wants it: sequence by one, timestamp by 160 for 20 ms of 8 kHz PCMU, and a packet every 20 ms. Of the
+/// gaps the median is looked at: a host that takes the processor away makes some of them odd (one in six was measured, where
+/// the host took 7 % away), and in packets that leave in bursts nearly all are.
 ///
 /// # Errors
-/// With the first fault, or when more than [`ODD_GAPS`] of the gaps are odd.
+/// With the first fault, or when the packets are not paced.
 pub fn paced(packets: &[RtpPacket]) -> Result<()> {
-    let mut odd = 0;
+    let mut apart = Vec::new();
     for pair in packets.windows(2) {
         ensure!(pair[1].sequence == pair[0].sequence.wrapping_add(1), "sequence: {pair:?}");
         ensure!((pair[1].payload_type, pair[1].payload.len()) == (0, 160), "not 20 ms of PCMU: {pair:?}");
         let ticks = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
         ensure!(ticks > 0 && ticks.is_multiple_of(160), "timestamp: {pair:?}");
-        let apart = pair[1].at - pair[0].at;
-        odd += usize::from(ticks != 160 || !(0.010..0.030).contains(&apart));
+        apart.push(pair[1].at - pair[0].at);
     }
-    let gaps = packets.len() - 1;
-    ensure!((odd as f64) < ODD_GAPS * gaps as f64, "{odd} of {gaps} gaps between packets are odd");
-    let rate = gaps as f64 / (packets[gaps].at - packets[0].at);
+    ensure!(!apart.is_empty(), "no two packets");
+    let rate = apart.len() as f64 / apart.iter().sum::<f64>();
     ensure!((45.0..55.0).contains(&rate), "{rate} frames a second");
+    apart.sort_by(f64::total_cmp);
+    let median = apart[apart.len() / 2];
+    ensure!((0.018..0.022).contains(&median), "a packet every {median} s");
     Ok(())
 }
-
-/// Share of the gaps of a stream that may differ from 20 ms by more than 10, or leave slots out, on a machine that is busy
-/// with other tests. Of packets that leave in bursts nearly all gaps are odd.
-const ODD_GAPS: f64 = 0.1;
