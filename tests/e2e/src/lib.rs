@@ -179,8 +179,8 @@ fn last_word(entry: &Value, last: Option<(usize, f64)>) -> Result<Option<LastWor
 }
 
 /// RTP as RFC 3550 wants it: sequence by one, timestamp by 160 for 20 ms of 8 kHz PCMU, and a packet every 20 ms. Of the
-/// gaps the median is looked at: a host that takes the processor away makes some of them odd (one in six was measured, where
-/// the host took 7 % away), and in packets that leave in bursts nearly all are.
+/// gaps the median is looked at: a host that takes the processor away makes some of them odd (one in six was measured), and in
+/// packets that leave in bursts nearly all are.
 ///
 /// # Errors
 /// With the first fault, or when the packets are not paced.
