@@ -164,6 +164,10 @@ function markText(entry: TimelineEntry): string | undefined {
       return "caller said nothing";
     case "no_match":
       return "not understood";
+    case "not_heard":
+      return "could not be heard";
+    case "limit_reached":
+      return "the conversation is as long as it may be";
     case "tool":
       return `tool ${entry.name ?? ""} ${entry.ok ? "done" : "refused"}`;
     case "transfer":
