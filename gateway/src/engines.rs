@@ -133,8 +133,8 @@ impl Voice for MissingVoice {
 
 /// Speaks what a bot says at the beginning of a call, for nobody: the voice remembers prompts, so the first caller does
 /// not wait for their synthesis.
-pub async fn rehearse(config: &BotConfig, voice: &dyn Voice) {
-    let Ok(mut brain) = brain::from_config(config, Modality::Voice, Abilities { model: true }) else { return };
+pub async fn rehearse(config: &BotConfig, abilities: Abilities, voice: &dyn Voice) {
+    let Ok(mut brain) = brain::from_config(config, Modality::Voice, abilities) else { return };
     let mut effects = Vec::new();
     brain.handle(Time::ZERO, BrainEvent::Started, &mut effects);
     for effect in effects {
@@ -194,7 +194,7 @@ mod tests {
     async fn a_rehearsal_speaks_the_opening_for_telephones_and_browsers() {
         let config = BotConfig { flow: Some(Flow::only_says("Hello.")), ..BotConfig::default() };
         let (notes, noted) = sync_channel(8);
-        rehearse(&config, &Notes(notes)).await;
+        rehearse(&config, Abilities::default(), &Notes(notes)).await;
         let said = |rate| SpeakRequest { text: "Hello.".to_owned(), rate };
         assert_eq!(noted.try_iter().collect::<Vec<_>>(), [said(8_000), said(16_000)]);
     }

@@ -10,6 +10,7 @@ use axum::serve::ListenerExt as _;
 use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socket2::SockRef;
+use tandem_agents::brain::Abilities;
 use tandem_agents::{session, tools};
 use tandem_contract::bot::BotConfig;
 use tandem_contract::event::SessionCommand;
@@ -187,10 +188,11 @@ fn no_socket(what: &str, addr: SocketAddr, key: &str) -> String {
 
 /// Has every bot's opening spoken once, while nobody waits for it.
 fn rehearse(state: &AppState, voicebots: Vec<Arc<BotConfig>>, close: CancellationToken) {
-    let speech = Arc::clone(&state.speech);
+    let (speech, models) = (Arc::clone(&state.speech), Arc::clone(&state.models));
     state.tasks.spawn(close.run_until_cancelled_owned(async move {
         for config in voicebots {
-            engines::rehearse(&config, &*speech(&config).voice).await;
+            let abilities = Abilities { model: models.of(&config).is_some() };
+            engines::rehearse(&config, abilities, &*speech(&config).voice).await;
         }
     }));
 }
