@@ -1,5 +1,5 @@
 // Talk is pressed in the middle of a chat: the spoken conversation takes its place, keeps it when the chat's connection
-// closes, and can be hung up; then the microphone is off.
+// closes, and can be hung up; then the microphone is off. All of it by the keyboard alone.
 //
 //   node takeover.mjs --url http://127.0.0.1:8080/
 //
@@ -26,16 +26,19 @@ try {
   const sockets = [];
   page.on("websocket", (socket) => sockets.push(socket));
   await page.goto(url);
-  await page.fill("#message", "opening hours");
-  await page.press("#message", "Enter");
+  await tabTo(page, "#message");
+  await page.keyboard.type("opening hours");
+  await page.keyboard.press("Enter");
   await page.waitForSelector(".line.agent", { timeout: PATIENCE });
   const [chat] = sockets;
   const chatClosed = chat.waitForEvent("close", { timeout: PATIENCE });
-  await page.click("#talk");
+  await tabTo(page, "#talk");
+  await page.keyboard.press("Space");
   await chatClosed;
   await page.waitForSelector("body[data-status=live][data-mode=voice] .line.agent .heard", { timeout: PATIENCE });
   const pressed = await page.getAttribute("#talk", "aria-pressed");
-  await page.click("#talk");
+  await tabTo(page, "#talk");
+  await page.keyboard.press("Enter");
   await page.waitForSelector("body[data-status=idle]", { timeout: PATIENCE });
   const off = await page.evaluate(() => window.microphones.map((track) => track.readyState));
   const problem = await page.textContent("#problem");
@@ -45,4 +48,13 @@ try {
   process.exitCode = well ? 0 : 1;
 } finally {
   await close();
+}
+
+/** Goes from one control to the next until this one has the focus; a whole round without it is a failure. */
+async function tabTo(page, selector) {
+  for (let step = 0; step < 60; step += 1) {
+    if (await page.evaluate((wanted) => document.activeElement?.matches(wanted), selector)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`${selector} cannot be reached by the keyboard`);
 }
