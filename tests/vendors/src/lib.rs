@@ -1,5 +1,5 @@
 //! A vendor that does as it is told: the timeline of each answer is a script (first byte late, stall, death in the middle,
-//! garbage, any status, a socket that never answers). What it was asked is kept for the test.
+//! garbage, any status, a socket that never answers), over HTTP or a WebSocket. What it was asked is kept for the test.
 //!
 //! It runs on a thread of its own with the system's clock, so that asynchronous tests, blocking tests and other programs
 //! can talk to it alike. Ends when it is dropped.
@@ -12,9 +12,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::HeaderMap;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
@@ -26,7 +27,7 @@ const FLUSH: Duration = Duration::from_millis(10);
 const REQUEST_MAX: usize = 16 << 20;
 
 /// How one request is answered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Script {
     /// Status 200 and this body, step by step.
     Stream { content_type: &'static str, steps: Vec<Step> },
@@ -34,16 +35,34 @@ pub enum Script {
     Status { status: u16, headers: Vec<(&'static str, String)>, body: String },
     /// The request is read and never answered: a socket that is half open.
     Silence,
+    /// The upgrade to a WebSocket is accepted; each connection gets a partner of its own.
+    Socket(Arc<dyn Fn() -> Partner + Send + Sync>),
+}
+
+/// What a WebSocket's client does is answered with these steps. While they are carried out, nothing is read.
+pub type Partner = Box<dyn FnMut(Heard) -> Vec<Step> + Send>;
+
+/// What the client of a WebSocket did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Opened,
+    Text(String),
+    Binary(Vec<u8>),
 }
 
 #[derive(Clone, Debug)]
 pub enum Step {
+    /// Text: of a body, or a frame.
     Send(String),
+    /// The same, binary.
+    Binary(Vec<u8>),
     Wait(Duration),
     /// Nothing more comes, and the connection stays.
     Stall,
     /// The connection is cut in the middle of the answer.
     Die,
+    /// A WebSocket's close frame (a body simply ends).
+    Close(u16, String),
 }
 
 impl Script {
@@ -55,6 +74,14 @@ impl Script {
 
     pub fn status(status: u16, body: &str) -> Self {
         Self::Status { status, headers: Vec::new(), body: body.to_owned() }
+    }
+
+    /// A WebSocket whose every connection talks with what `make` makes.
+    pub fn socket<P>(make: impl Fn() -> P + Send + Sync + 'static) -> Self
+    where
+        P: FnMut(Heard) -> Vec<Step> + Send + 'static,
+    {
+        Self::Socket(Arc::new(move || Box::new(make())))
     }
 }
 
@@ -129,6 +156,11 @@ impl FakeVendor {
         self.address
     }
 
+    /// `ws://127.0.0.1:port` and the path.
+    pub fn socket_url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
+    }
+
     /// `http://127.0.0.1:port` and the path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
@@ -146,19 +178,21 @@ async fn serve(listener: std::net::TcpListener, shared: Shared) -> std::io::Resu
 }
 
 async fn answer(State(shared): State<Shared>, request: Request) -> Response {
-    let path = request.uri().to_string();
-    let headers = request.headers().clone();
-    let body = axum::body::to_bytes(request.into_body(), REQUEST_MAX).await.unwrap_or_default();
-    let body = String::from_utf8_lossy(&body).into_owned();
-    let asked = Asked { path, headers, body };
+    let (mut parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, REQUEST_MAX).await.unwrap_or_default();
+    let asked = Asked {
+        path: parts.uri.to_string(),
+        headers: parts.headers.clone(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
     let script = (shared.choice)(shared.number.fetch_add(1, Ordering::Relaxed), &asked);
     // Full: nobody reads them.
     let _ = shared.asked.try_send(asked);
-    perform(script).await
-}
-
-async fn perform(script: Script) -> Response {
     match script {
+        Script::Socket(make) => match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+            Ok(upgrade) => upgrade.on_upgrade(move |socket| converse(socket, make())),
+            Err(rejection) => rejection.into_response(),
+        },
         Script::Silence => std::future::pending().await,
         Script::Status { status, headers, body } => {
             let mut response = Response::builder().status(status);
@@ -174,13 +208,46 @@ async fn perform(script: Script) -> Response {
     }
 }
 
+async fn converse(mut socket: WebSocket, mut partner: Partner) {
+    let mut heard = Some(Heard::Opened);
+    loop {
+        for step in heard.take().map(&mut partner).into_iter().flatten() {
+            let sent = match step {
+                Step::Send(text) => socket.send(Message::Text(text.into())).await,
+                Step::Binary(bytes) => socket.send(Message::Binary(bytes.into())).await,
+                Step::Wait(span) => {
+                    tokio::time::sleep(span).await;
+                    Ok(())
+                }
+                Step::Stall => std::future::pending().await,
+                Step::Die => return,
+                Step::Close(code, reason) => {
+                    let reason = reason.into();
+                    socket.send(Message::Close(Some(CloseFrame { code, reason }))).await
+                }
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+        heard = match socket.recv().await {
+            Some(Ok(Message::Text(text))) => Some(Heard::Text(text.as_str().to_owned())),
+            Some(Ok(Message::Binary(bytes))) => Some(Heard::Binary(bytes.into())),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => None,
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+        };
+    }
+}
+
 fn play(steps: Vec<Step>) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> {
     async_stream::stream! {
         for step in steps {
             match step {
                 Step::Send(text) => yield Ok(Bytes::from(text)),
+                Step::Binary(bytes) => yield Ok(Bytes::from(bytes)),
                 Step::Wait(span) => tokio::time::sleep(span).await,
                 Step::Stall => std::future::pending::<()>().await,
+                Step::Close(..) => return,
                 Step::Die => {
                     // The server flushes when the body has nothing for it: what was sent before has to leave.
                     tokio::time::sleep(FLUSH).await;
