@@ -10,6 +10,7 @@ mod prompts;
 #[cfg(test)]
 mod recognizer_conformance;
 mod sentence;
+mod socket;
 pub mod test_voice;
 #[cfg(test)]
 mod voice_conformance;
@@ -59,6 +60,10 @@ pub enum SpeechError {
     Unavailable { engine: String, why: String },
     #[error("all {limit} decoders of {engine} are busy")]
     Busy { engine: String, limit: usize },
+    #[error("{engine} refused the key: check {setting}")]
+    Unauthorized { engine: String, setting: String },
+    #[error("{engine} takes no more requests at present")]
+    RateLimited { engine: String },
     #[error("{engine} failed: {why}")]
     Failed { engine: String, why: String, retry: bool },
 }

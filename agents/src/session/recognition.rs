@@ -138,6 +138,8 @@ impl SessionCore {
         warn!(%error, retries = self.ears.retries, "the recognizer failed");
         let (reason, passes) = match error {
             SpeechError::Busy { .. } => ("busy", true),
+            SpeechError::RateLimited { .. } => ("rate_limited", true),
+            SpeechError::Unauthorized { .. } => ("unauthorized", false),
             SpeechError::Failed { retry, .. } => ("failed", *retry),
             SpeechError::NotSupported { .. } => ("not_supported", false),
             SpeechError::Unavailable { .. } => ("unavailable", false),
