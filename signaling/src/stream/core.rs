@@ -19,16 +19,16 @@ use super::outbox::{Outbox, Outgoing};
 use super::pace::{MESSAGES_PER_SECOND, Pace};
 
 /// How long a connection may be silent before `start`. A client knows what it wants when it connects.
-const START_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const START_WITHIN: Duration = Duration::from_secs(5);
 /// A client that was silent this long is pinged. Chat users think; their browsers answer for them.
 const PING_AFTER: Duration = Duration::from_secs(10);
 /// A client that was silent this long is gone: two pings were lost.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// The worker may have sent one more frame when the session asked for silence. What comes this soon after a `clear` (three
 /// frames) is no resume: false alarms take longer to be recognised.
-const STRAGGLERS: Duration = Duration::from_millis(60);
+pub(super) const STRAGGLERS: Duration = Duration::from_millis(60);
 /// How long the session may take to write its record after its leg ended.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "in", rename_all = "snake_case")]
@@ -70,10 +70,10 @@ pub enum StreamInput {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
-pub enum StreamEffect {
+pub enum StreamEffect<S = Start> {
     /// Open a session; `Accepted` is the answer. A refusal ends the connection and needs no input.
     Start {
-        start: Start,
+        start: S,
     },
     Leg {
         event: LegEvent,
@@ -136,7 +136,7 @@ impl StreamCore {
             connected: now,
             heard_from: now,
             pinged: now,
-            pace: Pace::speech(),
+            pace: Pace::speech(RATE),
             writing: Pace::writing(),
             outbox: Outbox::default(),
             cleared: None,

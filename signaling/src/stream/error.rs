@@ -21,6 +21,8 @@ pub enum StreamError {
     BadField { kind: String, why: String },
     #[error("{first} came before start; the first frame is {{\"type\":\"start\",\"mode\":\"voice\",\"rate\":{RATE}}}")]
     StartFirst { first: String },
+    #[error("media, a mark or a digit came before start")]
+    StartMissing,
     #[error("start came twice; open another connection for another session")]
     StartTwice,
     #[error("start.rate {rate} is not supported; send {RATE}")]
@@ -60,7 +62,8 @@ impl StreamError {
             | Self::NoType
             | Self::UnknownType { .. }
             | Self::BadField { .. } => true,
-            Self::StartFirst { .. } | Self::StartTwice | Self::Rate { .. } | Self::Audio(_) => true,
+            Self::StartFirst { .. } | Self::StartMissing | Self::StartTwice => true,
+            Self::Rate { .. } | Self::Audio(_) => true,
             Self::StartTimeout { .. } | Self::Idle { .. } | Self::TooSlow { .. } => true,
         }
     }

@@ -10,6 +10,7 @@ pub mod error;
 pub mod message;
 mod outbox;
 mod pace;
+pub mod twilio;
 
 pub use audio::{AgentAudio, RATE};
 pub use core::{Closing, StreamCore, StreamEffect, StreamInput};

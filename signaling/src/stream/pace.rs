@@ -5,11 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tandem_media::Time;
 
-use super::audio::RATE;
-
-/// How far caller audio may run ahead of real time, samples: two seconds covers a network that stalled and caught up.
-/// What is beyond it would only queue, so that the agent answers speech of long ago.
-const AHEAD_MAX: u64 = 2 * RATE as u64;
+/// How far caller audio may run ahead of real time, seconds: covers a network that stalled and caught up. What is beyond it
+/// would only queue, so that the agent answers speech of long ago.
+const AHEAD_MAX: u64 = 2;
 
 /// Texts and keys a second. Fast typists send one message in that time, fast fingers press three keys.
 pub(super) const MESSAGES_PER_SECOND: u32 = 4;
@@ -30,9 +28,9 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Of speech, in samples.
-    pub(super) fn speech() -> Self {
-        Self { rate: RATE, most: AHEAD_MAX, ahead: 0, checked: Time::ZERO }
+    /// Of speech, in samples of this rate.
+    pub(super) fn speech(rate: u32) -> Self {
+        Self { rate, most: AHEAD_MAX * u64::from(rate), ahead: 0, checked: Time::ZERO }
     }
 
     /// Of writing and of keys.
@@ -65,13 +63,13 @@ mod tests {
 
     #[test]
     fn speech_passes_for_hours() {
-        let mut pace = Pace::speech();
+        let mut pace = Pace::speech(16_000);
         assert!((0..180_000).all(|frame| pace.admit(Time::from_millis(frame * 20), 320)));
     }
 
     #[test]
     fn a_flood_is_cut_to_two_seconds_and_what_passes_since() {
-        let mut pace = Pace::speech();
+        let mut pace = Pace::speech(16_000);
         let passed = (0..1000).filter(|_| pace.admit(Time::ZERO, 320)).count();
         assert_eq!(passed, 100);
         assert!(!pace.admit(Time::from_millis(10), 320));

@@ -1,0 +1,283 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tandem_contract::record::Outcome;
+use tandem_contract::{BotName, ConfigVersion, NodeId, SessionId};
+
+use super::super::peer::Peer;
+use super::*;
+use crate::stream::message::{Mode, Started};
+
+const START: &str = r#"{"event":"start","start":{"streamSid":"MZ1","callSid":"CA1","customParameters":{"token":"t"}}}"#;
+
+fn ms(at: u64) -> Time {
+    Time::from_millis(at)
+}
+
+struct World {
+    core: TwilioCore,
+    now: Time,
+    told: Vec<LegEvent>,
+    sent: Vec<String>,
+    closed: Option<Closing>,
+    caller: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        let core = TwilioCore::new(Time::ZERO);
+        Self { core, now: Time::ZERO, told: Vec::new(), sent: Vec::new(), closed: None, caller: 0 }
+    }
+
+    fn running() -> Self {
+        let mut world = Self::new();
+        world.text(r#"{"event":"connected","protocol":"Call","version":"1.0.0"}"#);
+        world.text(START);
+        let bot = BotName::new("demo").unwrap();
+        let (session, version) = (SessionId::new(NodeId(0)), ConfigVersion(1));
+        world
+            .input(StreamInput::Accepted { started: Started { session, bot, version, mode: Mode::Voice, rate: RATE } });
+        assert_eq!(std::mem::take(&mut world.told), [LegEvent::Answered]);
+        world
+    }
+
+    fn text(&mut self, frame: &str) {
+        self.input(StreamInput::Text { frame: frame.to_owned() });
+    }
+
+    fn input(&mut self, input: StreamInput) {
+        let mut out = Vec::new();
+        self.core.handle(self.now, input, &mut out);
+        self.drain(out);
+    }
+
+    fn timeout(&mut self) {
+        let mut out = Vec::new();
+        self.core.handle_timeout(self.now, &mut out);
+        self.drain(out);
+    }
+
+    fn drain(&mut self, out: Vec<Effect>) {
+        for effect in out {
+            match effect {
+                StreamEffect::Leg { event } => self.told.push(event),
+                StreamEffect::Caller { samples } => self.caller += samples.len(),
+                StreamEffect::Start { .. } => {}
+            }
+        }
+        while let Some(item) = self.core.poll_send(self.now) {
+            match item {
+                TwilioOut::Text { text } => self.sent.push(text),
+                TwilioOut::Close { closing } => self.closed = Some(closing),
+            }
+        }
+    }
+
+    fn audio(&mut self, utterance: u32, frame: u32) {
+        let samples = (0..160).map(|at| tone(utterance, frame * 160 + at)).collect();
+        self.input(StreamInput::Audio { audio: AgentAudio { utterance, offset: frame * 160, samples } });
+    }
+
+    fn clear(&mut self, utterance: u32) {
+        let utterance = UtteranceId(utterance);
+        self.input(StreamInput::Leg { command: LegCommand::Clear { utterance } });
+    }
+
+    fn played(&self, utterance: u32) -> Option<u64> {
+        let of = |event: &LegEvent| match event {
+            LegEvent::Played { utterance: heard, offset } if heard.0 == utterance => Some(*offset),
+            _ => None,
+        };
+        self.told.iter().rev().find_map(of)
+    }
+}
+
+/// A sample that says where it is from, as far as mu-law can tell: never silence.
+fn tone(utterance: u32, at: u32) -> i16 {
+    [876, 1884, 3900, 7932, 15996][((at / 160 + utterance) % 5) as usize]
+}
+
+#[test]
+fn a_stream_begins_speaks_and_ends() {
+    let mut world = World::running();
+    world.text(r#"{"event":"media","media":{"payload":"//8A"}}"#);
+    assert_eq!(world.caller, 3);
+    world.text(r#"{"event":"dtmf","dtmf":{"track":"inbound_track","digit":"5"}}"#);
+    assert_eq!(world.told, [LegEvent::Dtmf { digit: '5' }]);
+    world.audio(1, 0);
+    assert!(world.sent[0].starts_with(r#"{"event":"media","streamSid":"MZ1""#), "{:?}", world.sent);
+    assert_eq!(world.sent[1], r#"{"event":"mark","streamSid":"MZ1","mark":{"name":"0.1.160"}}"#);
+    world.text(r#"{"event":"stop","stop":{"callSid":"CA1"}}"#);
+    assert_eq!(world.told.last(), Some(&LegEvent::Ended { reason: LegEnd::CallerHungUp }));
+    let outcome = Outcome::Ended(LegEnd::CallerHungUp);
+    world.input(StreamInput::Event { event: SessionEvent::Ended { outcome } });
+    assert_eq!(world.closed, Some(Closing::Done));
+    assert!(world.core.is_over());
+}
+
+#[test]
+fn a_hang_up_of_ours_closes_when_the_record_is_written() {
+    let mut world = World::running();
+    world.input(StreamInput::Leg { command: LegCommand::HangUp });
+    assert_eq!(world.told, [LegEvent::Ended { reason: LegEnd::AgentHungUp }]);
+    assert_eq!(world.closed, None);
+    world.input(StreamInput::SessionGone);
+    assert_eq!(world.closed, Some(Closing::Done));
+}
+
+#[test]
+fn what_breaks_the_protocol_ends_the_stream_and_says_why() {
+    for (frame, wanted) in [
+        ("{", "not JSON"),
+        (r#"{"event":"media","media":{"payload":"//8A"}}"#, "before start"),
+        (r#"{"event":"start","start":{"streamSid":"a b"}}"#, "streamSid"),
+    ] {
+        let mut world = World::new();
+        world.text(frame);
+        let Some(Closing::Problem { error }) = &world.closed else { panic!("{frame}: {:?}", world.closed) };
+        assert!(error.to_string().contains(wanted), "{error}");
+        assert_eq!(world.told, [], "no session to tell");
+    }
+    let mut world = World::running();
+    world.text(START);
+    assert_eq!(world.closed, Some(Closing::Problem { error: StreamError::StartTwice }));
+    assert_eq!(world.told, [LegEvent::Ended { reason: LegEnd::WireLost }]);
+}
+
+#[test]
+fn silence_of_the_wire_is_noticed() {
+    let mut world = World::new();
+    world.now = ms(5_000);
+    world.timeout();
+    assert!(matches!(&world.closed, Some(Closing::Problem { error: StreamError::StartTimeout { .. } })));
+    let mut world = World::running();
+    world.now = ms(29_999);
+    world.timeout();
+    assert_eq!(world.closed, None);
+    world.now = ms(30_000);
+    world.timeout();
+    assert!(matches!(&world.closed, Some(Closing::Problem { error: StreamError::Idle { .. } })));
+    assert_eq!(world.told, [LegEvent::Ended { reason: LegEnd::WireLost }]);
+}
+
+#[test]
+fn a_flood_of_audio_is_cut() {
+    let mut world = World::running();
+    let second = super::super::message::media("MZ1", &[0; 8000]);
+    for _ in 0..10 {
+        world.text(&second);
+    }
+    assert_eq!((world.caller, world.core.samples_flooded()), (16_000, 64_000));
+}
+
+#[test]
+fn marks_that_a_clear_throws_back_are_not_heard() {
+    let mut world = World::running();
+    for frame in 0..25 {
+        world.now = ms(u64::from(frame) * 20);
+        world.audio(1, frame);
+    }
+    world.text(r#"{"event":"mark","mark":{"name":"0.1.160"}}"#);
+    world.now = ms(500);
+    world.text(r#"{"event":"mark","mark":{"name":"0.1.1760"}}"#);
+    assert_eq!(world.played(1), Some(1_760));
+    world.now = ms(540);
+    world.clear(1);
+    // 40 ms since the mark: 320 samples more.
+    assert_eq!(world.played(1), Some(2_080));
+    assert_eq!(world.sent.last().unwrap(), r#"{"event":"clear","streamSid":"MZ1"}"#);
+    world.text(r#"{"event":"mark","mark":{"name":"0.1.3360"}}"#);
+    world.text(r#"{"event":"mark","mark":{"name":"7.1.4000"}}"#);
+    world.text(r#"{"event":"mark","mark":{"name":"somebody else's"}}"#);
+    assert_eq!(world.played(1), Some(2_080), "thrown back, not heard");
+    assert!(world.told.contains(&LegEvent::Withheld { utterance: UtteranceId(1), offset: 2_080 }));
+}
+
+#[test]
+fn a_socket_that_takes_nothing_loses_audio_and_the_ledger_knows() {
+    let mut world = World::running();
+    let mut out = Vec::new();
+    for frame in 0..30 {
+        let samples = Arc::from([0i16; 160].as_slice());
+        let audio = AgentAudio { utterance: 1, offset: frame * 160, samples };
+        world.core.handle(ms(1), StreamInput::Audio { audio }, &mut out);
+    }
+    let hole = StreamEffect::Leg { event: LegEvent::Lost { utterance: UtteranceId(1), offset: 25 * 160 } };
+    assert_eq!((out.first(), world.core.frames_dropped()), (Some(&hole), 5));
+}
+
+/// Speaks utterance 1 as the worker does (two frames of lead), clears at `cut`, and resumes after `gap` or never.
+fn interrupted(delay: u64, cut: u64, resume_after: Option<u64>) -> (World, Peer) {
+    const FRAMES: u32 = 60;
+    let mut world = World::running();
+    let mut peer = Peer::new(Duration::from_millis(delay));
+    let (mut next, mut silent_until) = (0, None);
+    for at in 0..4_000 {
+        world.now = ms(at);
+        for text in peer.run(world.now) {
+            world.text(&text);
+        }
+        if at == cut {
+            world.clear(1);
+            silent_until = Some(resume_after.map_or(u64::MAX, |gap| cut + gap));
+        }
+        let silent = silent_until.is_some_and(|until| at < until);
+        if at % 20 == 7 && !silent {
+            let lead = if next == 0 { 3 } else { 1 };
+            for frame in (next..FRAMES).take(lead) {
+                world.audio(1, frame);
+                next = frame + 1;
+            }
+        }
+        for text in world.sent.drain(..) {
+            peer.take(ms(at), text);
+        }
+    }
+    (world, peer)
+}
+
+proptest! {
+    #[test]
+    fn what_counts_as_heard_was_heard(delay in 0u64..150, cut in 20u64..1_100) {
+        let (world, mut peer) = interrupted(delay, cut, None);
+        peer.run(ms(6_000));
+        let truth = peer.heard().len() as u64;
+        let told = world.played(1).unwrap_or(0);
+        prop_assert!(told <= truth + 8, "told {told}, heard {truth} (a millisecond is 8)");
+        // The last mark is at most 200 ms old, and took a way back that the estimate does not count.
+        let slack = 8 * (delay * 2 + 2);
+        prop_assert!(told + slack >= truth, "told {told}, heard {truth}");
+    }
+
+    #[test]
+    fn nothing_is_lost_or_said_twice_when_it_resumes(delay in 0u64..60, cut in 20u64..900, gap in 200u64..900) {
+        let (_, mut peer) = interrupted(delay, cut, Some(gap));
+        peer.run(ms(6_000));
+        let whole: Vec<i16> = (0..60 * 160).map(|at| tone(1, at)).collect();
+        let heard = peer.heard();
+        // What the network's delay hid from us at the clear is said again: never more than a way there and a way back.
+        let twice = heard.len() as i64 - whole.len() as i64;
+        prop_assert!((-8..=i64::try_from(delay * 2 * 8 + 16).unwrap()).contains(&twice), "{twice} samples");
+        let tail = 1_500;
+        prop_assert!(heard[heard.len() - tail..] == whole[whole.len() - tail..], "it comes to its end");
+    }
+
+    #[test]
+    fn any_input_is_survived(frames in prop::collection::vec("(\\{\"event\":\"(start|media|mark|dtmf|stop)\".{0,40}\\})|.{0,30}", 0..20)) {
+        let mut world = World::new();
+        for frame in frames {
+            world.text(&frame);
+        }
+    }
+}
+
+#[test]
+fn its_state_survives_serde() {
+    let mut world = World::running();
+    world.audio(1, 0);
+    world.now = ms(30);
+    world.clear(1);
+    let text = serde_json::to_string(&world.core).unwrap();
+    let back: TwilioCore = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, world.core);
+}
