@@ -15,13 +15,18 @@ use crate::{BotName, ConfigVersion, Private, SessionId};
 pub enum Door {
     Sip,
     Websocket,
+    /// Twilio's media streams.
+    Twilio,
 }
 
 impl Door {
+    pub const ALL: [Self; 3] = [Self::Sip, Self::Websocket, Self::Twilio];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sip => "sip",
             Self::Websocket => "websocket",
+            Self::Twilio => "twilio",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Router;
 
-use crate::doors::{landing, websocket};
+use crate::doors::{landing, twilio, websocket};
 use crate::state::AppState;
 use crate::{api, health};
 
@@ -12,6 +12,7 @@ pub fn router(state: &AppState) -> Router {
     Router::new()
         .merge(landing::router(state.clone()))
         .merge(websocket::router(state.clone()))
+        .merge(twilio::router(state.clone()))
         .merge(api::router(state.clone()))
         .merge(health::router(state.clone()))
 }

@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::admission::Registry;
 use crate::bots::{self, BrokenFile, FileBots};
-use crate::doors;
+use crate::doors::{self, twilio::Tickets};
 use crate::engines::{self, Engines};
 use crate::http;
 use crate::models::Models;
@@ -101,6 +101,7 @@ impl Node {
             router: Arc::new(bots),
             calls,
             keys,
+            tickets: Tickets::default(),
             clock,
             tasks: TaskTracker::new(),
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),

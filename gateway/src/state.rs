@@ -18,6 +18,7 @@ use tandem_speech::EngineInfo;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Registry;
+use crate::doors::twilio::Tickets;
 use crate::models::Models;
 use crate::settings::Settings;
 use crate::store::calls::FileCalls;
@@ -55,6 +56,7 @@ pub struct Parts {
     pub router: Arc<dyn Router>,
     pub calls: FileCalls,
     pub keys: Keys,
+    pub tickets: Tickets,
     pub clock: Clock,
     /// Every task of the node is spawned here, so that the drain can wait for it.
     pub tasks: TaskTracker,

@@ -46,7 +46,7 @@ fn describe() {
     for name in ["tandem_false_interruptions_total", "tandem_rtp_lost_total", "tandem_playout_late_total"] {
         counter!(name).absolute(0);
     }
-    for door in [Door::Sip, Door::Websocket] {
+    for door in Door::ALL {
         gauge!("tandem_sessions_active", "door" => door.as_str()).set(0.0);
     }
 }

@@ -51,7 +51,7 @@ impl SessionCore {
         let rate = facts.rate.unwrap_or(0);
         let playback = match facts.offer.door {
             Door::Sip => Playback::Paced,
-            Door::Websocket => Playback::Reported,
+            Door::Websocket | Door::Twilio => Playback::Reported,
         };
         let turn = TurnMachine::new(facts.accept.config.turn_policy(), facts.offer.modality, now);
         let mut core = Self {

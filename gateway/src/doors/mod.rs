@@ -2,5 +2,7 @@
 
 pub mod landing;
 pub mod sip;
+mod socket;
 mod stream_session;
+pub mod twilio;
 pub mod websocket;

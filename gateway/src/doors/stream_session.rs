@@ -29,6 +29,8 @@ pub(super) struct StreamSession {
     watch: broadcast::Receiver<SessionEvent>,
     /// None in chat.
     port: Option<StreamPort>,
+    /// Whether the client is told what happens in its session.
+    watched: bool,
     dropped: u64,
 }
 
@@ -66,17 +68,18 @@ pub(super) async fn open(
     let (id, accept) = (admitted.session(), admitted.accept());
     let rate = if start.mode == Mode::Voice { RATE } else { 0 };
     let started = Started { session: id, bot: accept.bot.clone(), version: accept.version, mode: start.mode, rate };
-    let session = StreamSession::begin(state, admitted, start.mode).await?;
+    let session = StreamSession::begin(state, admitted, (start.mode == Mode::Voice).then_some(RATE)).await?;
     Ok((session, started))
 }
 
 impl StreamSession {
-    async fn begin(state: &AppState, admitted: Admitted, mode: Mode) -> Result<Self, Refused> {
+    /// `rate`: Hz of the audio of both directions; none for chat.
+    pub(super) async fn begin(state: &AppState, admitted: Admitted, rate: Option<u32>) -> Result<Self, Refused> {
         let id = admitted.session();
-        let (media, port) = match mode {
-            Mode::Text => (None, None),
-            Mode::Voice => {
-                let setup = admitted.leg_setup(WireSetup::Stream { rate: RATE });
+        let (media, port) = match rate {
+            None => (None, None),
+            Some(rate) => {
+                let setup = admitted.leg_setup(WireSetup::Stream { rate });
                 let (leg, port) = state.worker.open_stream(setup).await.map_err(|source| {
                     error!(session = %id, error = &source as &dyn std::error::Error, "no media leg for a WebSocket");
                     Refused {
@@ -90,7 +93,12 @@ impl StreamSession {
         // Full, commands: they wait in the session, in order. Full, events: see `StreamSession::events`.
         let ((to_door, commands), (events, from_door)) = (mpsc::channel(RING), mpsc::channel(RING));
         let watch = admitted.start(SignalingLeg { commands: to_door, events: from_door }, media);
-        Ok(Self { id, events, commands, watch, port, dropped: 0 })
+        Ok(Self { id, events, commands, watch, port, watched: true, dropped: 0 })
+    }
+
+    /// The client is not told what happens in its session: that it is over shows by the end of its leg.
+    pub(super) fn unwatched(self) -> Self {
+        Self { watched: false, ..self }
     }
 
     pub(super) fn id(&self) -> SessionId {
@@ -121,7 +129,7 @@ impl StreamSession {
     pub(super) async fn next(&mut self) -> Vec<StreamInput> {
         tokio::select! {
             biased;
-            told = self.watch.recv() => self.event(told),
+            told = self.watch.recv(), if self.watched => self.event(told),
             command = self.commands.recv() => match command {
                 Some(command) => self.audio_before().into_iter().chain([StreamInput::Leg { command }]).collect(),
                 None => self.last_words(),

@@ -12,7 +12,15 @@ use super::Settings;
 pub const DEFAULT_FILE: &str = "tandem.toml";
 const PREFIX: &str = "TANDEM_";
 /// Names under which keys are known everywhere, and the settings that they set. A `TANDEM_*` of the same setting counts more.
-const USUAL: [(&str, &str); 2] = [("OPENAI_API_KEY", "openai.api_key"), ("OPENAI_BASE_URL", "openai.base_url")];
+const USUAL: [(&str, &str); 7] = [
+    ("OPENAI_API_KEY", "openai.api_key"),
+    ("OPENAI_BASE_URL", "openai.base_url"),
+    ("DEEPGRAM_API_KEY", "deepgram.api_key"),
+    ("DEEPGRAM_BASE_URL", "deepgram.base_url"),
+    ("ELEVENLABS_API_KEY", "elevenlabs.api_key"),
+    ("ELEVENLABS_BASE_URL", "elevenlabs.base_url"),
+    ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
+];
 /// Variables with our prefix that are no settings: builds and test runs set the first three, Kubernetes sets the others
 /// for a service named `tandem`.
 const FOREIGN: [&str; 5] = ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_TOOLS", "TANDEM_SERVICE_", "TANDEM_PORT"];

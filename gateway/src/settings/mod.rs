@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod doc;
 pub mod load;
+mod vendors;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,9 +15,9 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::Private;
-use tandem_models::openai::OpenAiConfig;
 
 pub use load::load;
+pub use vendors::{DeepgramSettings, ElevenLabsSettings, OpenAiSettings, TwilioSettings};
 
 /// All settings of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,9 @@ pub struct Settings {
     pub data: Data,
     pub node: Node,
     pub openai: OpenAiSettings,
+    pub deepgram: DeepgramSettings,
+    pub elevenlabs: ElevenLabsSettings,
+    pub twilio: TwilioSettings,
 }
 
 impl Default for Settings {
@@ -46,6 +50,9 @@ impl Default for Settings {
             data: Data::default(),
             node: Node::default(),
             openai: OpenAiSettings::default(),
+            deepgram: DeepgramSettings::default(),
+            elevenlabs: ElevenLabsSettings::default(),
+            twilio: TwilioSettings::default(),
         }
     }
 }
@@ -109,33 +116,6 @@ pub struct Data {
 impl Default for Data {
     fn default() -> Self {
         Self { dir: PathBuf::from("./data") }
-    }
-}
-
-/// The language model: OpenAI, or any server that speaks its `/v1/chat/completions` (vLLM, Ollama, llama.cpp). Bots with a
-/// `system_prompt` or an `llm_config` and without a `flow` are answered by it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct OpenAiSettings {
-    /// Also read from `OPENAI_API_KEY`. A server of one's own may need none.
-    pub api_key: Secret,
-    /// Up to and with `/v1`; also read from `OPENAI_BASE_URL`.
-    pub base_url: String,
-    /// The model of bots that name none of this vendor in `llm_config`.
-    pub model: String,
-}
-
-impl Default for OpenAiSettings {
-    fn default() -> Self {
-        let base_url = OpenAiConfig::BASE_URL.to_owned();
-        Self { api_key: Secret::default(), base_url, model: "gpt-4.1-mini".to_owned() }
-    }
-}
-
-impl OpenAiSettings {
-    /// Whether there is a model to ask: with a key, or on a server that may need none.
-    pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url.trim_end_matches('/') != OpenAiConfig::BASE_URL
     }
 }
 

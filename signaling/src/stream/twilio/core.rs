@@ -39,8 +39,14 @@ enum State {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "out", rename_all = "snake_case")]
 pub enum TwilioOut {
-    Text { text: String },
-    Close { closing: Closing },
+    Text {
+        text: String,
+    },
+    /// A WebSocket ping (RFC 6455 section 5.5.2); its answer measures the way there and back.
+    Ping,
+    Close {
+        closing: Closing,
+    },
 }
 
 /// The same before it is written down: audio counts as sent when it leaves.
@@ -48,6 +54,7 @@ pub enum TwilioOut {
 #[serde(tag = "waiting", rename_all = "snake_case")]
 enum Waiting {
     Audio { audio: AgentAudio },
+    Ping,
     Text { text: String },
     Close { closing: Closing },
 }
@@ -57,6 +64,8 @@ pub struct TwilioCore {
     state: State,
     connected: Time,
     heard_from: Time,
+    /// The ping that is not answered yet left then.
+    pinged: Option<Time>,
     sid: String,
     pace: Pace,
     line: Line,
@@ -74,6 +83,7 @@ impl TwilioCore {
             state: State::AwaitingStart,
             connected: now,
             heard_from: now,
+            pinged: None,
             sid: String::new(),
             pace: Pace::speech(RATE),
             line: Line::default(),
@@ -91,7 +101,8 @@ impl TwilioCore {
         match input {
             StreamInput::Text { frame } => self.on_text(now, &frame, out),
             // Twilio sends none; it may one day.
-            StreamInput::Binary { .. } | StreamInput::Heartbeat => self.heard_from = now,
+            StreamInput::Binary { .. } => self.heard_from = now,
+            StreamInput::Heartbeat => self.on_heartbeat(now),
             StreamInput::Gone { .. } => self.on_gone(out),
             StreamInput::Accepted { .. } => self.on_accepted(out),
             StreamInput::Leg { command } => self.on_command(now, command, out),
@@ -131,6 +142,10 @@ impl TwilioCore {
         Some(match self.outbox.pop_front()? {
             Waiting::Text { text } => TwilioOut::Text { text },
             Waiting::Close { closing } => TwilioOut::Close { closing },
+            Waiting::Ping => {
+                self.pinged = Some(now);
+                TwilioOut::Ping
+            }
             Waiting::Audio { audio } => {
                 let text = message::media(&self.sid, &audio.samples);
                 // 0: the caller's own audio, looped.
@@ -211,9 +226,17 @@ impl TwilioCore {
         }
     }
 
+    fn on_heartbeat(&mut self, now: Time) {
+        self.heard_from = now;
+        if let Some(pinged) = self.pinged.take() {
+            self.line.measured(now.since(pinged));
+        }
+    }
+
     fn on_accepted(&mut self, out: &mut Vec<Effect>) {
         if self.state == State::Starting {
             self.state = State::Running;
+            self.outbox.push_back(Waiting::Ping);
             out.push(StreamEffect::Leg { event: LegEvent::Answered });
         }
     }
@@ -246,7 +269,7 @@ impl TwilioCore {
                 }
                 // Marks of before the clear say nothing any more; a clear twice over does no harm.
                 Waiting::Text { .. } => {}
-                Waiting::Close { .. } => self.outbox.push_back(waiting),
+                Waiting::Ping | Waiting::Close { .. } => self.outbox.push_back(waiting),
             }
         }
         self.outbox.push_front(Waiting::Text { text: message::clear(&self.sid) });

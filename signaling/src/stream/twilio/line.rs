@@ -2,8 +2,12 @@
 //!
 //! A mark comes back when everything before it was played, and also, all at once, when we `clear`. So marks of before the
 //! clear say nothing once it was sent. What was heard then is the last mark before the clear plus the time since, at most
-//! what was sent. Both directions of the network are in that: the mark took one way to reach us, and the clear takes one
-//! way to stop the sound, so the sum is never more than what was played.
+//! what was sent.
+//!
+//! Times are of our end: a sample "plays" when it would if the network took no time. The clear travels as long as the audio
+//! did, so what has played by our clock when we send it is what will have played over there when it arrives. A mark is
+//! late by the way there and back; what of that is known (pings measure it) is taken off, and of the rest the far end is
+//! taken to be slow: it is never said to have heard more than it has.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -74,6 +78,8 @@ pub(super) struct Line {
     current: Option<u32>,
     /// Frames of it since its last mark.
     unmarked: u32,
+    /// The way there and back, as far as it is known.
+    round_trip: Option<Duration>,
     /// Sent, cleared and not played: to be sent again if the utterance goes on.
     withheld: VecDeque<AgentAudio>,
 }
@@ -96,12 +102,19 @@ impl Line {
         Some(MarkName { clears: self.clears, utterance, offset })
     }
 
+    /// A ping was answered after this time.
+    pub(super) fn measured(&mut self, round_trip: Duration) {
+        // The least is the network's; the rest is somebody's queue.
+        self.round_trip = Some(self.round_trip.map_or(round_trip, |known| known.min(round_trip)));
+    }
+
     /// A mark came back. None: it says nothing (it was thrown back by a clear, or is none of ours).
     pub(super) fn marked(&mut self, now: Time, name: &str) -> Option<Played> {
         let MarkName { clears, utterance, offset } = MarkName::parse(name)?;
         let is_marked = |sent: &Sent| sent.audio.utterance == utterance && end(&sent.audio) == offset;
         let at = self.ahead.iter().position(is_marked).filter(|_| clears == self.clears)?;
         let believed = self.ahead.drain(..=at).next_back()?.over_at();
+        let now = Time::ZERO + now.since(Time::ZERO + self.round_trip.unwrap_or_default());
         // The far end is later than we believed, or (what a late estimate makes possible) earlier.
         for sent in &mut self.ahead {
             sent.plays_at = match now > believed {

@@ -1,0 +1,117 @@
+//! `/ws/twilio/media`: the audio of one call.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use tandem_contract::call::{Door, Modality, Refusal};
+use tandem_contract::{BotName, Private};
+use tandem_media::Time;
+use tandem_signaling::stream::twilio::{RATE, TwilioCore, TwilioOut, TwilioStart};
+use tandem_signaling::stream::{Closing, Mode, Started, StreamEffect, StreamInput};
+use tracing::info;
+
+use super::signature::is_signed;
+use super::tickets::Ticket;
+use super::{MEDIA_PATH, authority};
+use crate::answer::{self, Request};
+use crate::doors::socket::{Connection, Counts, MESSAGE_MAX, Protocol, close, close_of};
+use crate::doors::stream_session::{Refused, StreamSession};
+use crate::state::AppState;
+
+/// `<Parameter>`s of the TwiML that we know.
+const TOKEN: &str = "token";
+const BOT: &str = "bot";
+
+pub(super) async fn upgrade(State(state): State<AppState>, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {
+    let settings = &state.settings.twilio;
+    let url = format!("wss://{}{MEDIA_PATH}", authority(settings, &headers));
+    let signed = is_signed(settings.auth_token.value().as_ref(), &headers, &url, &[]);
+    let tasks = state.tasks.clone();
+    socket.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).on_upgrade(move |socket| async move {
+        let twilio = Twilio { core: TwilioCore::new(state.clock.now()), signed };
+        // The node's drain waits for its connections as it waits for its sessions.
+        let _ = tasks.spawn(Connection::run(state, socket, twilio)).await;
+    })
+}
+
+struct Twilio {
+    core: TwilioCore,
+    /// Twilio itself asked for the connection.
+    signed: bool,
+}
+
+impl Protocol for Twilio {
+    type Start = TwilioStart;
+
+    fn handle(&mut self, now: Time, input: StreamInput, out: &mut Vec<StreamEffect<TwilioStart>>) {
+        self.core.handle(now, input, out);
+    }
+
+    fn handle_timeout(&mut self, now: Time, out: &mut Vec<StreamEffect<TwilioStart>>) {
+        self.core.handle_timeout(now, out);
+    }
+
+    fn timeout(&self) -> Option<Time> {
+        self.core.timeout()
+    }
+
+    fn wants_to_send(&self) -> bool {
+        self.core.wants_to_send()
+    }
+
+    fn poll_message(&mut self, now: Time) -> Option<Message> {
+        Some(match self.core.poll_send(now)? {
+            TwilioOut::Text { text } => Message::Text(text.into()),
+            TwilioOut::Ping => Message::Ping(Bytes::new()),
+            TwilioOut::Close { closing } => {
+                // Twilio shows nobody why.
+                if let Closing::Problem { error } = &closing {
+                    info!(%error, "a media stream of Twilio is closed");
+                }
+                Message::Close(Some(close(&closing)))
+            }
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.core.is_over()
+    }
+
+    fn counts(&self) -> Counts {
+        Counts { dropped: self.core.frames_dropped(), flooded: self.core.samples_flooded() }
+    }
+
+    async fn open(&self, state: &AppState, start: TwilioStart) -> Result<(StreamSession, Started), Refused> {
+        let Ticket { bot, caller } =
+            self.admitted(state, &start).inspect_err(|refusal| answer::count_refusal(Door::Twilio, refusal))?;
+        let request = Request { door: Door::Twilio, modality: Modality::Voice, bot: bot.to_string(), caller };
+        let admitted = answer::admit(state, request)?;
+        let (session, version) = (admitted.session(), admitted.accept().version);
+        let started = Started { session, bot, version, mode: Mode::Voice, rate: RATE };
+        Ok((StreamSession::begin(state, admitted, Some(RATE)).await?.unwatched(), started))
+    }
+
+    fn refusal(&self, Refused { error, .. }: Refused) -> Vec<Message> {
+        vec![Message::Close(Some(close_of(error)))]
+    }
+}
+
+impl Twilio {
+    /// Whom the call is for: a one-use token says it; with Twilio's signature, a key, or for the demo bots the parameter
+    /// `bot` does.
+    fn admitted(&self, state: &AppState, start: &TwilioStart) -> Result<Ticket, Refusal> {
+        let parameter = |name: &str| start.custom_parameters.get(name).map(|value| value.reveal().as_str());
+        let token = parameter(TOKEN);
+        if let Some(ticket) = token.and_then(|token| state.tickets.take(state.clock.now(), token)) {
+            return Ok(ticket);
+        }
+        let name = parameter(BOT).unwrap_or(&state.settings.twilio.bot);
+        let bot = BotName::new(name).map_err(|_| Refusal::UnknownBot(name.chars().take(64).collect()))?;
+        if !self.signed {
+            state.may_reach(&bot, token)?;
+        }
+        Ok(Ticket { bot, caller: Private::new(String::new()) })
+    }
+}
