@@ -156,7 +156,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_what_it_means() {
-        let cases: [(u16, fn(&SpeechError) -> bool); 5] = [
+        type Expected = fn(&SpeechError) -> bool;
+        let cases: [(u16, Expected); 5] = [
             (401, |error| matches!(error, SpeechError::Unauthorized { setting, .. } if setting == "VENDOR_API_KEY")),
             (403, |error| matches!(error, SpeechError::Unauthorized { .. })),
             (429, |error| matches!(error, SpeechError::RateLimited { .. })),
