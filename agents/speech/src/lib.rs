@@ -4,7 +4,9 @@
 pub mod catalog;
 mod chunk;
 pub mod deepgram;
+pub mod elevenlabs;
 pub mod flite;
+mod line;
 pub mod pocketsphinx;
 pub mod pool;
 mod prompts;
@@ -18,6 +20,8 @@ mod socket_conformance;
 pub mod test_voice;
 #[cfg(test)]
 mod voice_conformance;
+#[cfg(test)]
+mod voice_vendor_conformance;
 
 use std::sync::Arc;
 
@@ -62,7 +66,7 @@ pub enum SpeechError {
     NotSupported { engine: String, what: String },
     #[error("{engine} is not available: {why}")]
     Unavailable { engine: String, why: String },
-    #[error("all {limit} decoders of {engine} are busy")]
+    #[error("all {limit} places at {engine} are taken")]
     Busy { engine: String, limit: usize },
     #[error("{engine} refused the key: check {setting}")]
     Unauthorized { engine: String, setting: String },

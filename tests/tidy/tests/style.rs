@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 23] = [
+const CORES: [&str; 29] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -32,6 +32,12 @@ const CORES: [&str; 23] = [
     "agents/speech/src/deepgram/map",
     "agents/speech/src/deepgram/wire",
     "agents/speech/src/recognizer_line/core",
+    "agents/speech/src/elevenlabs/map",
+    "agents/speech/src/elevenlabs/wire",
+    "agents/speech/src/line/contexts",
+    "agents/speech/src/line/pcm",
+    "agents/speech/src/line/speaking",
+    "agents/speech/src/line/words",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
