@@ -98,7 +98,7 @@ impl Admitted {
         let setup = SessionSetup {
             brain: (state.brain)(&offer, &accept, Abilities { model: model.is_some() }),
             model,
-            speech: (state.speech)(&accept.config),
+            speech: (state.speech)(&accept.config, media.as_ref().map(|media| media.rate)),
             offer,
             accept,
             leg,

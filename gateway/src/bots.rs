@@ -128,6 +128,7 @@ impl Router for FileBots {
 
 #[cfg(test)]
 mod tests {
+    use tandem_contract::bot::{FliteVoice, VoiceChoice};
     use tandem_contract::call::{Door, Modality};
     use tandem_contract::{NodeId, Private, SessionId};
 
@@ -188,7 +189,10 @@ mod tests {
         assert_eq!(broken, []);
         let [(bot, finding)] = bots.remarks.as_slice() else { panic!("{:?}", bots.remarks) };
         assert_eq!((bot.as_str(), finding.pointer.as_str()), ("old", "/livekit_config/tts_voice_id"));
-        assert_eq!(bots.route(&offer("old", Modality::Voice)).unwrap().config.voice().voice(), "slt");
+        assert_eq!(
+            bots.route(&offer("old", Modality::Voice)).unwrap().config.voice(),
+            VoiceChoice::Best(FliteVoice::Slt)
+        );
     }
 
     #[test]

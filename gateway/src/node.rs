@@ -69,7 +69,8 @@ impl Node {
     pub async fn start(mut settings: Settings, metrics: PrometheusHandle) -> anyhow::Result<Self> {
         let data = settings.data.dir.clone();
         // Reads dictionaries and voices while files and sockets are opened.
-        let engines = tokio::task::spawn_blocking(Engines::detect);
+        let speech_settings = settings.clone();
+        let engines = tokio::task::spawn_blocking(move || Engines::open(&speech_settings));
         make_folder(&data)?;
         let lock = FolderLock::take(&data)?;
         let known_keys = Keys::read(&data).context(BROKEN_KEYS)?;
@@ -91,7 +92,7 @@ impl Node {
             .context("cannot start the media worker")?;
         let tools = Arc::new(tools::builtin(&data)?);
         let models = Arc::new(Models::open(&settings.openai)?);
-        let installed = engines.await?;
+        let installed = Arc::new(engines.await??);
         let (keys, new_key) = match known_keys {
             Some(keys) => (keys, None),
             None => Keys::create(&data).map(|(keys, key)| (keys, Some(key)))?,
@@ -108,7 +109,10 @@ impl Node {
             brain: Arc::new(engines::brain),
             engines: installed.parts(&models),
             models,
-            speech: Arc::new(move |config| installed.speech(config)),
+            speech: {
+                let installed = Arc::clone(&installed);
+                Arc::new(move |config, rate| installed.speech(config, rate))
+            },
             tools,
             worker,
             metrics,
@@ -116,7 +120,7 @@ impl Node {
         });
         let http_close = CancellationToken::new();
         state.tasks.spawn(doors::sip::serve(state.clone(), incoming, sip_close.clone()));
-        rehearse(&state, voicebots, http_close.clone());
+        rehearse(&state, installed, voicebots, http_close.clone());
         serve_http(&state, listener, http_close.clone());
         Ok(Self { state, new_key, broken_bots, door, sip_close, http_close, call_log, _lock: lock })
     }
@@ -188,12 +192,14 @@ fn no_socket(what: &str, addr: SocketAddr, key: &str) -> String {
 }
 
 /// Has every bot's opening spoken once, while nobody waits for it.
-fn rehearse(state: &AppState, voicebots: Vec<Arc<BotConfig>>, close: CancellationToken) {
-    let (speech, models) = (Arc::clone(&state.speech), Arc::clone(&state.models));
+fn rehearse(state: &AppState, engines: Arc<Engines>, voicebots: Vec<Arc<BotConfig>>, close: CancellationToken) {
+    let models = Arc::clone(&state.models);
     state.tasks.spawn(close.run_until_cancelled_owned(async move {
         for config in voicebots {
             let abilities = Abilities { model: models.of(&config).is_some() };
-            engines::rehearse(&config, abilities, &*speech(&config).voice).await;
+            if let Some(voice) = engines.rehearsed(&config) {
+                engines::rehearse(&config, abilities, &*voice).await;
+            }
         }
     }));
 }

@@ -28,8 +28,8 @@ use crate::store::key::Keys;
 pub type SessionRunner = Arc<dyn Fn(SessionSetup) -> BoxFuture<'static, Outcome> + Send + Sync>;
 /// Makes the brain of one conversation, of what this node has for brains.
 pub type BrainSource = Arc<dyn Fn(&CallOffer, &Accept, Abilities) -> Box<dyn Brain> + Send + Sync>;
-/// Chooses the engines of a bot.
-pub type SpeechSource = Arc<dyn Fn(&BotConfig) -> SpeechSet + Send + Sync>;
+/// Chooses the engines of a conversation, by its bot and the rate of its audio (Hz; none for chat).
+pub type SpeechSource = Arc<dyn Fn(&BotConfig, Option<u32>) -> SpeechSet + Send + Sync>;
 
 /// The bot that anyone who reaches the node may talk to.
 pub const DEMO_BOT: &str = "demo";

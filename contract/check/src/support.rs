@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use tandem_contract::bot::flow::BUILTIN_TOOLS;
-use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, FliteVoice};
+use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, FliteVoice, RecognizerVendor, VoiceVendor};
 
 use super::Findings;
 
@@ -86,19 +86,29 @@ fn lists(config: &Value, findings: &mut Findings) {
 fn engines(config: &Value, findings: &mut Findings) {
     let Some(livekit) = config.get("livekit_config") else { return };
     let get = |key: &str| livekit.get(key).and_then(Value::as_str);
-    let voices = FliteVoice::ALL.map(FliteVoice::as_str);
+    let recognizers = RecognizerVendor::ALL.map(RecognizerVendor::as_str);
+    let voices = VoiceVendor::ALL.map(VoiceVendor::as_str);
+    let names = |key: &str, vendors: &[&str]| get(key).is_some_and(|name| vendors.contains(&&*name.to_lowercase()));
+    let (hears, speaks) = (names("stt_provider", &recognizers), names("tts_provider", &voices));
     let mut unless = |key: &str, known: &[&str], instead: &str| {
         if let Some(found) = get(key).filter(|found| !known.contains(found)) {
             findings.not_supported(format!("/livekit_config/{key}"), format!("{found} is not embedded; {instead}"));
         }
     };
-    unless("stt_provider", &["pocketsphinx", "none"], "pocketsphinx listens instead");
-    unless("stt_language", &[EMBEDDED_LANGUAGE], "callers are understood in en-US");
-    unless("stt_model", &[], "the embedded recognizer has one model");
-    unless("tts_provider", &["flite", "test"], "flite speaks instead");
-    unless("tts_model", &[], "the embedded voices have no models");
-    if get("tts_provider") != Some("test") {
-        unless("tts_voice_id", &voices, "flite's voice slt speaks instead; rms, awb and kal are there too");
+    if !hears {
+        unless("stt_provider", &["pocketsphinx", "none"], "deepgram is connected where its key is set");
+        unless("stt_model", &[], "the embedded recognizer has one model");
+        if get("stt_provider") == Some("pocketsphinx") {
+            unless("stt_language", &[EMBEDDED_LANGUAGE], "callers are understood in en-US");
+        }
+    }
+    if !speaks {
+        unless("tts_provider", &["flite", "test"], "elevenlabs is connected where its key is set");
+        unless("tts_model", &[], "the embedded voices have no models");
+    }
+    if !speaks && get("tts_provider") != Some("test") {
+        let flite = FliteVoice::ALL.map(FliteVoice::as_str);
+        unless("tts_voice_id", &flite, "flite's voice slt speaks instead; rms, awb and kal are there too");
     }
     for key in ["vad_enabled", "vad_threshold"].into_iter().filter(|key| livekit.get(key).is_some()) {
         findings.not_supported(format!("/livekit_config/{key}"), "not acted on: voice detection is always on");

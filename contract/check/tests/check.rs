@@ -78,9 +78,7 @@ fn seed_examples_pass_and_say_what_is_not_supported() {
     let voicebot = include_str!("../../tests/seeds/voicebot.json");
     assert!(check(voicebot).config.is_some());
     let found = findings(voicebot, Severity::NotSupported);
-    for pointer in
-        ["/sip_config", "/livekit_config/stt_provider", "/livekit_config/tts_provider", "/livekit_config/room_prefix"]
-    {
+    for pointer in ["/sip_config", "/livekit_config/vad_enabled", "/livekit_config/room_prefix"] {
         assert!(found.iter().any(|(at, _)| at == pointer), "{pointer}: {found:#?}");
     }
     assert!(!found.iter().any(|(at, _)| at == "/tools_available/1"), "book_appointment is built in");

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub use block::Nullable;
 use block::is_default;
 pub use turn::{TurnBlock, TurnPolicy};
-pub use voice::{FliteVoice, RecognizerChoice, VoiceChoice};
+pub use voice::{FliteVoice, RecognizerChoice, RecognizerVendor, VoiceChoice, VoiceVendor};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

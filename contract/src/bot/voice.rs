@@ -1,5 +1,5 @@
-//! Which engines a bot hears and speaks with, from `livekit_config`. A vendor that is not embedded is answered with the
-//! default and reported as not supported by `check`.
+//! Which engines a bot hears and speaks with, from `livekit_config`. What is not named is the best that the node has; a vendor
+//! that nobody knows is answered so too, and reported as not supported by `check`.
 
 use super::BotConfig;
 use super::blocks::ProductType;
@@ -8,9 +8,24 @@ use crate::call::Modality;
 /// The voice that a bot speaks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VoiceChoice {
+    /// Nothing is said: the node's vendor, or this embedded voice.
+    Best(FliteVoice),
     Flite(FliteVoice),
+    Vendor(VoiceVendor),
     /// Each word a pair of tones, for tests that measure what was heard.
     Test,
+}
+
+/// Who speaks for a bot over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VoiceVendor {
+    ElevenLabs,
+}
+
+/// Who listens for a bot over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecognizerVendor {
+    Deepgram,
 }
 
 /// The voices of Debian's libflite1 that the engine knows.
@@ -26,8 +41,11 @@ pub enum FliteVoice {
 /// The recognizer that a bot hears with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RecognizerChoice {
+    /// Nothing is said: the node's vendor, or the embedded one.
     #[default]
+    Best,
     Pocketsphinx,
+    Vendor(RecognizerVendor),
     /// Callers have the keypad; what they say only interrupts the agent.
     None,
 }
@@ -35,19 +53,24 @@ pub enum RecognizerChoice {
 /// The language that the embedded engines know, BCP 47.
 pub const EMBEDDED_LANGUAGE: &str = "en-US";
 
-impl VoiceChoice {
-    pub fn provider(self) -> &'static str {
+impl VoiceVendor {
+    pub const ALL: [Self; 1] = [Self::ElevenLabs];
+
+    /// As `livekit_config.tts_provider` says it.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Flite(_) => "flite",
-            Self::Test => "test",
+            Self::ElevenLabs => "elevenlabs",
         }
     }
+}
 
-    /// The provider's own name of the voice.
-    pub fn voice(self) -> &'static str {
+impl RecognizerVendor {
+    pub const ALL: [Self; 1] = [Self::Deepgram];
+
+    /// As `livekit_config.stt_provider` says it.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Flite(voice) => voice.as_str(),
-            Self::Test => "tones",
+            Self::Deepgram => "deepgram",
         }
     }
 }
@@ -68,27 +91,35 @@ impl FliteVoice {
 impl BotConfig {
     pub fn voice(&self) -> VoiceChoice {
         let livekit = self.livekit_config.as_ref();
-        if livekit.and_then(|config| config.tts_provider.as_deref()) == Some("test") {
-            return VoiceChoice::Test;
-        }
         let id = livekit.and_then(|config| config.tts_voice_id.as_deref());
-        let voice = FliteVoice::ALL.into_iter().find(|voice| Some(voice.as_str()) == id);
-        VoiceChoice::Flite(voice.unwrap_or_default())
+        let flite = FliteVoice::ALL.into_iter().find(|voice| Some(voice.as_str()) == id).unwrap_or_default();
+        let provider = livekit.and_then(|config| config.tts_provider.as_deref()).map(str::to_lowercase);
+        match provider.as_deref() {
+            Some("test") => VoiceChoice::Test,
+            Some("flite") => VoiceChoice::Flite(flite),
+            other => VoiceVendor::ALL
+                .into_iter()
+                .find(|vendor| Some(vendor.as_str()) == other)
+                .map_or(VoiceChoice::Best(flite), VoiceChoice::Vendor),
+        }
     }
 
     pub fn recognizer(&self) -> RecognizerChoice {
-        match self.livekit_config.as_ref().and_then(|config| config.stt_provider.as_deref()) {
+        let provider = self.livekit_config.as_ref().and_then(|config| config.stt_provider.as_deref());
+        match provider.map(str::to_lowercase).as_deref() {
             Some("none") => RecognizerChoice::None,
-            _ => RecognizerChoice::Pocketsphinx,
+            Some("pocketsphinx") => RecognizerChoice::Pocketsphinx,
+            other => RecognizerVendor::ALL
+                .into_iter()
+                .find(|vendor| Some(vendor.as_str()) == other)
+                .map_or(RecognizerChoice::Best, RecognizerChoice::Vendor),
         }
     }
 
-    /// What the recognizer is asked to listen for, BCP 47. Whatever the config names: the embedded one refuses all other
-    /// languages, and its callers would not be heard at all.
-    pub fn language(&self) -> &'static str {
-        match self.recognizer() {
-            RecognizerChoice::Pocketsphinx | RecognizerChoice::None => EMBEDDED_LANGUAGE,
-        }
+    /// What its callers speak, BCP 47. The embedded recognizer knows [`EMBEDDED_LANGUAGE`] alone.
+    pub fn language(&self) -> &str {
+        let language = self.livekit_config.as_ref().and_then(|config| config.stt_language.as_deref());
+        language.unwrap_or(EMBEDDED_LANGUAGE)
     }
 
     /// Whether a language model answers: there is something to tell it, and no flow that decides what is said.
@@ -110,12 +141,24 @@ impl BotConfig {
 mod tests {
     use super::*;
 
+    fn config(livekit: &str) -> BotConfig {
+        serde_json::from_str(&format!(r#"{{"livekit_config": {livekit}}}"#)).unwrap()
+    }
+
     #[test]
-    fn what_is_not_embedded_is_answered_with_what_is() {
-        let config =
-            r#"{"livekit_config": {"tts_voice_id": "kal16", "stt_provider": "deepgram", "stt_language": "de-DE"}}"#;
-        let config: BotConfig = serde_json::from_str(config).unwrap();
-        assert_eq!(config.voice(), VoiceChoice::Flite(FliteVoice::Slt));
-        assert_eq!((config.recognizer(), config.language()), (RecognizerChoice::Pocketsphinx, "en-US"));
+    fn what_is_not_known_is_the_best_there_is() {
+        let config = config(r#"{"tts_provider": "parrot", "tts_voice_id": "kal", "stt_provider": "shell"}"#);
+        assert_eq!(config.voice(), VoiceChoice::Best(FliteVoice::Kal));
+        assert_eq!((config.recognizer(), config.language()), (RecognizerChoice::Best, "en-US"));
+    }
+
+    #[test]
+    fn vendors_are_known_by_their_names() {
+        let config = config(
+            r#"{"tts_provider": "ElevenLabs", "tts_voice_id": "x", "stt_provider": "deepgram", "stt_language": "de-DE"}"#,
+        );
+        assert_eq!(config.voice(), VoiceChoice::Vendor(VoiceVendor::ElevenLabs));
+        assert_eq!(config.recognizer(), RecognizerChoice::Vendor(RecognizerVendor::Deepgram));
+        assert_eq!(config.language(), "de-DE");
     }
 }

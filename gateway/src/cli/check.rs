@@ -111,7 +111,7 @@ fn open_files() -> Option<u64> {
 }
 
 fn engines(models: &Models, report: &mut Report) {
-    let engines = Engines::detect();
+    let engines = Engines::embedded();
     for part in engines.parts(models) {
         report.ok(&format!("{}: {}, {}", part.part, part.info.name, part.info.quality));
     }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tandem_models::openai::OpenAiConfig;
+use tandem_speech::elevenlabs::ElevenLabsConfig;
 
 use super::Secret;
 
@@ -75,11 +76,9 @@ pub struct ElevenLabsSettings {
 }
 
 impl ElevenLabsSettings {
-    const BASE_URL: &str = "wss://api.elevenlabs.io";
-
     /// Whether there is a voice to ask for: with a key, or on a server of one's own.
     pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url != Self::BASE_URL
+        self.api_key.value().is_some() || self.base_url != ElevenLabsConfig::BASE_URL
     }
 }
 
@@ -87,9 +86,9 @@ impl Default for ElevenLabsSettings {
     fn default() -> Self {
         Self {
             api_key: Secret::default(),
-            base_url: Self::BASE_URL.to_owned(),
-            model: "eleven_flash_v2_5".to_owned(),
-            voice: "EXAVITQu4vr4xnSDxMaL".to_owned(),
+            base_url: ElevenLabsConfig::BASE_URL.to_owned(),
+            model: ElevenLabsConfig::MODEL.to_owned(),
+            voice: ElevenLabsConfig::VOICE.to_owned(),
         }
     }
 }

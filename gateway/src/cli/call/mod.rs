@@ -46,7 +46,7 @@ impl Call {
             _ => None,
         };
         writeln!(std::io::stderr(), "Calling {} ...", self.uri)?;
-        let voice = Engines::detect().voice("flite", &self.voice);
+        let voice = Engines::embedded().installed("flite", &self.voice);
         let phone = Phone::open(self.from, self.uri.contains('['), voice).await?;
         let finished = phone.call(&self.uri, steps, Duration::from_secs(self.max_seconds)).await?;
         let mut out = std::io::stdout();

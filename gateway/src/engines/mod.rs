@@ -1,19 +1,24 @@
 //! The engines of this node: which are there, how good they are, and which of them a bot gets.
 
+mod vendors;
+
 use std::sync::Arc;
 
 use tandem_agents::brain::{self, Abilities, Brain, BrainEffect, BrainEvent};
 use tandem_agents::session::SpeechSet;
 use tandem_check::Hearing;
-use tandem_contract::bot::{BotConfig, RecognizerChoice, VoiceChoice};
+use tandem_contract::bot::voice::EMBEDDED_LANGUAGE;
+use tandem_contract::bot::{BotConfig, FliteVoice, RecognizerChoice, VoiceChoice};
 use tandem_contract::call::{Accept, CallOffer, Modality};
 use tandem_media::Time;
 use tandem_speech::catalog::{self, Missing, SpeechCatalog};
-use tandem_speech::{EngineInfo, Grammar, SpeakRequest, SpeechError, Voice, VoiceEvent};
+use tandem_speech::{EngineInfo, Grammar, Recognizer, SpeakRequest, SpeechError, Voice, VoiceEvent};
 use tokio::sync::mpsc;
 use tracing::error;
 
+use self::vendors::SpeechVendors;
 use crate::models::Models;
+use crate::settings::Settings;
 use crate::state::EnginePart;
 
 const POCKETSPHINX: &str = "pocketsphinx";
@@ -22,38 +27,69 @@ const TEST: &str = "test";
 /// Hz: of the telephone and of the browser.
 const REHEARSED_RATES: [u32; 2] = [8_000, 16_000];
 
-/// What is installed here.
+/// What is installed here, and what is reached over the network.
 pub struct Engines {
     catalog: SpeechCatalog,
+    vendors: SpeechVendors,
 }
 
 impl Engines {
     /// Opens what there is.
-    pub fn detect() -> Self {
-        Self { catalog: SpeechCatalog::detect() }
+    ///
+    /// # Errors
+    /// When a vendor's key or address can never be used.
+    pub fn open(settings: &Settings) -> anyhow::Result<Self> {
+        Ok(Self { catalog: SpeechCatalog::detect(), vendors: SpeechVendors::open(settings)? })
     }
 
-    /// The engines of a bot, by its config. Without a recognizer its callers have the keypad.
-    pub fn speech(&self, config: &BotConfig) -> SpeechSet {
-        let VoiceName { provider, voice } = config.voice().into();
-        let recognizer = match config.recognizer() {
-            RecognizerChoice::Pocketsphinx => self.catalog.recognizer(POCKETSPHINX).ok(),
-            RecognizerChoice::None => None,
-        };
-        let voice = self.voice(provider, voice);
-        SpeechSet { recognizer, voice, language: config.language().to_owned() }
+    /// What is installed here, and nobody else.
+    pub fn embedded() -> Self {
+        Self { catalog: SpeechCatalog::detect(), vendors: SpeechVendors::default() }
+    }
+
+    /// The engines of a conversation, by the config of its bot. `rate`: Hz of its audio; none for chat. Must be called inside
+    /// a tokio runtime: vendors are dialled while the call rings.
+    pub fn speech(&self, config: &BotConfig, rate: Option<u32>) -> SpeechSet {
+        let (recognizer, language) = self.recognizer(config, rate);
+        SpeechSet { recognizer, voice: self.voice(config, rate), language }
+    }
+
+    /// Without one the callers have the keypad. The embedded one knows its own language alone.
+    fn recognizer(&self, config: &BotConfig, rate: Option<u32>) -> (Option<Arc<dyn Recognizer>>, String) {
+        let choice = config.recognizer();
+        let vendor = rate.and_then(|rate| self.vendors.recognizer(config, choice, rate));
+        if let Some(line) = vendor {
+            return (Some(line), config.language().to_owned());
+        }
+        let embedded = (choice != RecognizerChoice::None).then(|| self.catalog.recognizer(POCKETSPHINX).ok());
+        (embedded.flatten(), EMBEDDED_LANGUAGE.to_owned())
+    }
+
+    fn voice(&self, config: &BotConfig, rate: Option<u32>) -> Arc<dyn Voice> {
+        let choice = config.voice();
+        let vendor = rate.and_then(|rate| self.vendors.voice(config, choice, rate));
+        vendor.unwrap_or_else(|| match choice {
+            VoiceChoice::Test => self.installed(TEST, ""),
+            VoiceChoice::Flite(voice) | VoiceChoice::Best(voice) => self.installed(FLITE, voice.as_str()),
+            VoiceChoice::Vendor(_) => self.installed(FLITE, FliteVoice::default().as_str()),
+        })
+    }
+
+    /// The voice that a bot opens with, if it is one that remembers prompts.
+    pub fn rehearsed(&self, config: &BotConfig) -> Option<Arc<dyn Voice>> {
+        (!self.vendors.speak(config.voice())).then(|| self.voice(config, None))
     }
 
     /// A voice by name; where it is not installed, one that says so to whoever wants to speak with it.
-    pub fn voice(&self, provider: &str, voice: &str) -> Arc<dyn Voice> {
+    pub fn installed(&self, provider: &str, voice: &str) -> Arc<dyn Voice> {
         self.catalog.voice(provider, Some(voice)).unwrap_or_else(|error| Arc::new(MissingVoice { error }))
     }
 
     /// For the start page: each part of a conversation, what does it here and how well.
     pub fn parts(&self, models: &Models) -> Vec<EnginePart> {
         vec![
-            EnginePart { part: "recogniser", info: self.best(POCKETSPHINX) },
-            EnginePart { part: "voice", info: self.best(FLITE) },
+            EnginePart { part: "recogniser", info: self.vendors.ears().unwrap_or_else(|| self.best(POCKETSPHINX)) },
+            EnginePart { part: "voice", info: self.vendors.mouth().unwrap_or_else(|| self.best(FLITE)) },
             EnginePart { part: "language model", info: models.info() },
         ]
     }
@@ -99,21 +135,6 @@ impl Hearing for InstalledRecognizer {
 pub fn check_bot(text: &str) -> tandem_check::Report {
     let recognizer = InstalledRecognizer::find();
     tandem_check::check(text, recognizer.as_ref().map(|recognizer| recognizer as &dyn Hearing))
-}
-
-/// A voice as the catalog calls it.
-struct VoiceName {
-    provider: &'static str,
-    voice: &'static str,
-}
-
-impl From<VoiceChoice> for VoiceName {
-    fn from(choice: VoiceChoice) -> Self {
-        match choice {
-            VoiceChoice::Test => Self { provider: TEST, voice: "" },
-            VoiceChoice::Flite(voice) => Self { provider: FLITE, voice: voice.as_str() },
-        }
-    }
 }
 
 /// Stands in where no voice is installed, and says so to whoever wants to speak.
@@ -171,7 +192,6 @@ mod tests {
     use std::sync::mpsc::{SyncSender, sync_channel};
 
     use tandem_check::Severity;
-    use tandem_contract::bot::FliteVoice;
     use tandem_contract::bot::flow::Flow;
 
     use super::*;
