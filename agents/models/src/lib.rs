@@ -4,6 +4,7 @@
 //! meaning of an HTTP status) is in `http`, and what every session needs (retry, breaker, failover, metrics) in
 //! [`resilient`], written once around the trait.
 
+mod answer;
 pub mod breaker;
 mod client;
 #[cfg(test)]
@@ -13,7 +14,7 @@ pub mod openai;
 pub mod resilient;
 
 pub use client::client_builder;
-pub use http::Limits;
+pub use http::{Limits, SetupError};
 
 use std::time::Duration;
 
@@ -66,6 +67,9 @@ pub struct ToolCall {
     pub name: String,
     /// An object.
     pub arguments: Private<Value>,
+    /// The vendor's seal on the thoughts behind the call. Gemini wants it back with the call; nobody else reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Private<String>>,
 }
 
 /// Tokens that a completion cost.
