@@ -5,6 +5,7 @@
 //! [`resilient`], written once around the trait.
 
 mod answer;
+pub mod anthropic;
 pub mod breaker;
 mod client;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod conformance;
 mod http;
 pub mod openai;
 pub mod resilient;
+mod turns;
 
 pub use client::client_builder;
 pub use http::{Limits, SetupError};

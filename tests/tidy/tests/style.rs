@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 20] = [
+const CORES: [&str; 23] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -27,8 +27,11 @@ const CORES: [&str; 20] = [
     "signaling/src/sdp/",
     "signaling/src/stream/",
     "signaling/src/sip/guard/",
+    "agents/models/src/anthropic/map",
+    "agents/models/src/anthropic/wire",
     "agents/models/src/openai/map",
     "agents/models/src/openai/wire",
+    "agents/models/src/turns",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
