@@ -10,6 +10,7 @@ pub mod breaker;
 mod client;
 #[cfg(test)]
 mod conformance;
+pub mod gemini;
 mod http;
 pub mod openai;
 pub mod resilient;

@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 23] = [
+const CORES: [&str; 25] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -29,6 +29,8 @@ const CORES: [&str; 23] = [
     "signaling/src/sip/guard/",
     "agents/models/src/anthropic/map",
     "agents/models/src/anthropic/wire",
+    "agents/models/src/gemini/map",
+    "agents/models/src/gemini/wire",
     "agents/models/src/openai/map",
     "agents/models/src/openai/wire",
     "agents/models/src/turns",
