@@ -27,11 +27,13 @@ const SAMPLED: [&str; 8] = [
 ];
 /// Models that do not think unless asked to, and take no `temperature`.
 const UNSAMPLED: [&str; 2] = ["claude-opus-4-7", "claude-opus-4-8"];
+/// The `thinking.type` of a model that does not think at all.
+const NEVER: &str = "disabled";
 /// Models that think before they speak unless told not to, and how they are told.
 const TOLD: [(&str, &str); 4] = [
-    ("claude-opus-5", "disabled"),
-    ("claude-sonnet-5", "disabled"),
-    ("claude-haiku-5-5", "disabled"),
+    ("claude-opus-5", NEVER),
+    ("claude-sonnet-5", NEVER),
+    ("claude-haiku-5-5", NEVER),
     ("claude-sonnet-5-5", "between_tools"),
 ];
 
@@ -44,6 +46,17 @@ pub(super) enum Generation {
     Told(&'static str),
     /// It thinks, whatever it is told; so, to be safe, does every model that is not known here.
     Thinks,
+}
+
+impl Generation {
+    /// With what it is told.
+    pub(super) fn may_think(self) -> bool {
+        match self {
+            Self::Sampled | Self::Unsampled => false,
+            Self::Told(kind) => kind != NEVER,
+            Self::Thinks => true,
+        }
+    }
 }
 
 impl AnthropicConfig {

@@ -11,7 +11,8 @@ use crate::{Completion, Finish, ModelEvent, ToolCall, ToolSpec, Usage};
 
 /// The API wants a limit in every request. A spoken answer of so many tokens takes five minutes.
 const MAX_TOKENS: u32 = 1_024;
-/// Thoughts count as tokens of the answer: a model that has them gets so many more, or it would fall silent in mid-sentence.
+/// Thoughts count as tokens of the answer: a model that may have them gets so many more, or it would fall silent in
+/// mid-sentence. What it does not think it may say.
 const THOUGHT_TOKENS: u32 = 4_096;
 /// Ours goes to 2.
 const TEMPERATURE_MAX: f64 = 1.0;
@@ -20,7 +21,7 @@ const EFFORT: OutputConfig = OutputConfig { effort: "low" };
 
 pub(super) fn request<'a>(config: &'a AnthropicConfig, asked: &'a Completion) -> Request<'a> {
     let generation = config.generation();
-    let room = if generation == Generation::Thinks { THOUGHT_TOKENS } else { 0 };
+    let room = if generation.may_think() { THOUGHT_TOKENS } else { 0 };
     let sampled = generation == Generation::Sampled;
     let temperature = asked.temperature.map(|temperature| temperature.min(TEMPERATURE_MAX)).filter(|_| sampled);
     let (thinking, output_config) = match generation {

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -92,7 +93,7 @@ fn each_generation_gets_what_it_accepts() {
         ("claude-opus-4-6", true, "-", "-", 100),
         ("claude-opus-4-8", false, "-", "-", 100),
         ("claude-opus-5", false, "disabled", "low", 100),
-        ("claude-sonnet-5-5", false, "between_tools", "low", 100),
+        ("claude-sonnet-5-5", false, "between_tools", "low", 4_196),
         ("claude-haiku-5-5", false, "disabled", "low", 100),
         ("claude-opus-5-5", false, "-", "low", 4_196),
         ("claude-of-tomorrow", false, "-", "low", 4_196),
@@ -201,4 +202,49 @@ fn what_is_wrong_with_an_answer_is_told() {
     let many: Vec<_> =
         (0..65).map(|index| begun(index, json!({ "type": "tool_use", "id": "t", "name": "n" }))).collect();
     assert_eq!(answer(&many).unwrap_err(), malformed("more than 64 tool calls"));
+}
+
+/// Cuts between characters, as the vendor may.
+fn pieces(text: &str, length: usize) -> Vec<String> {
+    let characters: Vec<_> = text.chars().collect();
+    characters.chunks(length).map(|piece| piece.iter().collect()).collect()
+}
+
+proptest! {
+    /// However words and arguments are cut, they are the same in the end.
+    #[test]
+    fn pieces_are_put_together(words in ".{0,40}", value in ".{0,40}", length in 1..9_usize) {
+        let arguments = json!({ "value": value });
+        let delta = |kind: &str, field: &str, piece: String| json!({ "type": kind, field: piece });
+        let mut events = vec![begun(0, json!({ "type": "text", "text": "" }))];
+        events.extend(pieces(&words, length).into_iter().map(|piece| more(0, delta("text_delta", "text", piece))));
+        events.push(begun(1, json!({ "type": "tool_use", "id": "t", "name": "n", "input": {} })));
+        let cut = pieces(&arguments.to_string(), length).into_iter();
+        events.extend(cut.map(|piece| more(1, delta("input_json_delta", "partial_json", piece))));
+        events.push(ended("tool_use"));
+        let events = answer(&events).unwrap();
+        let said: String = events.iter().filter_map(|event| match event {
+            ModelEvent::Text { text } => Some(text.reveal().as_str()),
+            _ => None,
+        }).collect();
+        prop_assert_eq!(said, words);
+        let called = events.iter().find_map(|event| match event {
+            ModelEvent::ToolCall { call } => Some(call.arguments.reveal().clone()),
+            _ => None,
+        });
+        prop_assert_eq!(called, Some(arguments));
+    }
+
+    /// Nothing that a vendor may send is worse than a fault.
+    #[test]
+    fn garbage_is_a_fault(data in prop::collection::vec(".{0,60}", 0..6), index in 0..3_usize, kind in "[a-z_]{0,20}") {
+        let (mut assembly, mut out) = (Assembly::default(), Vec::new());
+        for data in data {
+            prop_assert!(assembly.take(&data, &mut out).is_err());
+        }
+        let _ = assembly.take(&more(index, json!({ "type": kind })).to_string(), &mut out);
+        let _ = assembly.take(&json!({ "type": kind, "index": index }).to_string(), &mut out);
+        prop_assert!(assembly.end(&mut out).is_err());
+        prop_assert!(out.is_empty());
+    }
 }

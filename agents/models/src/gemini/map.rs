@@ -12,6 +12,7 @@ use crate::turns::{self, Role, Turn, turns};
 use crate::{Completion, Finish, Message, ModelEvent, ToolCall, ToolSpec, Usage};
 
 /// Thoughts count as tokens of the answer: a model that has them gets so many more, or it would fall silent in mid-sentence.
+/// What it does not think it may say.
 const THOUGHT_TOKENS: u32 = 4_096;
 /// What Google takes for the signature of a call that another model made.
 /// <https://ai.google.dev/gemini-api/docs/thought-signatures>

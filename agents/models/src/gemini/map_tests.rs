@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -176,5 +177,32 @@ fn what_is_wrong_with_an_answer_is_told() {
         ),
     ] {
         assert_eq!(answer(&[chunk]).unwrap_err(), fault);
+    }
+}
+
+proptest! {
+    /// What the model said comes out in its order, however it is spread over parts and chunks.
+    #[test]
+    fn words_come_out_as_they_came(chunks in prop::collection::vec(prop::collection::vec(".{0,20}", 0..4), 0..6)) {
+        let texts = |chunk: &Vec<String>| parts(chunk.iter().map(|text| json!({ "text": text })).collect(), Value::Null);
+        let mut sent: Vec<_> = chunks.iter().map(texts).collect();
+        sent.push(parts(json!([]), json!("STOP")));
+        let said: String = answer(&sent).unwrap().iter().filter_map(|event| match event {
+            ModelEvent::Text { text } => Some(text.reveal().clone()),
+            _ => None,
+        }).collect();
+        prop_assert_eq!(said, chunks.concat().concat());
+    }
+
+    /// Nothing that a vendor may send is worse than a fault.
+    #[test]
+    fn garbage_is_a_fault(data in prop::collection::vec("[^{]{0,60}", 0..6), key in "[a-zA-Z]{0,20}") {
+        let (mut assembly, mut out) = (Assembly::default(), Vec::new());
+        for data in data.iter().filter(|data| !data.trim().starts_with('[')) {
+            prop_assert!(assembly.take(data, &mut out).is_err());
+        }
+        let _ = assembly.take(&json!({ key: [{}] }).to_string(), &mut out);
+        prop_assert!(assembly.end(&mut out).is_err());
+        prop_assert!(out.is_empty());
     }
 }
