@@ -1,19 +1,24 @@
 //! Language models behind one narrow trait, and the vendors that implement it.
 //!
 //! A completion is a stream of events; dropping the stream cancels it. What every vendor needs besides (limits of time, the
-//! meaning of an HTTP status) is in `http`, and what every session needs (retry, breaker, failover, metrics) in
-//! [`resilient`], written once around the trait.
+//! meaning of an HTTP status) is in `http`, and what every session needs is written once around the trait. From the wire
+//! outwards: a vendor; what it cost ([`spending`]); retry, breaker, failover, metrics ([`resilient`]).
 
 mod answer;
 pub mod anthropic;
 pub mod breaker;
+pub mod budget;
 mod client;
 #[cfg(test)]
 mod conformance;
 pub mod gemini;
 mod http;
 pub mod openai;
+pub mod price;
 pub mod resilient;
+#[cfg(test)]
+mod scripted;
+pub mod spending;
 mod turns;
 
 pub use client::client_builder;
@@ -27,6 +32,9 @@ use serde_json::Value;
 use tandem_contract::Private;
 use thiserror::Error;
 
+use crate::budget::Period;
+use crate::spending::{Payer, Scope};
+
 /// What the model is asked: the conversation so far and what it may do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Completion {
@@ -38,6 +46,9 @@ pub struct Completion {
     pub temperature: Option<f64>,
     /// Only tokens of the likeliest part of the distribution, 0 to 1.
     pub top_p: Option<f64>,
+    /// For whom it is asked. No vendor is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<Payer>,
 }
 
 /// One message of the conversation. Words of people are private.
@@ -146,6 +157,8 @@ pub enum ModelError {
     Malformed { vendor: String, detail: String },
     #[error("{vendor} failed too often and is left alone for a while")]
     Resting { vendor: String },
+    #[error("{whose} has spent its budget of this {period}: raise it, or wait for the next")]
+    OutOfBudget { whose: Scope, period: Period },
 }
 
 impl ModelError {
@@ -153,7 +166,7 @@ impl ModelError {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Timeout { .. } | Self::Failed { .. } | Self::Malformed { .. } => true,
-            Self::Unauthorized { .. } | Self::Refused { .. } | Self::Resting { .. } => false,
+            Self::Unauthorized { .. } | Self::Refused { .. } | Self::Resting { .. } | Self::OutOfBudget { .. } => false,
         }
     }
 
@@ -184,6 +197,7 @@ impl ModelError {
             Self::Failed { .. } => "failed",
             Self::Malformed { .. } => "malformed",
             Self::Resting { .. } => "resting",
+            Self::OutOfBudget { .. } => "out_of_budget",
         }
     }
 }

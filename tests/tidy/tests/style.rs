@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 25] = [
+const CORES: [&str; 27] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -29,10 +29,12 @@ const CORES: [&str; 25] = [
     "signaling/src/sip/guard/",
     "agents/models/src/anthropic/map",
     "agents/models/src/anthropic/wire",
+    "agents/models/src/budget",
     "agents/models/src/gemini/map",
     "agents/models/src/gemini/wire",
     "agents/models/src/openai/map",
     "agents/models/src/openai/wire",
+    "agents/models/src/price",
     "agents/models/src/turns",
     "agents/src/brain/",
     "agents/src/ledger/",

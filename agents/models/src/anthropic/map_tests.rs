@@ -40,6 +40,7 @@ fn asked() -> Completion {
         max_tokens: Some(100),
         temperature: Some(1.5),
         top_p: Some(0.9),
+        payer: None,
     }
 }
 

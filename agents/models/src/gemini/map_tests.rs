@@ -35,6 +35,7 @@ fn asked() -> Completion {
         max_tokens: Some(100),
         temperature: Some(0.5),
         top_p: Some(0.9),
+        payer: None,
     }
 }
 

@@ -30,6 +30,7 @@ fn asked() -> Completion {
         max_tokens: Some(100),
         temperature: Some(0.5),
         top_p: None,
+        payer: None,
     }
 }
 
