@@ -8,6 +8,7 @@ mod answer;
 pub mod anthropic;
 pub mod breaker;
 pub mod budget;
+pub mod cache;
 mod client;
 #[cfg(test)]
 mod conformance;
