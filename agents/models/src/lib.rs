@@ -2,7 +2,8 @@
 //!
 //! A completion is a stream of events; dropping the stream cancels it. What every vendor needs besides (limits of time, the
 //! meaning of an HTTP status) is in `http`, and what every session needs is written once around the trait. From the wire
-//! outwards: a vendor; what it cost ([`spending`]); retry, breaker, failover, metrics ([`resilient`]).
+//! outwards: a vendor; what it cost ([`spending`]); retry, breaker, failover, metrics ([`resilient`]); answers given before
+//! ([`cache`], where it is asked for); and, one for each session, which of the chains is asked ([`route`]).
 
 mod answer;
 pub mod anthropic;
@@ -17,6 +18,7 @@ mod http;
 pub mod openai;
 pub mod price;
 pub mod resilient;
+pub mod route;
 #[cfg(test)]
 mod scripted;
 pub mod spending;
@@ -47,7 +49,7 @@ pub struct Completion {
     pub temperature: Option<f64>,
     /// Only tokens of the likeliest part of the distribution, 0 to 1.
     pub top_p: Option<f64>,
-    /// For whom it is asked. No vendor is told.
+    /// For whom it is asked; [`route::Routed`] says it. No vendor is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payer: Option<Payer>,
 }
