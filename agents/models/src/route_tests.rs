@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use tandem_contract::{BotName, NodeId, SessionId};
+use tandem_test_vendors::{FakeVendor, Script};
 use tokio::time::{Instant, advance};
 
 use super::*;
+use crate::anthropic::{Anthropic, AnthropicConfig};
 use crate::budget::Period;
 use crate::cache::CacheRules;
+use crate::gemini::{Gemini, GeminiConfig};
 use crate::price::{Microdollars, Price, PriceList};
 use crate::scripted::{done, failed, named, text, usage};
-use crate::spending::{Clock, Organization, Scope};
+use crate::spending::{Clock, Organization, Scope, system_clock};
+use crate::{Limits, client_builder};
 
 /// 2026-11-21T00:00:00Z.
 const NOW: Duration = Duration::from_secs(1_795_219_200);
@@ -134,4 +138,37 @@ async fn a_chain_falls_back_and_what_was_cached_costs_nothing() {
     assert_eq!(answer(&session).await, "hello");
     assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
     assert_eq!(spending.spent(&Scope::Session { session: payer.session }), Microdollars(10));
+}
+
+/// Over real sockets: Anthropic refuses, Gemini answers, and its published price is charged.
+#[tokio::test]
+async fn a_conversation_goes_over_to_another_vendor() {
+    let refusing = FakeVendor::start([Script::status(404, "{}")]).unwrap();
+    let answering = FakeVendor::start([Script::events([concat!(
+        r#"{"candidates": [{"content": {"parts": [{"text": "From nine."}]}, "finishReason": "STOP"}],"#,
+        r#" "usageMetadata": {"promptTokenCount": 12, "candidatesTokenCount": 3}}"#,
+    )])])
+    .unwrap();
+    let client = client_builder().build().unwrap();
+    let (limits, key) = (Limits::default(), Some("k".to_owned().into()));
+    let first =
+        AnthropicConfig { base_url: refusing.url(""), key: key.clone(), model: "claude-opus-5-5".into(), limits };
+    let second = GeminiConfig { base_url: answering.url(""), key, model: "gemini-2.5-flash".into(), limits };
+    let chains = Chains {
+        balanced: vec![
+            Arc::new(Anthropic::new(client.clone(), first).unwrap()),
+            Arc::new(Gemini::new(client, second).unwrap()),
+        ],
+        ..Chains::default()
+    };
+    let (spending, _alerts) = Spending::new(PriceList::published(), system_clock());
+    let tiers = Arc::new(Tiers::new(chains, &spending, None).unwrap());
+    let payer = payer();
+    let session = Routed::new(tiers, Arc::clone(&spending), payer.clone(), Tier::default(), Budget::default());
+    assert_eq!(answer(&session).await, "From nine.");
+    // 12 tokens at $0.30 and 3 at $2.50 a million: 11.1 millionths of a dollar.
+    assert_eq!(spending.spent(&Scope::Session { session: payer.session }), Microdollars(12));
+    assert_eq!(refusing.asked().len(), 1);
+    let told = answering.asked().pop().unwrap().body;
+    assert!(!told.contains("acme") && !told.contains("reception"), "no vendor is told who pays: {told}");
 }

@@ -154,6 +154,8 @@ mod tests {
         );
         let torn = [user("?"), agent("", &["1"]), agent("", &["2"]), tool("3", "x"), tool("2", "b")];
         assert_eq!(told(&torn), "caller: ? | agent: !2 | caller: 2=b", "no result, no call");
+        let lost = [user("?"), agent("", &["0"]), agent("", &["0"]), tool("0", "b")];
+        assert_eq!(told(&lost), "caller: ? | agent: !0 | caller: 0=b", "a result is not another call's");
     }
 
     proptest! {
