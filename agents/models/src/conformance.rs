@@ -9,7 +9,7 @@ use serde_json::json;
 use tandem_test_vendors::{FakeVendor, Script, Step};
 
 use crate::http::Limits;
-use crate::{Completion, Finish, LanguageModel, Message, ModelError, ModelEvent, ToolCall, Usage};
+use crate::{Completion, Finish, LanguageModel, Message, ModelError, ModelEvent, ToolCall, ToolSpec, Usage};
 
 /// What the vendor's own part of the suite has to say.
 pub(crate) struct Vendor {
@@ -23,8 +23,12 @@ pub(crate) struct Vendor {
     pub(crate) call: Vec<String>,
     /// An event that says in the middle of an answer that it failed.
     pub(crate) failure: String,
-    /// The header that carries the key, and how.
-    pub(crate) key: (&'static str, &'static str),
+    /// The body of a refusal whose message quotes the request ("you said Hello?"), and what of it the log may have.
+    pub(crate) refusal: (&'static str, &'static str),
+    /// Where it is asked, with its query.
+    pub(crate) path: &'static str,
+    /// Headers of every request; `KEY` in them is the key.
+    pub(crate) headers: &'static [(&'static str, &'static str)],
 }
 
 /// Ample for a machine that does other things too.
@@ -72,6 +76,7 @@ fn events(steps: &[String]) -> Script {
 
 pub(crate) async fn run(vendor: &Vendor) {
     answers(vendor).await;
+    is_told_what_tools_said(vendor).await;
     refuses(vendor).await;
     breaks_off(vendor).await;
     stands_still(vendor).await;
@@ -85,7 +90,10 @@ async fn answers(vendor: &Vendor) {
     assert_eq!(greeting.last(), Some(&ModelEvent::Done { finish: Finish::Stop }));
     assert!(greeting.iter().filter(|event| matches!(event, ModelEvent::Text { .. })).count() >= 2, "it streams");
     let asked = fake.asked().pop().unwrap();
-    assert_eq!(asked.headers.get(vendor.key.0).unwrap(), &vendor.key.1.replace("KEY", KEY));
+    assert_eq!(asked.path, vendor.path);
+    for (name, value) in vendor.headers {
+        assert_eq!(asked.headers.get(*name).unwrap(), &value.replace("KEY", KEY));
+    }
     assert!(asked.body.contains("Hello?"));
 
     let (call, _fake) = ask(vendor, AMPLE, events(&vendor.call)).await;
@@ -110,6 +118,42 @@ async fn answers(vendor: &Vendor) {
     assert_eq!(said(&single), "Good morning.", "byte by byte");
 }
 
+/// What the model called and what came of it goes back to it, whoever the vendor was that made the call.
+async fn is_told_what_tools_said(vendor: &Vendor) {
+    let fake = FakeVendor::start([events(&vendor.call), events(&vendor.greeting)]).unwrap();
+    let model = (vendor.make)(fake.url(""), KEY, AMPLE);
+    let tool =
+        ToolSpec { name: "hours".into(), description: "Opening hours".into(), parameters: json!({ "type": "object" }) };
+    let mut asked = Completion { tools: vec![tool], ..question() };
+    let called: Vec<_> = model.complete(asked.clone()).collect().await;
+    let called = called.into_iter().filter_map(|event| match event {
+        ModelEvent::ToolCall { call } => Some(call),
+        _ => None,
+    });
+    let foreign = ToolCall {
+        id: "of:another".into(),
+        name: "prices".into(),
+        arguments: json!({ "of": "a crown" }).into(),
+        signature: None,
+    };
+    for call in called.chain([foreign]) {
+        let result = format!("{{\"said\":\"by {}\"}}", call.name);
+        let id = call.id.clone();
+        asked.messages.push(Message::Assistant { text: String::new().into(), calls: vec![call] });
+        asked.messages.push(Message::Tool { call: id, result: result.into() });
+    }
+    let answer: Vec<_> = model.complete(asked).collect().await;
+    assert_eq!(said(&answer), "Good morning.");
+    let bodies: Vec<_> = fake.asked().into_iter().map(|asked| asked.body).collect();
+    assert!(
+        bodies.len() == 2 && bodies.iter().all(|body| body.contains("Opening hours")),
+        "tools are offered: {bodies:?}"
+    );
+    for told in ["monday", "by hours", "a crown", "by prices"] {
+        assert!(bodies[1].contains(told), "{told:?} is missing: {}", bodies[1]);
+    }
+}
+
 async fn refuses(vendor: &Vendor) {
     let problem = r#"{"error": {"message": "no such model"}}"#;
     for status in [401, 403] {
@@ -123,9 +167,9 @@ async fn refuses(vendor: &Vendor) {
     let (events, _fake) = ask(vendor, AMPLE, Script::status(404, problem)).await;
     assert!(matches!(error(&events), ModelError::Refused { detail, .. } if detail == "status 404: no such model"));
     assert!(!error(&events).may_retry());
-    let quoting = r#"{"error": {"message": "you said Hello?", "code": "context_length_exceeded"}}"#;
+    let (quoting, code) = vendor.refusal;
     let (events, _fake) = ask(vendor, AMPLE, Script::status(400, quoting)).await;
-    assert_eq!(error(&events).detail_without_words(), "status 400: context_length_exceeded", "no words in the log");
+    assert_eq!(error(&events).detail_without_words(), format!("status 400: {code}"), "no words in the log");
     for status in [500, 502, 503, 529] {
         let (events, _fake) = ask(vendor, AMPLE, Script::status(status, problem)).await;
         assert!(matches!(error(&events), ModelError::Failed { .. }), "{events:?}");

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
 use tandem_contract::Private;
+use thiserror::Error;
 use tokio::time::{Instant, timeout};
 
 use crate::ModelError;
+use crate::answer::Fault;
 
 /// Largest answer, bytes. Bounds what a broken vendor can make us keep; the longest answers of models are far below.
 const ANSWER_MAX: usize = 8 << 20;
@@ -37,6 +39,25 @@ impl Default for Limits {
     }
 }
 
+/// Why no request could ever be sent with a configuration.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    #[error("{setting} holds what no HTTP header may hold")]
+    Key {
+        setting: &'static str,
+        #[source]
+        source: InvalidHeaderValue,
+    },
+    #[error("{url:?} is no URL of a server")]
+    Url {
+        url: String,
+        #[source]
+        source: reqwest::Error,
+    },
+    #[error("{model:?} is no name of a model: letters, digits, '.', '-' and '_'")]
+    Model { model: String },
+}
+
 /// Where a vendor is reached.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
@@ -50,22 +71,38 @@ pub(crate) struct Endpoint {
     pub(crate) limits: Limits,
 }
 
-/// A header that hides itself in logs.
-///
-/// # Errors
-/// When the value holds what no header may hold.
-pub(crate) fn secret(
-    headers: &mut HeaderMap,
-    name: HeaderName,
-    value: &Private<String>,
-) -> Result<(), reqwest::header::InvalidHeaderValue> {
-    let mut value = HeaderValue::from_str(value.reveal())?;
-    value.set_sensitive(true);
-    headers.insert(name, value);
-    Ok(())
-}
-
 impl Endpoint {
+    /// # Errors
+    /// When nothing could ever be sent there.
+    pub(crate) fn new(
+        client: Client,
+        vendor: &str,
+        setting: &'static str,
+        url: String,
+        limits: Limits,
+    ) -> Result<Self, SetupError> {
+        client.post(&url).build().map_err(|source| SetupError::Url { url: url.clone(), source })?;
+        Ok(Self { client, vendor: vendor.to_owned(), setting, url, headers: HeaderMap::new(), limits })
+    }
+
+    /// With the key in a header that hides itself in logs.
+    ///
+    /// # Errors
+    /// When the key holds what no header may hold.
+    pub(crate) fn with_key(mut self, name: HeaderName, value: &Private<String>) -> Result<Self, SetupError> {
+        let setting = self.setting;
+        let value = HeaderValue::from_str(value.reveal());
+        let mut value = value.map_err(|source| SetupError::Key { setting, source })?;
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(self)
+    }
+
+    pub(crate) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        self
+    }
+
     /// Sends the request; yields the events of the answer. An error is the last item.
     pub(crate) fn events(self, body: Value) -> BoxStream<'static, Result<Sse, ModelError>> {
         Box::pin(async_stream::stream! {
@@ -94,11 +131,27 @@ impl Endpoint {
         })
     }
 
+    /// What the vendor said in place of an answer, or of its rest.
+    pub(crate) fn error(&self, fault: Fault) -> ModelError {
+        let vendor = self.vendor.clone();
+        match fault {
+            Fault::Malformed(detail) => self.malformed(detail),
+            Fault::Failed(detail) => self.failed_with(&detail),
+            Fault::RateLimited => ModelError::RateLimited { vendor, after_ms: None },
+            Fault::Unauthorized => self.unauthorized(),
+            Fault::Refused { code } => ModelError::Refused { vendor, detail: clip(&code) },
+        }
+    }
+
     pub(crate) fn malformed(&self, detail: impl ToString) -> ModelError {
         ModelError::Malformed { vendor: self.vendor.clone(), detail: clip(&detail.to_string()) }
     }
 
-    pub(crate) fn failed_with(&self, detail: &str) -> ModelError {
+    fn unauthorized(&self) -> ModelError {
+        ModelError::Unauthorized { vendor: self.vendor.clone(), setting: self.setting.to_owned() }
+    }
+
+    fn failed_with(&self, detail: &str) -> ModelError {
         ModelError::Failed { vendor: self.vendor.clone(), detail: clip(detail) }
     }
 
@@ -126,15 +179,16 @@ impl Endpoint {
         let (status, vendor) = (response.status(), self.vendor.clone());
         let after_ms = retry_after(response.headers());
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                ModelError::Unauthorized { vendor, setting: self.setting.to_owned() }
-            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(),
             StatusCode::TOO_MANY_REQUESTS => ModelError::RateLimited { vendor, after_ms },
             status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 self.failed_with(&format!("status {}", status.as_u16()))
             }
             status => {
                 let problem = problem(response, self.limits.gap).await;
+                if problem.is_of_the_key {
+                    return self.unauthorized();
+                }
                 // Other messages may quote what was asked, and this one is written to the log.
                 let said = if status == StatusCode::NOT_FOUND { problem.message } else { problem.code };
                 let said = said.map(|said| format!(": {}", clip(&said))).unwrap_or_default();
@@ -154,6 +208,7 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The vendor's own words, as far as they are short: `{"error": {"message": "...", "code": "..."}}`, or `{"error": "..."}`.
+/// The code of others is in `type` or `status`.
 async fn problem(response: Response, limit: Duration) -> Problem {
     let mut body = Vec::new();
     let read = async {
@@ -169,15 +224,20 @@ async fn problem(response: Response, limit: Duration) -> Problem {
     let _ = timeout(limit, read).await;
     let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let reasons = body.pointer("/error/details").and_then(Value::as_array).into_iter().flatten();
     Problem {
-        code: text("/error/code").or_else(|| text("/error/type")),
+        // OpenAI's, Anthropic's, Google's.
+        code: text("/error/code").or_else(|| text("/error/type")).or_else(|| text("/error/status")),
         message: text("/error/message").or_else(|| text("/error")),
+        is_of_the_key: reasons.filter_map(|detail| detail.get("reason")).any(|reason| reason == "API_KEY_INVALID"),
     }
 }
 
 struct Problem {
     code: Option<String>,
     message: Option<String>,
+    /// Google refuses a wrong key with status 400.
+    is_of_the_key: bool,
 }
 
 fn bounded(response: Response) -> impl Stream<Item = std::io::Result<bytes::Bytes>> + Unpin {

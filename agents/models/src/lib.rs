@@ -1,19 +1,31 @@
 //! Language models behind one narrow trait, and the vendors that implement it.
 //!
 //! A completion is a stream of events; dropping the stream cancels it. What every vendor needs besides (limits of time, the
-//! meaning of an HTTP status) is in `http`, and what every session needs (retry, breaker, failover, metrics) in
-//! [`resilient`], written once around the trait.
+//! meaning of an HTTP status) is in `http`, and what every session needs is written once around the trait. From the wire
+//! outwards: a vendor; what it cost ([`spending`]); retry, breaker, failover, metrics ([`resilient`]); answers given before
+//! ([`cache`], where it is asked for); and, one for each session, which of the chains is asked ([`route`]).
 
+mod answer;
+pub mod anthropic;
 pub mod breaker;
+pub mod budget;
+pub mod cache;
 mod client;
 #[cfg(test)]
 mod conformance;
+pub mod gemini;
 mod http;
 pub mod openai;
+pub mod price;
 pub mod resilient;
+pub mod route;
+#[cfg(test)]
+mod scripted;
+pub mod spending;
+mod turns;
 
 pub use client::client_builder;
-pub use http::Limits;
+pub use http::{Limits, SetupError};
 
 use std::time::Duration;
 
@@ -22,6 +34,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tandem_contract::Private;
 use thiserror::Error;
+
+use crate::budget::Period;
+use crate::spending::{Payer, Scope};
 
 /// What the model is asked: the conversation so far and what it may do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +49,9 @@ pub struct Completion {
     pub temperature: Option<f64>,
     /// Only tokens of the likeliest part of the distribution, 0 to 1.
     pub top_p: Option<f64>,
+    /// For whom it is asked; [`route::Routed`] says it. No vendor is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<Payer>,
 }
 
 /// One message of the conversation. Words of people are private.
@@ -66,6 +84,9 @@ pub struct ToolCall {
     pub name: String,
     /// An object.
     pub arguments: Private<Value>,
+    /// The vendor's seal on the thoughts behind the call. Gemini wants it back with the call; nobody else reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Private<String>>,
 }
 
 /// Tokens that a completion cost.
@@ -139,6 +160,8 @@ pub enum ModelError {
     Malformed { vendor: String, detail: String },
     #[error("{vendor} failed too often and is left alone for a while")]
     Resting { vendor: String },
+    #[error("{whose} has spent its budget of this {period}: raise it, or wait for the next")]
+    OutOfBudget { whose: Scope, period: Period },
 }
 
 impl ModelError {
@@ -146,7 +169,7 @@ impl ModelError {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Timeout { .. } | Self::Failed { .. } | Self::Malformed { .. } => true,
-            Self::Unauthorized { .. } | Self::Refused { .. } | Self::Resting { .. } => false,
+            Self::Unauthorized { .. } | Self::Refused { .. } | Self::Resting { .. } | Self::OutOfBudget { .. } => false,
         }
     }
 
@@ -177,6 +200,7 @@ impl ModelError {
             Self::Failed { .. } => "failed",
             Self::Malformed { .. } => "malformed",
             Self::Resting { .. } => "resting",
+            Self::OutOfBudget { .. } => "out_of_budget",
         }
     }
 }

@@ -1,46 +1,9 @@
 //! In virtual time, on models that answer as they are told.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use futures_util::stream;
+use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::Finish;
-
-/// Answers the n-th request as the n-th script says, later ones as the last does.
-struct Scripted {
-    scripts: Vec<Vec<ModelEvent>>,
-    asked: Arc<AtomicUsize>,
-}
-
-impl LanguageModel for Scripted {
-    fn name(&self) -> &str {
-        "scripted"
-    }
-
-    fn complete(&self, _: Completion) -> ModelStream {
-        let number = self.asked.fetch_add(1, Ordering::Relaxed);
-        let script = self.scripts.get(number).or(self.scripts.last()).cloned().unwrap_or_default();
-        Box::pin(stream::iter(script))
-    }
-}
-
-fn model(scripts: Vec<Vec<ModelEvent>>) -> (Arc<dyn LanguageModel>, Arc<AtomicUsize>) {
-    let asked = Arc::new(AtomicUsize::new(0));
-    (Arc::new(Scripted { scripts, asked: asked.clone() }), asked)
-}
-
-fn text(text: &str) -> ModelEvent {
-    ModelEvent::Text { text: text.to_owned().into() }
-}
-
-fn done() -> ModelEvent {
-    ModelEvent::Done { finish: Finish::Stop }
-}
-
-fn failed() -> ModelEvent {
-    ModelEvent::Failed { error: ModelError::Failed { vendor: "x".into(), detail: "500".into() } }
-}
+use crate::scripted::{done, failed, model, text};
 
 fn limited(after_ms: u64) -> ModelEvent {
     ModelEvent::Failed { error: ModelError::RateLimited { vendor: "x".into(), after_ms: Some(after_ms) } }

@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 29] = [
+const CORES: [&str; 36] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -27,6 +27,11 @@ const CORES: [&str; 29] = [
     "signaling/src/sdp/",
     "signaling/src/stream/",
     "signaling/src/sip/guard/",
+    "agents/models/src/anthropic/map",
+    "agents/models/src/anthropic/wire",
+    "agents/models/src/budget",
+    "agents/models/src/gemini/map",
+    "agents/models/src/gemini/wire",
     "agents/models/src/openai/map",
     "agents/models/src/openai/wire",
     "agents/speech/src/deepgram/map",
@@ -38,6 +43,8 @@ const CORES: [&str; 29] = [
     "agents/speech/src/line/pcm",
     "agents/speech/src/line/speaking",
     "agents/speech/src/line/words",
+    "agents/models/src/price",
+    "agents/models/src/turns",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",

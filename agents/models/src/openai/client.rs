@@ -1,28 +1,10 @@
-use futures_util::StreamExt as _;
 use reqwest::Client;
-use reqwest::header::{AUTHORIZATION, HeaderMap, InvalidHeaderValue};
-use thiserror::Error;
+use reqwest::header::AUTHORIZATION;
 
 use super::config::OpenAiConfig;
 use super::map::{Assembly, request};
-use super::wire::Chunk;
-use crate::http::{Endpoint, secret};
-use crate::{Completion, LanguageModel, ModelError, ModelEvent, ModelStream};
-
-/// What ends the stream of chunks.
-const LAST: &str = "[DONE]";
-
-#[derive(Debug, Error)]
-pub enum OpenAiError {
-    #[error("OPENAI_API_KEY holds what no HTTP header may hold")]
-    Key(#[source] InvalidHeaderValue),
-    #[error("{url:?} is no URL of a server")]
-    Url {
-        url: String,
-        #[source]
-        source: reqwest::Error,
-    },
-}
+use crate::http::{Endpoint, SetupError};
+use crate::{Completion, LanguageModel, ModelStream, answer};
 
 /// A model behind `/v1/chat/completions`.
 pub struct OpenAi {
@@ -36,17 +18,13 @@ impl OpenAi {
     ///
     /// # Errors
     /// When no request could ever be sent with this configuration.
-    pub fn new(client: Client, config: OpenAiConfig) -> Result<Self, OpenAiError> {
-        let mut headers = HeaderMap::new();
-        if let Some(key) = &config.key {
-            let bearer = format!("Bearer {}", key.reveal()).into();
-            secret(&mut headers, AUTHORIZATION, &bearer).map_err(OpenAiError::Key)?;
-        }
+    pub fn new(client: Client, config: OpenAiConfig) -> Result<Self, SetupError> {
         let url = format!("{}/chat/completions", config.base_url.trim_end_matches('/'));
-        client.post(&url).build().map_err(|source| OpenAiError::Url { url: config.base_url.clone(), source })?;
+        let mut endpoint = Endpoint::new(client, "openai", "OPENAI_API_KEY", url, config.limits)?;
+        if let Some(key) = &config.key {
+            endpoint = endpoint.with_key(AUTHORIZATION, &format!("Bearer {}", key.reveal()).into())?;
+        }
         let name = format!("openai {}", config.model);
-        let (vendor, limits) = ("openai".to_owned(), config.limits);
-        let endpoint = Endpoint { client, vendor, setting: "OPENAI_API_KEY", url, headers, limits };
         Ok(Self { config, endpoint, name })
     }
 }
@@ -57,56 +35,8 @@ impl LanguageModel for OpenAi {
     }
 
     fn complete(&self, asked: Completion) -> ModelStream {
-        let endpoint = self.endpoint.clone();
         // Plain structs with string keys: serde_json has nothing to refuse.
         let body = serde_json::to_value(request(&self.config, &asked)).unwrap_or_default();
-        Box::pin(async_stream::stream! {
-            let mut chunks = endpoint.clone().events(body);
-            let mut answer = Assembly::default();
-            while let Some(event) = chunks.next().await {
-                let mut out = Vec::new();
-                let taken = event.and_then(|event| take(&endpoint, &mut answer, event.data.as_deref(), &mut out));
-                if out.is_empty() {
-                    yield ModelEvent::Progress;
-                }
-                for event in out {
-                    yield event;
-                }
-                match taken {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    // It had said that it was over: only figures can be missing.
-                    Err(_) if answer.is_finished() => break,
-                    Err(error) => { yield ModelEvent::Failed { error }; return; }
-                }
-            }
-            let mut out = Vec::new();
-            if let Err(detail) = answer.end(&mut out) {
-                out = vec![ModelEvent::Failed { error: endpoint.malformed(detail) }];
-            }
-            for event in out {
-                yield event;
-            }
-        })
+        answer::stream(self.endpoint.clone(), body, Assembly::default())
     }
-}
-
-/// Whether this was the last chunk.
-fn take(
-    endpoint: &Endpoint,
-    answer: &mut Assembly,
-    data: Option<&str>,
-    out: &mut Vec<ModelEvent>,
-) -> Result<bool, ModelError> {
-    let data = match data.map(str::trim) {
-        None | Some("") => return Ok(false),
-        Some(LAST) => return Ok(true),
-        Some(data) => data,
-    };
-    let chunk: Chunk = serde_json::from_str(data).map_err(|error| endpoint.malformed(error))?;
-    if let Some(error) = chunk.error {
-        return Err(endpoint.failed_with(&error.message));
-    }
-    answer.take(chunk, out).map_err(|detail| endpoint.malformed(detail))?;
-    Ok(false)
 }

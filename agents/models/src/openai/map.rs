@@ -1,16 +1,15 @@
 //! Between our types and the wire.
 
-use serde_json::{Map, Value};
-
 use super::config::OpenAiConfig;
 use super::wire::{
     CallDelta, CalledFunction, Choice, Chunk, Function, OfferedFunction, Request, RequestCall, RequestMessage,
     RequestTool, StreamOptions, Tokens,
 };
+use crate::answer::{Answer, CALLS_MAX, Fault, arguments};
 use crate::{Completion, Finish, Message, ModelEvent, ToolCall, ToolSpec, Usage};
 
-/// Calls of one answer at most: bounds what a broken server can make us keep.
-const CALLS_MAX: usize = 64;
+/// What ends the stream of chunks.
+const LAST: &str = "[DONE]";
 
 pub(super) fn request<'a>(config: &'a OpenAiConfig, asked: &'a Completion) -> Request<'a> {
     let limit = asked.max_tokens;
@@ -70,9 +69,7 @@ struct Partial {
 }
 
 impl Assembly {
-    /// # Errors
-    /// What is wrong with the chunk.
-    pub(super) fn take(&mut self, chunk: Chunk, out: &mut Vec<ModelEvent>) -> Result<(), String> {
+    fn add_chunk(&mut self, chunk: Chunk, out: &mut Vec<ModelEvent>) -> Result<(), String> {
         // One answer is asked for: a second choice is never ours.
         if let Some(Choice { delta, finish_reason }) = chunk.choices.into_iter().flatten().next() {
             let delta = delta.into_iter();
@@ -117,17 +114,26 @@ impl Assembly {
         }
         Ok(())
     }
+}
 
-    /// Whether the server has said that nothing more comes.
-    pub(super) fn is_finished(&self) -> bool {
+impl Answer for Assembly {
+    fn take(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<bool, Fault> {
+        if data == LAST {
+            return Ok(true);
+        }
+        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Fault::Malformed(error.to_string()))?;
+        if let Some(error) = chunk.error {
+            return Err(Fault::Failed(error.message));
+        }
+        self.add_chunk(chunk, out).map_err(Fault::Malformed)?;
+        Ok(false)
+    }
+
+    fn is_finished(&self) -> bool {
         self.finish.is_some()
     }
 
-    /// The answer is over: its calls, then its end.
-    ///
-    /// # Errors
-    /// When it broke off, or a call's arguments are no JSON object.
-    pub(super) fn end(self, out: &mut Vec<ModelEvent>) -> Result<(), String> {
+    fn end(self, out: &mut Vec<ModelEvent>) -> Result<(), String> {
         let Some(mut finish) = self.finish else { return Err("the answer ended before its finish_reason".to_owned()) };
         for (number, partial) in self.calls.into_iter().enumerate() {
             finish = Finish::ToolCalls;
@@ -140,19 +146,13 @@ impl Assembly {
 
 impl Partial {
     fn whole(self, number: usize) -> Result<ToolCall, String> {
-        let arguments = match self.arguments.trim() {
-            "" => Value::Object(Map::new()),
-            text => serde_json::from_str(text)
-                .ok()
-                .filter(Value::is_object)
-                .ok_or_else(|| format!("the arguments of the tool {:?} are no JSON object", self.name))?,
-        };
+        let arguments = arguments(&self.name, &self.arguments)?;
         if self.name.is_empty() {
             return Err("a tool call without a name".to_owned());
         }
         // llama.cpp gives no ids.
         let id = if self.id.is_empty() { format!("call_{number}") } else { self.id };
-        Ok(ToolCall { id, name: self.name, arguments: arguments.into() })
+        Ok(ToolCall { id, name: self.name, arguments: arguments.into(), signature: None })
     }
 }
 

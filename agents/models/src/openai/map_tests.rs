@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::http::Limits;
@@ -8,7 +8,12 @@ fn config(base_url: &str) -> OpenAiConfig {
 }
 
 fn asked() -> Completion {
-    let call = ToolCall { id: "c1".into(), name: "hours".into(), arguments: json!({ "day": "monday" }).into() };
+    let call = ToolCall {
+        id: "c1".into(),
+        name: "hours".into(),
+        arguments: json!({ "day": "monday" }).into(),
+        signature: None,
+    };
     Completion {
         messages: vec![
             Message::System { text: "You are a clinic.".into() },
@@ -25,6 +30,7 @@ fn asked() -> Completion {
         max_tokens: Some(100),
         temperature: Some(0.5),
         top_p: None,
+        payer: None,
     }
 }
 
@@ -59,7 +65,7 @@ fn answer(chunks: &[Value]) -> Result<Vec<ModelEvent>, String> {
     let mut assembly = Assembly::default();
     let mut out = Vec::new();
     for chunk in chunks {
-        assembly.take(serde_json::from_value(chunk.clone()).unwrap(), &mut out)?;
+        assembly.add_chunk(serde_json::from_value(chunk.clone()).unwrap(), &mut out)?;
     }
     assembly.end(&mut out)?;
     Ok(out)
@@ -88,7 +94,7 @@ fn a_call_in_pieces_is_put_together() {
                 "prompt_tokens_details": { "cached_tokens": 3 } } }),
     ]);
     let call = |id: &str, name: &str, arguments: Value| ModelEvent::ToolCall {
-        call: ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() },
+        call: ToolCall { id: id.into(), name: name.into(), arguments: arguments.into(), signature: None },
     };
     let usage = Usage { input: 9, cached_input: 3, output: 4 };
     assert_eq!(

@@ -7,7 +7,7 @@ mod config;
 mod map;
 mod wire;
 
-pub use client::{OpenAi, OpenAiError};
+pub use client::OpenAi;
 pub use config::OpenAiConfig;
 
 #[cfg(test)]
@@ -49,7 +49,12 @@ mod tests {
             until_first: 2,
             call: vec![delta(json!({ "tool_calls": [call] }), None), delta(json!({}), Some("tool_calls")), done],
             failure: event(json!({ "error": { "message": "overloaded", "type": "server_error" } })),
-            key: ("authorization", "Bearer KEY"),
+            refusal: (
+                r#"{"error": {"message": "you said Hello?", "code": "context_length_exceeded"}}"#,
+                "context_length_exceeded",
+            ),
+            path: "/v1/chat/completions",
+            headers: &[("authorization", "Bearer KEY")],
         })
         .await;
     }

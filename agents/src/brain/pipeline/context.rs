@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn tools_stand_between_the_question_and_the_answer() {
-        let call = ToolCall { id: "c".into(), name: "hours".into(), arguments: json!({}).into() };
+        let call = ToolCall { id: "c".into(), name: "hours".into(), arguments: json!({}).into(), signature: None };
         let exchange = |epoch: u32, result: &str| Exchange {
             epoch: Epoch(epoch),
             after: 0,
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_was_said_before_the_tools_stands_before_them() {
-        let call = ToolCall { id: "c".into(), name: "hours".into(), arguments: json!({}).into() };
+        let call = ToolCall { id: "c".into(), name: "hours".into(), arguments: json!({}).into(), signature: None };
         let results = vec!["9".to_owned().into()];
         let exchange = Exchange { epoch: Epoch(1), after: 1, calls: vec![call], results };
         let entries = [caller(1, 1, "Open?"), agent(2, 1, "One moment.", "One moment."), agent(3, 1, "Nine.", "Nine.")];

@@ -62,6 +62,7 @@ impl Prompt {
             max_tokens: persona.max_tokens,
             temperature: persona.temperature,
             top_p: persona.top_p,
+            payer: None,
         }
     }
 }

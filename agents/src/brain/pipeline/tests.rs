@@ -50,7 +50,8 @@ impl Talk {
     }
 
     fn call(&mut self, name: &str, arguments: Value) {
-        let call = ToolCall { id: format!("id-{name}"), name: name.to_owned(), arguments: arguments.into() };
+        let call =
+            ToolCall { id: format!("id-{name}"), name: name.to_owned(), arguments: arguments.into(), signature: None };
         self.model(ONE, ModelEvent::ToolCall { call });
         assert!(self.out.is_empty(), "tools are called when the model has finished");
     }

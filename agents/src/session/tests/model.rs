@@ -172,7 +172,12 @@ fn what_a_tool_found_while_the_caller_spoke_is_told_when_the_floor_is_free() {
     world.press('1');
     let model = |event| SessionInput::Model { epoch: Epoch(1), event };
     world.give(model(ModelEvent::Text { text: "One moment while I look that up for you.".to_owned().into() }));
-    let call = ToolCall { id: "c".into(), name: "opening_hours".into(), arguments: serde_json::json!({}).into() };
+    let call = ToolCall {
+        id: "c".into(),
+        name: "opening_hours".into(),
+        arguments: serde_json::json!({}).into(),
+        signature: None,
+    };
     world.give(model(ModelEvent::ToolCall { call }));
     world.give(model(ModelEvent::Done { finish: Finish::ToolCalls }));
     world.until(800);

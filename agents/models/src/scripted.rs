@@ -1,0 +1,53 @@
+//! A model that answers as it is told, for tests in virtual time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::stream;
+
+use crate::{Completion, Finish, LanguageModel, ModelError, ModelEvent, ModelStream, Usage};
+
+/// Answers the n-th request as the n-th script says, later ones as the last does.
+struct Scripted {
+    name: &'static str,
+    scripts: Vec<Vec<ModelEvent>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl LanguageModel for Scripted {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn complete(&self, _: Completion) -> ModelStream {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed);
+        let script = self.scripts.get(number).or(self.scripts.last()).cloned().unwrap_or_default();
+        Box::pin(stream::iter(script))
+    }
+}
+
+/// And how often it was asked.
+pub(crate) fn model(scripts: Vec<Vec<ModelEvent>>) -> (Arc<dyn LanguageModel>, Arc<AtomicUsize>) {
+    named("scripted", scripts)
+}
+
+pub(crate) fn named(name: &'static str, scripts: Vec<Vec<ModelEvent>>) -> (Arc<dyn LanguageModel>, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    (Arc::new(Scripted { name, scripts, asked: asked.clone() }), asked)
+}
+
+pub(crate) fn text(text: &str) -> ModelEvent {
+    ModelEvent::Text { text: text.to_owned().into() }
+}
+
+pub(crate) fn done() -> ModelEvent {
+    ModelEvent::Done { finish: Finish::Stop }
+}
+
+pub(crate) fn failed() -> ModelEvent {
+    ModelEvent::Failed { error: ModelError::Failed { vendor: "x".into(), detail: "500".into() } }
+}
+
+pub(crate) fn usage(input: u64, output: u64) -> ModelEvent {
+    ModelEvent::Usage { usage: Usage { input, cached_input: 0, output } }
+}
