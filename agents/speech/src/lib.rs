@@ -13,6 +13,7 @@ mod prompts;
 #[cfg(test)]
 mod recognizer_conformance;
 mod recognizer_line;
+pub mod resilient;
 mod sentence;
 mod socket;
 #[cfg(test)]

@@ -1,0 +1,228 @@
+//! What every vendor's voice gets around it, written once: figures, a circuit breaker, and a voice that stands in inside the
+//! turn. Nothing is said twice: the other voice speaks only what was not begun.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tandem_models::breaker::Breaker;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::{EngineInfo, SpeakRequest, SpeechError, Voice, VoiceEvent};
+
+/// Events on their way from a vendor to a session. Full: the vendor's line waits, and keeps the rest itself.
+const EVENTS: usize = 8;
+
+/// The health of one vendor, as all conversations of a node have seen it.
+#[derive(Debug)]
+pub struct Health {
+    breaker: Breaker,
+    began: Instant,
+    tasks: TaskTracker,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { breaker: Breaker::default(), began: Instant::now(), tasks: TaskTracker::new() }
+    }
+}
+
+/// A vendor's voice, and who speaks where it fails.
+pub struct ResilientVoice {
+    first: Arc<dyn Voice>,
+    second: Arc<dyn Voice>,
+    health: Arc<Health>,
+}
+
+impl ResilientVoice {
+    /// `health` is the vendor's, shared by all its voices.
+    pub fn new(first: Arc<dyn Voice>, second: Arc<dyn Voice>, health: Arc<Health>) -> Self {
+        Self { first, second, health }
+    }
+
+    /// The other voice, for this and its reason.
+    fn stand_in(&self, request: SpeakRequest, error: &SpeechError) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
+        warn!(voice = self.first.info().name, stands_in = self.second.info().name, %error, "a voice failed");
+        self.second.speak(request)
+    }
+}
+
+impl Voice for ResilientVoice {
+    fn info(&self) -> EngineInfo {
+        self.first.info()
+    }
+
+    fn speak(&self, request: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
+        let health = Arc::clone(&self.health);
+        if !health.breaker.admits(health.began.elapsed()) {
+            metrics::counter!("tandem_voice_requests_total", "outcome" => "resting").increment(1);
+            return self.second.speak(request);
+        }
+        let events = match self.first.speak(request.clone()) {
+            Ok(events) => events,
+            // What no voice can do is no fault of this one.
+            Err(error @ SpeechError::NotSupported { .. }) => return Err(error),
+            Err(error) => {
+                count(&health, Some(&error));
+                return self.stand_in(request, &error);
+            }
+        };
+        let (to, spoken) = mpsc::channel(EVENTS);
+        let speaking = Speaking { asked: Instant::now(), request, second: Arc::clone(&self.second), health, to };
+        self.health.tasks.spawn(speaking.run(events));
+        Ok(spoken)
+    }
+}
+
+/// One utterance. Ends with its last event, or when nobody listens any more.
+struct Speaking {
+    asked: Instant,
+    request: SpeakRequest,
+    second: Arc<dyn Voice>,
+    health: Arc<Health>,
+    to: mpsc::Sender<VoiceEvent>,
+}
+
+impl Speaking {
+    async fn run(self, mut events: mpsc::Receiver<VoiceEvent>) {
+        let mut begun = false;
+        while let Some(event) = events.recv().await {
+            match &event {
+                VoiceEvent::Audio(_) if !begun => {
+                    begun = true;
+                    metrics::histogram!("tandem_voice_first_audio_seconds").record(self.asked.elapsed());
+                }
+                VoiceEvent::Done => count(&self.health, None),
+                VoiceEvent::Failed(error) => {
+                    count(&self.health, Some(error));
+                    if !begun {
+                        return self.stand_in(event).await;
+                    }
+                }
+                VoiceEvent::Audio(_) | VoiceEvent::Words(_) => {}
+            }
+            if self.to.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Words that were announced and not spoken are announced once more: the same words, by the other voice's own times.
+    async fn stand_in(self, failed: VoiceEvent) {
+        warn!(event = ?failed, stands_in = self.second.info().name, "a voice failed before its first sound");
+        let Ok(mut events) = self.second.speak(self.request) else {
+            let _ = self.to.send(failed).await;
+            return;
+        };
+        while let Some(event) = events.recv().await {
+            if self.to.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn count(health: &Health, error: Option<&SpeechError>) {
+    let outcome = match error {
+        None => "done",
+        Some(SpeechError::Unauthorized { .. }) => "unauthorized",
+        Some(SpeechError::RateLimited { .. } | SpeechError::Busy { .. }) => "rate_limited",
+        Some(_) => "failed",
+    };
+    metrics::counter!("tandem_voice_requests_total", "outcome" => outcome).increment(1);
+    match error {
+        None => health.breaker.succeeded(),
+        Some(_) => health.breaker.failed(health.began.elapsed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::AlignedWord;
+    use crate::test_voice::TestVoice;
+
+    /// Says a word's beginning, or nothing, and fails.
+    struct Breaks {
+        after_audio: bool,
+        at_once: bool,
+        asked: AtomicUsize,
+    }
+
+    fn error() -> SpeechError {
+        SpeechError::Failed { engine: "breaks".to_owned(), why: "on purpose".to_owned(), retry: true }
+    }
+
+    impl Voice for Breaks {
+        fn info(&self) -> EngineInfo {
+            EngineInfo { name: "breaks".to_owned(), quality: "none".to_owned() }
+        }
+
+        fn speak(&self, _: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.at_once {
+                return Err(error());
+            }
+            let (to, events) = mpsc::channel(4);
+            if self.after_audio {
+                let word = AlignedWord { text: "Good".to_owned(), start: 0, end: 160 };
+                to.try_send(VoiceEvent::Words(vec![word])).unwrap();
+                to.try_send(VoiceEvent::Audio(Arc::from([1i16; 160].as_slice()))).unwrap();
+            }
+            to.try_send(VoiceEvent::Failed(error())).unwrap();
+            Ok(events)
+        }
+    }
+
+    fn broken(after_audio: bool, at_once: bool) -> (Arc<Breaks>, ResilientVoice) {
+        let first = Arc::new(Breaks { after_audio, at_once, asked: AtomicUsize::new(0) });
+        let voice = ResilientVoice::new(first.clone(), Arc::new(TestVoice::new()), Arc::default());
+        (first, voice)
+    }
+
+    async fn said(voice: &ResilientVoice) -> (usize, Option<VoiceEvent>) {
+        let request = SpeakRequest { text: "Good morning".to_owned(), rate: 8000 };
+        let mut events = voice.speak(request).unwrap();
+        let (mut samples, mut last) = (0, None);
+        while let Some(event) = events.recv().await {
+            if let VoiceEvent::Audio(audio) = &event {
+                samples += audio.len();
+            }
+            last = Some(event);
+        }
+        (samples, last)
+    }
+
+    #[tokio::test]
+    async fn the_other_voice_says_what_was_not_begun() {
+        for at_once in [false, true] {
+            let (_, voice) = broken(false, at_once);
+            let (samples, last) = said(&voice).await;
+            assert!(samples > 2_000 && last == Some(VoiceEvent::Done), "{samples} {last:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_not_said_twice() {
+        let (_, voice) = broken(true, false);
+        assert_eq!(said(&voice).await, (160, Some(VoiceEvent::Failed(error()))));
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_keeps_failing_is_left_alone() {
+        let (first, voice) = broken(false, true);
+        for _ in 0..20 {
+            assert!(said(&voice).await.0 > 2_000);
+        }
+        assert_eq!(first.asked.load(Ordering::Relaxed), 5, "the breaker opens after five failures");
+    }
+
+    #[tokio::test]
+    async fn it_is_a_voice() {
+        let both = || Arc::new(TestVoice::new());
+        crate::voice_conformance::run(Arc::new(ResilientVoice::new(both(), both(), Arc::default()))).await;
+    }
+}
