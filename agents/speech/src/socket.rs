@@ -20,8 +20,8 @@ use crate::SpeechError;
 const DIAL_LIMIT: Duration = Duration::from_secs(5);
 /// Largest message, bytes: bounds what a broken vendor can make us keep. A minute of speech in base64 is below.
 const MESSAGE_MAX: usize = 8 << 20;
-/// Bytes for reading: frames of transcripts are small, and a call has two sockets.
-const READ_BUFFER: usize = 8 << 10;
+/// Bytes read at once. The codec fills that much with zeros before each read, and transcripts are small.
+const READ_BUFFER: usize = 4 << 10;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tandem_contract::leg::LegEvent;
@@ -27,13 +27,21 @@ use crate::public_errors::{Answer, PublicError};
 use crate::state::AppState;
 
 /// Largest message that is read at all, bytes: twice what the cores accept, so that they can say what was wrong.
-pub(super) const MESSAGE_MAX: usize = 4 * TEXT_FRAME_MAX;
+const MESSAGE_MAX: usize = 4 * TEXT_FRAME_MAX;
+/// Bytes read at once. The WebSocket's codec fills that much with zeros before each read: with its default of 128 KiB a fifth
+/// of the node's time at 80 calls went there (perf). A frame of audio has 400 to 900 bytes; longer messages take more reads.
+const READ_BUFFER: usize = 4 * 1024;
 /// How long the last frames may take to leave. After that the connection is dropped as it is.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 /// Frames between the core and the socket. One: what waits, waits in the core, which knows what may be dropped.
 const IN_FLIGHT: usize = 1;
 /// How far ahead a timer is set that nobody needs.
 const IDLE: Duration = Duration::from_secs(3600);
+
+/// A connection's limits.
+pub(super) fn sized(socket: WebSocketUpgrade) -> WebSocketUpgrade {
+    socket.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).read_buffer_size(READ_BUFFER)
+}
 
 /// A protocol of sessions over a WebSocket: a core, and how its sessions are opened.
 pub(super) trait Protocol: Send + 'static {

@@ -11,7 +11,7 @@ use tandem_contract::Private;
 use tandem_media::Time;
 use tandem_signaling::stream::{Outgoing, ServerMessage, Start, Started, StreamCore, StreamEffect, StreamInput};
 
-use super::socket::{Connection, Counts, MESSAGE_MAX, Protocol, close, close_of};
+use super::socket::{Connection, Counts, Protocol, close, close_of, sized};
 use super::stream_session::{Refused, StreamSession, open};
 use crate::public_errors::PublicError;
 use crate::state::AppState;
@@ -35,7 +35,7 @@ async fn upgrade(
         return (StatusCode::FORBIDDEN, "the Origin of a page must be this server").into_response();
     }
     let tasks = state.tasks.clone();
-    socket.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).on_upgrade(move |socket| async move {
+    sized(socket).on_upgrade(move |socket| async move {
         // The node's drain waits for its connections as it waits for its sessions.
         let native = Native { core: StreamCore::new(state.clock.now()), token: parameters.token };
         let _ = tasks.spawn(Connection::run(state, socket, native)).await;

@@ -16,7 +16,7 @@ use super::signature::is_signed;
 use super::tickets::Ticket;
 use super::{MEDIA_PATH, authority};
 use crate::answer::{self, Request};
-use crate::doors::socket::{Connection, Counts, MESSAGE_MAX, Protocol, close, close_of};
+use crate::doors::socket::{Connection, Counts, Protocol, close, close_of, sized};
 use crate::doors::stream_session::{Refused, StreamSession};
 use crate::state::AppState;
 
@@ -29,7 +29,7 @@ pub(super) async fn upgrade(State(state): State<AppState>, headers: HeaderMap, s
     let url = format!("wss://{}{MEDIA_PATH}", authority(settings, &headers));
     let signed = is_signed(settings.auth_token.value().as_ref(), &headers, &url, &[]);
     let tasks = state.tasks.clone();
-    socket.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).on_upgrade(move |socket| async move {
+    sized(socket).on_upgrade(move |socket| async move {
         let twilio = Twilio { core: TwilioCore::new(state.clock.now()), signed };
         // The node's drain waits for its connections as it waits for its sessions.
         let _ = tasks.spawn(Connection::run(state, socket, twilio)).await;
