@@ -1,13 +1,16 @@
 //! Speech: recognizers and voices behind narrow traits, the pool that blocking engines run on, the prompt cache, and the
 //! test voice. Engines in C sit in `tandem-speech-engines`, the only crate with `unsafe`.
 
+pub mod aura;
 pub mod catalog;
 mod chunk;
 pub mod elevenlabs;
 pub mod flite;
 mod line;
+pub mod openai_speech;
 pub mod pocketsphinx;
 pub mod pool;
+mod post;
 mod prompts;
 #[cfg(test)]
 mod recognizer_conformance;

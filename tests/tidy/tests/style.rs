@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 26] = [
+const CORES: [&str; 30] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -29,12 +29,16 @@ const CORES: [&str; 26] = [
     "signaling/src/sip/guard/",
     "agents/models/src/openai/map",
     "agents/models/src/openai/wire",
+    "agents/speech/src/aura/map",
+    "agents/speech/src/aura/wire",
     "agents/speech/src/elevenlabs/map",
     "agents/speech/src/elevenlabs/wire",
     "agents/speech/src/line/contexts",
     "agents/speech/src/line/pcm",
     "agents/speech/src/line/speaking",
     "agents/speech/src/line/words",
+    "agents/speech/src/openai_speech/map",
+    "agents/speech/src/openai_speech/wire",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
