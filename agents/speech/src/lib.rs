@@ -2,6 +2,7 @@
 //! test voice. Engines in C sit in `tandem-speech-engines`, the only crate with `unsafe`.
 
 pub mod aura;
+pub mod cartesia;
 pub mod catalog;
 mod chunk;
 pub mod elevenlabs;

@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 30] = [
+const CORES: [&str; 32] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -31,6 +31,8 @@ const CORES: [&str; 30] = [
     "agents/models/src/openai/wire",
     "agents/speech/src/aura/map",
     "agents/speech/src/aura/wire",
+    "agents/speech/src/cartesia/map",
+    "agents/speech/src/cartesia/wire",
     "agents/speech/src/elevenlabs/map",
     "agents/speech/src/elevenlabs/wire",
     "agents/speech/src/line/contexts",
