@@ -6,6 +6,7 @@ pub mod cartesia;
 pub mod catalog;
 mod chunk;
 pub mod elevenlabs;
+pub mod espeak_ng;
 pub mod flite;
 mod line;
 pub mod openai_speech;

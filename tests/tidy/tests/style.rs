@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 32] = [
+const CORES: [&str; 33] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -35,6 +35,7 @@ const CORES: [&str; 32] = [
     "agents/speech/src/cartesia/wire",
     "agents/speech/src/elevenlabs/map",
     "agents/speech/src/elevenlabs/wire",
+    "agents/speech/src/espeak_ng/wav",
     "agents/speech/src/line/contexts",
     "agents/speech/src/line/pcm",
     "agents/speech/src/line/speaking",
