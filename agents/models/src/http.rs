@@ -1,4 +1,4 @@
-//! HTTP as all vendors of language models speak it: a POST of JSON, answered by server-sent events (WHATWG HTML, section 9.2)
+//! HTTP as all vendors speak it: a POST of JSON, answered by server-sent events (WHATWG HTML, section 9.2) or by plain bytes,
 //! or by a status that says what is wrong.
 
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub enum SetupError {
 
 /// Where a vendor is reached.
 #[derive(Clone, Debug)]
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     pub(crate) client: Client,
     /// For messages and metrics.
     pub(crate) vendor: String,
@@ -72,9 +72,12 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// `client` is shared by all vendors, so that connections stay open between requests. `vendor` is its name in messages,
+    /// `setting` what holds its key.
+    ///
     /// # Errors
     /// When nothing could ever be sent there.
-    pub(crate) fn new(
+    pub fn new(
         client: Client,
         vendor: &str,
         setting: &'static str,
@@ -89,7 +92,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the key holds what no header may hold.
-    pub(crate) fn with_key(mut self, name: HeaderName, value: &Private<String>) -> Result<Self, SetupError> {
+    pub fn with_key(mut self, name: HeaderName, value: &Private<String>) -> Result<Self, SetupError> {
         let setting = self.setting;
         let value = HeaderValue::from_str(value.reveal());
         let mut value = value.map_err(|source| SetupError::Key { setting, source })?;
@@ -98,26 +101,36 @@ impl Endpoint {
         Ok(self)
     }
 
-    pub(crate) fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
+    pub fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
+    }
+
+    /// The same vendor at another URL.
+    #[must_use]
+    pub fn at(self, url: String) -> Self {
+        Self { url, ..self }
+    }
+
+    /// The same vendor with other limits.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Sends the request; yields the events of the answer. An error is the last item.
     pub(crate) fn events(self, body: Value) -> BoxStream<'static, Result<Sse, ModelError>> {
         Box::pin(async_stream::stream! {
             let began = Instant::now();
-            let asked = self.client.post(&self.url).headers(self.headers.clone()).json(&body).send();
-            let response = match timeout(self.limits.first, asked).await {
-                Err(_) => { yield Err(self.late(self.limits.first)); return; }
-                Ok(Err(error)) => { yield Err(self.failed(&error)); return; }
-                Ok(Ok(response)) => response,
+            let response = match self.ask(&body).await {
+                Ok(response) => response,
+                Err(error) => { yield Err(error); return; }
             };
-            if !response.status().is_success() {
-                yield Err(self.refusal(response).await);
-                return;
-            }
-            let mut events = SseByteStream::new(bounded(response));
+            let mut events = SseByteStream::new(bounded(response, ANSWER_MAX));
             let (mut limit, mut left) = (self.limits.first, self.limits.first.saturating_sub(began.elapsed()));
             loop {
                 match timeout(left, events.next()).await {
@@ -141,6 +154,38 @@ impl Endpoint {
             Fault::Unauthorized => self.unauthorized(),
             Fault::Refused { code } => ModelError::Refused { vendor, detail: clip(&code) },
         }
+    }
+
+    /// Sends the request; yields the body of the answer as it comes, at most `most` bytes. An error is the last item.
+    pub fn bytes(self, body: Value, most: usize) -> BoxStream<'static, Result<bytes::Bytes, ModelError>> {
+        Box::pin(async_stream::stream! {
+            let began = Instant::now();
+            let response = match self.ask(&body).await {
+                Ok(response) => response,
+                Err(error) => { yield Err(error); return; }
+            };
+            let mut parts = bounded(response, most);
+            let (mut limit, mut left) = (self.limits.first, self.limits.first.saturating_sub(began.elapsed()));
+            loop {
+                match timeout(left, parts.next()).await {
+                    Err(_) => { yield Err(self.late(limit)); return; }
+                    Ok(None) => return,
+                    Ok(Some(Err(error))) => { yield Err(self.failed_with(&broke_off(&error))); return; }
+                    Ok(Some(Ok(part))) => yield Ok(part),
+                }
+                (limit, left) = (self.limits.gap, self.limits.gap);
+            }
+        })
+    }
+
+    /// The answer, when it is one.
+    async fn ask(&self, body: &Value) -> Result<Response, ModelError> {
+        let asked = self.client.post(&self.url).headers(self.headers.clone()).json(body).send();
+        let response = match timeout(self.limits.first, asked).await {
+            Err(_) => return Err(self.late(self.limits.first)),
+            Ok(asked) => asked.map_err(|error| self.failed(&error))?,
+        };
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
     pub(crate) fn malformed(&self, detail: impl ToString) -> ModelError {
@@ -169,7 +214,7 @@ impl Endpoint {
 
     fn broken(&self, error: &sse_stream::Error) -> ModelError {
         match error {
-            sse_stream::Error::Body(source) => self.failed_with(&format!("the answer broke off ({source})")),
+            sse_stream::Error::Body(source) => self.failed_with(&broke_off(source)),
             other => self.malformed(other),
         }
     }
@@ -240,8 +285,12 @@ struct Problem {
     is_of_the_key: bool,
 }
 
-fn bounded(response: Response) -> impl Stream<Item = std::io::Result<bytes::Bytes>> + Unpin {
-    let mut left = ANSWER_MAX;
+fn broke_off(cause: &dyn std::fmt::Display) -> String {
+    format!("the answer broke off ({cause})")
+}
+
+fn bounded(response: Response, most: usize) -> impl Stream<Item = std::io::Result<bytes::Bytes>> + Unpin {
+    let mut left = most;
     Box::pin(response.bytes_stream().map(move |part| {
         let part = part.map_err(|error| std::io::Error::other(source(&error)))?;
         left = left.checked_sub(part.len()).ok_or_else(|| std::io::Error::other("the answer is too long"))?;

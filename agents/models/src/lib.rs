@@ -25,7 +25,7 @@ pub mod spending;
 mod turns;
 
 pub use client::client_builder;
-pub use http::{Limits, SetupError};
+pub use http::{Endpoint, Limits, SetupError};
 
 use std::time::Duration;
 

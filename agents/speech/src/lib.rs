@@ -1,14 +1,19 @@
 //! Speech: recognizers and voices behind narrow traits, the pool that blocking engines run on, the prompt cache, and the
 //! test voice. Engines in C sit in `tandem-speech-engines`, the only crate with `unsafe`.
 
+pub mod aura;
+pub mod cartesia;
 pub mod catalog;
 mod chunk;
 pub mod deepgram;
 pub mod elevenlabs;
+pub mod espeak_ng;
 pub mod flite;
 mod line;
+pub mod openai_speech;
 pub mod pocketsphinx;
 pub mod pool;
+mod post;
 mod prompts;
 #[cfg(test)]
 mod recognizer_conformance;
@@ -27,6 +32,7 @@ mod voice_vendor_conformance;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tandem_models::ModelError;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -75,6 +81,28 @@ pub enum SpeechError {
     RateLimited { engine: String },
     #[error("{engine} failed: {why}")]
     Failed { engine: String, why: String, retry: bool },
+}
+
+/// What goes wrong over HTTP, in the words of speech.
+impl From<ModelError> for SpeechError {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Unauthorized { vendor: engine, setting } => Self::Unauthorized { engine, setting },
+            ModelError::RateLimited { vendor: engine, .. } => Self::RateLimited { engine },
+            ModelError::Refused { vendor: engine, detail: why } => Self::Failed { engine, why, retry: false },
+            ModelError::Timeout { vendor: engine, limit_ms } => {
+                Self::Failed { engine, why: format!("it said nothing for {limit_ms} ms"), retry: true }
+            }
+            ModelError::Failed { vendor: engine, detail: why }
+            | ModelError::Malformed { vendor: engine, detail: why } => Self::Failed { engine, why, retry: true },
+            ModelError::Resting { vendor: engine } => {
+                Self::Unavailable { engine, why: "it failed too often and is left alone for a while".to_owned() }
+            }
+            error @ ModelError::OutOfBudget { .. } => {
+                Self::Unavailable { engine: "the vendor".to_owned(), why: error.to_string() }
+            }
+        }
+    }
 }
 
 /// Caller audio for a running recognition.

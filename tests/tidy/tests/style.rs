@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 36] = [
+const CORES: [&str; 43] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -37,14 +37,21 @@ const CORES: [&str; 36] = [
     "agents/speech/src/deepgram/map",
     "agents/speech/src/deepgram/wire",
     "agents/speech/src/recognizer_line/core",
+    "agents/speech/src/aura/map",
+    "agents/speech/src/aura/wire",
+    "agents/speech/src/cartesia/map",
+    "agents/speech/src/cartesia/wire",
     "agents/speech/src/elevenlabs/map",
     "agents/speech/src/elevenlabs/wire",
+    "agents/speech/src/espeak_ng/wav",
     "agents/speech/src/line/contexts",
     "agents/speech/src/line/pcm",
     "agents/speech/src/line/speaking",
     "agents/speech/src/line/words",
     "agents/models/src/price",
     "agents/models/src/turns",
+    "agents/speech/src/openai_speech/map",
+    "agents/speech/src/openai_speech/wire",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",

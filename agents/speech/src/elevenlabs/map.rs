@@ -139,7 +139,21 @@ fn json(message: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Nonsense is an error or says nothing; it never panics, and lists of any lengths fit together.
+        #[test]
+        fn anything_can_be_read(text in ".{0,80}", starts in prop::collection::vec(any::<f64>(), 0..4), chars in 0..4_usize) {
+            let _ = read(&text);
+            let alignment = serde_json::json!({ "chars": vec!["x"; chars], "charStartTimesMs": starts,
+                                                "charDurationsMs": vec![1; 2] });
+            let message = serde_json::json!({ "contextId": text, "audio": text, "alignment": alignment });
+            let _ = read(&message.to_string());
+        }
+    }
 
     fn read(message: &str) -> Result<Option<Problem>, String> {
         let protocol = ElevenLabsProtocol { rate: 8_000, voice_settings: None };

@@ -106,6 +106,11 @@ impl Utterance {
         self.speaking.as_ref().is_none_or(Speaking::is_unheard)
     }
 
+    /// Whether it counts that it waits: while there is a connection, what was never sent waits for other utterances.
+    fn is_timed(&self, open: bool) -> bool {
+        self.sent || !open
+    }
+
     fn fail(self, error: &SpeechError) {
         if let Some(speaking) = self.speaking {
             speaking.fail(error.clone());
@@ -208,7 +213,7 @@ impl<P: Protocol> Contexts<P> {
     }
 
     /// There is no connection, or no longer.
-    pub(crate) fn lost(&mut self, error: &SpeechError) {
+    pub(crate) fn lost(&mut self, now: Duration, error: &SpeechError) {
         let was_open = std::mem::take(&mut self.open);
         self.out.clear();
         // What waits has lost nothing when others' connection is lost: it is sent over the next.
@@ -221,7 +226,10 @@ impl<P: Protocol> Contexts<P> {
                 utterance.fail(error);
             }
         }
-        self.waiting.extend(kept);
+        // It waited for others until now, and waits for a connection from now on.
+        let waits =
+            |utterance: Utterance| if utterance.sent { utterance } else { Utterance { since: now, ..utterance } };
+        self.waiting.extend(kept.into_iter().map(waits));
     }
 
     /// # Errors
@@ -264,8 +272,8 @@ impl<P: Protocol> Contexts<P> {
     /// When [`Contexts::expire`] has something to do.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         let running = self.running.iter().map(|utterance| utterance.since + self.limit(utterance));
-        // While there is a connection, what waits does so for other utterances.
-        let waiting = self.waiting.iter().filter(|_| !self.open).map(|utterance| utterance.since + self.limits.first);
+        let waiting = self.waiting.iter().filter(|utterance| utterance.is_timed(self.open));
+        let waiting = waiting.map(|utterance| utterance.since + self.limits.first);
         running.chain(waiting).min()
     }
 
@@ -291,16 +299,15 @@ impl<P: Protocol> Contexts<P> {
             self.out.extend(self.protocol.cancel(&utterance.context));
             self.running.remove(index).fail(&error);
         }
-        if !self.open {
-            let (late, waiting) = std::mem::take(&mut self.waiting)
-                .into_iter()
-                .partition(|utterance: &Utterance| utterance.since + self.limits.first <= now);
-            self.waiting = waiting;
-            let late: VecDeque<Utterance> = late;
-            late.into_iter().for_each(|utterance| utterance.fail(&self.engine.silent(self.limits.first)));
-        }
+        let (late, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(|utterance: &Utterance| {
+            utterance.is_timed(self.open) && utterance.since + self.limits.first <= now
+        });
+        self.waiting = waiting;
+        let late: VecDeque<Utterance> = late;
+        late.into_iter().for_each(|utterance| utterance.fail(&self.engine.silent(self.limits.first)));
+        silent.map_or(Ok(()), Err)?;
         self.fill(now);
-        silent.map_or(Ok(()), Err)
+        Ok(())
     }
 }
 

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use tandem_models::Limits;
 use tokio::sync::mpsc;
 
@@ -139,12 +140,12 @@ fn what_has_not_begun_is_asked_for_once_more_and_in_order() {
     line.take(1, "1 AQA=");
     line.sent();
     let error = line.broken();
-    line.0.lost(&error);
+    line.0.lost(at(2), &error);
     assert_eq!(drain(&mut one), [audio(1), VoiceEvent::Failed(error.clone())]);
     assert!(line.0.wants_connection());
     line.0.opened(at(2));
     assert_eq!(line.sent(), ["3 b", "4 c"]);
-    line.0.lost(&error);
+    line.0.lost(at(2), &error);
     assert_eq!(drain(&mut two), [VoiceEvent::Failed(error.clone())], "it was lost twice");
     line.0.opened(at(3));
     assert_eq!(line.sent(), ["5 c"]);
@@ -158,14 +159,14 @@ fn a_refused_connection_is_tried_once_more_where_that_may_help() {
     let mut line = Line::new();
     let mut one = line.speak(0, "a");
     let error = line.broken();
-    line.0.lost(&error);
+    line.0.lost(at(2), &error);
     assert!(line.0.wants_connection());
-    line.0.lost(&error);
+    line.0.lost(at(2), &error);
     assert_eq!(drain(&mut one), [VoiceEvent::Failed(error)]);
 
     let mut two = line.speak(1, "b");
     let unauthorized = SpeechError::Unauthorized { engine: "plain".into(), setting: "PLAIN_API_KEY".into() };
-    line.0.lost(&unauthorized);
+    line.0.lost(at(2), &unauthorized);
     assert_eq!(drain(&mut two), [VoiceEvent::Failed(unauthorized)]);
     assert!(!line.0.wants_connection());
 }
@@ -224,4 +225,82 @@ fn audio_that_is_none_ends_the_utterance() {
     let mut two = line.speak(1, "b");
     line.take(1, "2 end");
     assert_eq!(why(&mut two), "plain failed: it sent no audio");
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Speak,
+    /// The session drops the n-th utterance.
+    Forget(usize),
+    /// The vendor says this of the n-th context.
+    Say(u64, &'static str),
+    Open,
+    Lost,
+    /// So many seconds pass.
+    Pass(u64),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        3 => Just(Happening::Speak),
+        1 => (0..12_usize).prop_map(Happening::Forget),
+        8 => (0..16_u64, prop::sample::select(vec!["AQA=", "", "end", "error", "?"])).prop_map(|(context, word)| {
+            Happening::Say(context, word)
+        }),
+        2 => Just(Happening::Open),
+        1 => Just(Happening::Lost),
+        1 => (0..6_u64).prop_map(Happening::Pass),
+    ]
+}
+
+proptest! {
+    /// Whatever the vendor, the network and the session do: each utterance hears of its end, once, and of nothing after it;
+    /// and no more contexts run than the vendor carries.
+    #[test]
+    fn every_utterance_ends_once(happenings in prop::collection::vec(happening(), 1..80)) {
+        let mut line = Line::new();
+        let (mut now, mut open) = (0, false);
+        let mut utterances = Vec::new();
+        for happening in happenings {
+            match happening {
+                Happening::Speak => utterances.push(Some(line.speak(now, "a"))),
+                Happening::Forget(index) => drop(utterances.get_mut(index).and_then(Option::take)),
+                Happening::Say(context, word) if open => {
+                    if line.0.take(at(now), &format!("{context} {word}")).is_err() {
+                        open = false;
+                        line.0.lost(at(now), &line.broken());
+                    }
+                }
+                Happening::Open if !open => {
+                    open = true;
+                    line.0.opened(at(now));
+                }
+                Happening::Lost => {
+                    open = false;
+                    line.0.lost(at(now), &line.broken());
+                }
+                Happening::Pass(seconds) => {
+                    now += seconds;
+                    if line.0.expire(at(now)).is_err() {
+                        open = false;
+                        line.0.lost(at(now), &line.broken());
+                    }
+                    prop_assert!(line.0.deadline().is_none_or(|due| due > at(now)), "what is due has been done");
+                }
+                Happening::Say(..) | Happening::Open => {}
+            }
+            prop_assert!(line.0.running.len() <= Plain::CONTEXTS);
+        }
+        // A refusal that no retry helps, twice: of the connection that is there, and of the next.
+        let refused = SpeechError::RateLimited { engine: "plain".to_owned() };
+        line.0.lost(at(now), &refused);
+        line.0.lost(at(now), &refused);
+        prop_assert!(!line.0.is_heard() && !line.0.wants_connection() && line.0.deadline().is_none());
+        for mut events in utterances.into_iter().flatten() {
+            let all = drain(&mut events);
+            let is_last = |event: &VoiceEvent| matches!(event, VoiceEvent::Done | VoiceEvent::Failed(_));
+            prop_assert_eq!(all.iter().filter(|event| is_last(event)).count(), 1, "{:?}", all);
+            prop_assert!(all.last().is_some_and(is_last));
+        }
+    }
 }

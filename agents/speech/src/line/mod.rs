@@ -23,7 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 pub(crate) use address::{Scheme, address, segment};
-use contexts::{Contexts, Engine, Protocol, nothing};
+pub(crate) use contexts::nothing;
+use contexts::{Contexts, Engine, Protocol};
 use speaking::Outlet;
 use task::{Speak, Task};
 

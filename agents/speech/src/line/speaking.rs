@@ -55,6 +55,11 @@ impl Outlet {
         self.events.is_closed()
     }
 
+    /// For a shell that waits until nobody listens any more.
+    pub(crate) fn listener(&self) -> mpsc::Sender<VoiceEvent> {
+        self.events.clone()
+    }
+
     fn give(&self, event: VoiceEvent) -> Result<(), Halt> {
         self.events.try_send(event).map_err(|error| match error {
             TrySendError::Closed(_) => Halt::Unheard,
@@ -118,6 +123,14 @@ impl Speaking {
 
     pub(crate) fn is_unheard(&self) -> bool {
         self.outlet.is_unheard()
+    }
+
+    pub(crate) fn listener(&self) -> mpsc::Sender<VoiceEvent> {
+        self.outlet.listener()
+    }
+
+    pub(crate) fn engine(&self) -> &str {
+        &self.outlet.engine
     }
 
     /// A chunk of base64, and what the vendor tells of it. Either may be empty.

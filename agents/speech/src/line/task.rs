@@ -90,7 +90,7 @@ impl<P: Protocol> Task<P> {
                 Err(Over::Lost(error)) => error,
             };
             tracing::debug!(%error, "no connection");
-            self.contexts.lost(&error);
+            self.contexts.lost(alarm.now(), &error);
             if !self.contexts.wants_connection() && !self.rest(backoff, &alarm).await {
                 return;
             }
