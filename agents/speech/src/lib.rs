@@ -3,14 +3,18 @@
 
 pub mod catalog;
 mod chunk;
+pub mod deepgram;
 pub mod flite;
 pub mod pocketsphinx;
 pub mod pool;
 mod prompts;
 #[cfg(test)]
 mod recognizer_conformance;
+mod recognizer_line;
 mod sentence;
 mod socket;
+#[cfg(test)]
+mod socket_conformance;
 pub mod test_voice;
 #[cfg(test)]
 mod voice_conformance;
@@ -72,7 +76,7 @@ pub enum SpeechError {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecognizerInput {
     Audio(Arc<[i16]>),
-    /// The caller finished; a `Final` or `Rejected` follows.
+    /// The caller finished; the last event follows.
     Finish,
 }
 
@@ -87,9 +91,28 @@ pub enum RecognizerEvent {
         text: String,
         confidence: f32,
     },
+    /// The recognizer itself judges that the caller has finished. Eager: probably; what follows is either the same text,
+    /// no longer eager, or `TurnResumed`. Not eager: the last event, as `Final` is. Confidence 0 to 1, that the turn is over.
+    EndOfTurn {
+        text: String,
+        confidence: f32,
+        eager: bool,
+    },
+    /// After an eager `EndOfTurn`: the caller goes on. What was begun on its account is void.
+    TurnResumed,
     /// Something was said that the grammar does not hold (or nothing was said).
     Rejected,
     Failed(SpeechError),
+}
+
+impl RecognizerEvent {
+    /// Whether nothing follows.
+    pub fn is_last(&self) -> bool {
+        match self {
+            Self::Partial { .. } | Self::EndOfTurn { eager: true, .. } | Self::TurnResumed => false,
+            Self::Final { .. } | Self::EndOfTurn { eager: false, .. } | Self::Rejected | Self::Failed(_) => true,
+        }
+    }
 }
 
 /// A running recognition: dropping it cancels it.

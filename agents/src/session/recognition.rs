@@ -40,6 +40,8 @@ pub(super) struct Ears {
     engine: Engine,
     /// How often the open recognition was begun anew.
     retries: u8,
+    /// Of the latest partial.
+    words: u32,
     /// The caller's utterance is over; a result is awaited.
     finishing: bool,
     /// Of the latest voice.
@@ -64,6 +66,7 @@ impl SessionCore {
         let ears = &mut self.ears;
         ears.finishing = false;
         ears.retries = 0;
+        ears.words = 0;
         ears.listening_for.clone_from(&ears.grammar);
         self.start_recognizer();
     }
@@ -117,11 +120,12 @@ impl SessionCore {
         }
         match event {
             RecognizerEvent::Partial { text } => {
-                let words = u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX);
                 let complete = is_answer(self.ears.listening_for.as_ref(), &text);
-                self.drive(now, TurnInput::Partial { words, complete });
+                self.partial(now, words_of(&text), complete);
             }
-            RecognizerEvent::Final { text, .. } => {
+            RecognizerEvent::EndOfTurn { text, eager: true, .. } => self.partial(now, words_of(&text), true),
+            RecognizerEvent::TurnResumed => self.partial(now, self.ears.words, false),
+            RecognizerEvent::Final { text, .. } | RecognizerEvent::EndOfTurn { text, .. } => {
                 self.cancel_recognition();
                 self.stages.end(Stage::Transcript, now);
                 self.caller_said(now, text);
@@ -132,6 +136,11 @@ impl SessionCore {
             }
             RecognizerEvent::Failed(error) => self.recognizer_failed(now, &error),
         }
+    }
+
+    fn partial(&mut self, now: Time, words: u32, complete: bool) {
+        self.ears.words = words;
+        self.drive(now, TurnInput::Partial { words, complete });
     }
 
     fn recognizer_failed(&mut self, now: Time, error: &SpeechError) {
@@ -158,6 +167,10 @@ impl SessionCore {
             self.drive(now, why);
         }
     }
+}
+
+fn words_of(text: &str) -> u32 {
+    u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX)
 }
 
 /// Whether what was recognized so far would do as an answer. What is surely only the beginning of one would not.

@@ -32,7 +32,9 @@ fn recognizer(threads: usize) -> Option<PocketsphinxRecognizer> {
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
     let (Some(recognizer), Some(yes)) = (recognizer(1), yes()) else { return };
-    crate::recognizer_conformance::run(Arc::new(recognizer), &yes).await;
+    let at = move |_| Arc::new(recognizer.clone()) as Arc<dyn Recognizer>;
+    let subject = crate::recognizer_conformance::Subject { at: &at, yes: &yes, grammars: true };
+    crate::recognizer_conformance::run(&subject).await;
 }
 
 async fn hear(recognizer: &PocketsphinxRecognizer, grammar: &Grammar, text: &str) -> Option<RecognizerEvent> {

@@ -138,7 +138,7 @@ async fn recognized(running: &mut Option<RunningRecognition>) -> SessionInput {
     let Some(RunningRecognition { id, recognition }) = running else { return std::future::pending().await };
     let id = *id;
     let event = recognition.events.recv().await.unwrap_or_else(|| RecognizerEvent::Failed(gone("the recognizer")));
-    if !matches!(event, RecognizerEvent::Partial { .. }) {
+    if event.is_last() {
         *running = None;
     }
     SessionInput::Recognizer { recognition: id, event }
