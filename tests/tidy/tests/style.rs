@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 20] = [
+const CORES: [&str; 25] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -29,6 +29,11 @@ const CORES: [&str; 20] = [
     "signaling/src/sip/guard/",
     "agents/models/src/openai/map",
     "agents/models/src/openai/wire",
+    "agents/speech/src/deepgram/flux/map",
+    "agents/speech/src/deepgram/flux/wire",
+    "agents/speech/src/deepgram/map",
+    "agents/speech/src/deepgram/wire",
+    "agents/speech/src/recognizer_line/core",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
