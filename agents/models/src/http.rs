@@ -1,4 +1,4 @@
-//! HTTP as all vendors of language models speak it: a POST of JSON, answered by server-sent events (WHATWG HTML, section 9.2)
+//! HTTP as all vendors speak it: a POST of JSON, answered by server-sent events (WHATWG HTML, section 9.2) or by plain bytes,
 //! or by a status that says what is wrong.
 
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Default for Limits {
 
 /// Where a vendor is reached.
 #[derive(Clone, Debug)]
-pub(crate) struct Endpoint {
+pub struct Endpoint {
     pub(crate) client: Client,
     /// For messages and metrics.
     pub(crate) vendor: String,
@@ -54,7 +54,7 @@ pub(crate) struct Endpoint {
 ///
 /// # Errors
 /// When the value holds what no header may hold.
-pub(crate) fn secret(
+pub fn secret(
     headers: &mut HeaderMap,
     name: HeaderName,
     value: &Private<String>,
@@ -66,21 +66,48 @@ pub(crate) fn secret(
 }
 
 impl Endpoint {
+    /// `client` is shared by all vendors, so that connections stay open between requests. `vendor` is its name in messages,
+    /// `setting` what holds its key. `headers` go with every request.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn new(
+        client: Client,
+        vendor: &str,
+        setting: &'static str,
+        url: String,
+        headers: HeaderMap,
+        limits: Limits,
+    ) -> Result<Self, reqwest::Error> {
+        client.post(&url).build()?;
+        Ok(Self { client, vendor: vendor.to_owned(), setting, url, headers, limits })
+    }
+
+    /// The same vendor at another URL.
+    #[must_use]
+    pub fn at(self, url: String) -> Self {
+        Self { url, ..self }
+    }
+
+    /// The same vendor with other limits.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Sends the request; yields the events of the answer. An error is the last item.
     pub(crate) fn events(self, body: Value) -> BoxStream<'static, Result<Sse, ModelError>> {
         Box::pin(async_stream::stream! {
             let began = Instant::now();
-            let asked = self.client.post(&self.url).headers(self.headers.clone()).json(&body).send();
-            let response = match timeout(self.limits.first, asked).await {
-                Err(_) => { yield Err(self.late(self.limits.first)); return; }
-                Ok(Err(error)) => { yield Err(self.failed(&error)); return; }
-                Ok(Ok(response)) => response,
+            let response = match self.ask(&body).await {
+                Ok(response) => response,
+                Err(error) => { yield Err(error); return; }
             };
-            if !response.status().is_success() {
-                yield Err(self.refusal(response).await);
-                return;
-            }
-            let mut events = SseByteStream::new(bounded(response));
+            let mut events = SseByteStream::new(bounded(response, ANSWER_MAX));
             let (mut limit, mut left) = (self.limits.first, self.limits.first.saturating_sub(began.elapsed()));
             loop {
                 match timeout(left, events.next()).await {
@@ -92,6 +119,38 @@ impl Endpoint {
                 (limit, left) = (self.limits.gap, self.limits.gap);
             }
         })
+    }
+
+    /// Sends the request; yields the body of the answer as it comes, at most `most` bytes. An error is the last item.
+    pub fn bytes(self, body: Value, most: usize) -> BoxStream<'static, Result<bytes::Bytes, ModelError>> {
+        Box::pin(async_stream::stream! {
+            let began = Instant::now();
+            let response = match self.ask(&body).await {
+                Ok(response) => response,
+                Err(error) => { yield Err(error); return; }
+            };
+            let mut parts = bounded(response, most);
+            let (mut limit, mut left) = (self.limits.first, self.limits.first.saturating_sub(began.elapsed()));
+            loop {
+                match timeout(left, parts.next()).await {
+                    Err(_) => { yield Err(self.late(limit)); return; }
+                    Ok(None) => return,
+                    Ok(Some(Err(error))) => { yield Err(self.failed_with(&broke_off(&error))); return; }
+                    Ok(Some(Ok(part))) => yield Ok(part),
+                }
+                (limit, left) = (self.limits.gap, self.limits.gap);
+            }
+        })
+    }
+
+    /// The answer, when it is one.
+    async fn ask(&self, body: &Value) -> Result<Response, ModelError> {
+        let asked = self.client.post(&self.url).headers(self.headers.clone()).json(body).send();
+        let response = match timeout(self.limits.first, asked).await {
+            Err(_) => return Err(self.late(self.limits.first)),
+            Ok(asked) => asked.map_err(|error| self.failed(&error))?,
+        };
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
     pub(crate) fn malformed(&self, detail: impl ToString) -> ModelError {
@@ -116,7 +175,7 @@ impl Endpoint {
 
     fn broken(&self, error: &sse_stream::Error) -> ModelError {
         match error {
-            sse_stream::Error::Body(source) => self.failed_with(&format!("the answer broke off ({source})")),
+            sse_stream::Error::Body(source) => self.failed_with(&broke_off(source)),
             other => self.malformed(other),
         }
     }
@@ -180,8 +239,12 @@ struct Problem {
     message: Option<String>,
 }
 
-fn bounded(response: Response) -> impl Stream<Item = std::io::Result<bytes::Bytes>> + Unpin {
-    let mut left = ANSWER_MAX;
+fn broke_off(cause: &dyn std::fmt::Display) -> String {
+    format!("the answer broke off ({cause})")
+}
+
+fn bounded(response: Response, most: usize) -> impl Stream<Item = std::io::Result<bytes::Bytes>> + Unpin {
+    let mut left = most;
     Box::pin(response.bytes_stream().map(move |part| {
         let part = part.map_err(|error| std::io::Error::other(source(&error)))?;
         left = left.checked_sub(part.len()).ok_or_else(|| std::io::Error::other("the answer is too long"))?;

@@ -13,7 +13,7 @@ pub mod openai;
 pub mod resilient;
 
 pub use client::client_builder;
-pub use http::Limits;
+pub use http::{Endpoint, Limits, secret};
 
 use std::time::Duration;
 

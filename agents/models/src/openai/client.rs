@@ -43,10 +43,9 @@ impl OpenAi {
             secret(&mut headers, AUTHORIZATION, &bearer).map_err(OpenAiError::Key)?;
         }
         let url = format!("{}/chat/completions", config.base_url.trim_end_matches('/'));
-        client.post(&url).build().map_err(|source| OpenAiError::Url { url: config.base_url.clone(), source })?;
+        let endpoint = Endpoint::new(client, "openai", "OPENAI_API_KEY", url, headers, config.limits)
+            .map_err(|source| OpenAiError::Url { url: config.base_url.clone(), source })?;
         let name = format!("openai {}", config.model);
-        let (vendor, limits) = ("openai".to_owned(), config.limits);
-        let endpoint = Endpoint { client, vendor, setting: "OPENAI_API_KEY", url, headers, limits };
         Ok(Self { config, endpoint, name })
     }
 }
