@@ -5,6 +5,7 @@ pub mod catalog;
 mod chunk;
 pub mod deepgram;
 pub mod flite;
+pub mod openai_transcribe;
 pub mod pocketsphinx;
 pub mod pool;
 mod prompts;

@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("contract", &[]),
     ("contract/check", &["tandem-contract"]),
     ("agents/speech/engines", &[]),
-    ("agents/speech", &["tandem-contract", "tandem-media", "tandem-speech-engines"]),
+    ("agents/speech", &["tandem-contract", "tandem-media", "tandem-models", "tandem-speech-engines"]),
     ("agents/models", &["tandem-contract"]),
     ("agents", &["tandem-contract", "tandem-media", "tandem-models", "tandem-speech"]),
     ("signaling", &["tandem-contract", "tandem-media"]),

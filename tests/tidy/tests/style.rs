@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 25] = [
+const CORES: [&str; 26] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -33,6 +33,7 @@ const CORES: [&str; 25] = [
     "agents/speech/src/deepgram/flux/wire",
     "agents/speech/src/deepgram/map",
     "agents/speech/src/deepgram/wire",
+    "agents/speech/src/openai_transcribe/wire",
     "agents/speech/src/recognizer_line/core",
     "agents/src/brain/",
     "agents/src/ledger/",
