@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
@@ -178,10 +178,27 @@ impl Endpoint {
         })
     }
 
-    /// The answer, when it is one.
+    /// Sends a body of another type than JSON; the whole body of the answer, at most `most` bytes.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn upload(&self, content_type: &str, body: Vec<u8>, most: usize) -> Result<Vec<u8>, ModelError> {
+        let request = self.client.post(&self.url).headers(self.headers.clone()).header(CONTENT_TYPE, content_type);
+        let mut parts = bounded(self.answer(request.body(body)).await?, most);
+        let mut whole = Vec::new();
+        while let Some(part) = timeout(self.limits.gap, parts.next()).await.map_err(|_| self.late(self.limits.gap))? {
+            whole.extend_from_slice(&part.map_err(|error| self.failed_with(&broke_off(&error)))?);
+        }
+        Ok(whole)
+    }
+
     async fn ask(&self, body: &Value) -> Result<Response, ModelError> {
-        let asked = self.client.post(&self.url).headers(self.headers.clone()).json(body).send();
-        let response = match timeout(self.limits.first, asked).await {
+        self.answer(self.client.post(&self.url).headers(self.headers.clone()).json(body)).await
+    }
+
+    /// The answer, when it is one.
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, ModelError> {
+        let response = match timeout(self.limits.first, request.send()).await {
             Err(_) => return Err(self.late(self.limits.first)),
             Ok(asked) => asked.map_err(|error| self.failed(&error))?,
         };

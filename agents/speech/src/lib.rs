@@ -11,6 +11,7 @@ pub mod espeak_ng;
 pub mod flite;
 mod line;
 pub mod openai_speech;
+pub mod openai_transcribe;
 pub mod pocketsphinx;
 pub mod pool;
 mod post;

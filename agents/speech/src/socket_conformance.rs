@@ -45,7 +45,7 @@ pub(crate) fn yes() -> Vec<i16> {
     (0..6_400).map(|n| if loud.contains(&n) { tone(n) } else { 0 }).collect()
 }
 
-fn listen(line: &dyn Recognizer) -> Result<Recognition, SpeechError> {
+pub(crate) fn listen(line: &dyn Recognizer) -> Result<Recognition, SpeechError> {
     line.listen(RecognizeRequest { grammar: Grammar::Open, rate: 8_000, language: "en-US".to_owned() })
 }
 

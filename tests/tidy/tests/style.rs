@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 43] = [
+const CORES: [&str; 46] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -52,6 +52,9 @@ const CORES: [&str; 43] = [
     "agents/models/src/turns",
     "agents/speech/src/openai_speech/map",
     "agents/speech/src/openai_speech/wire",
+    "agents/speech/src/deepgram/flux/map",
+    "agents/speech/src/deepgram/flux/wire",
+    "agents/speech/src/openai_transcribe/wire",
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",

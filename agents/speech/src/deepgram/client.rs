@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_util::task::TaskTracker;
 
 use super::config::{DeepgramConfig, KEY_SETTING};
+use super::flux::map::Flux;
 use super::map::Nova;
 use super::wire;
 use crate::recognizer_line::{Encoding, Plan, RecognizerLine};
@@ -45,11 +46,15 @@ impl Deepgram {
             url: self.config.url(rate, encoding, language),
             rate,
             encoding,
-            keep_alive: Some(wire::KEEP_ALIVE),
+            keep_alive: (!self.config.is_flux()).then_some(wire::KEEP_ALIVE),
             farewell: wire::CLOSE_STREAM,
             places: Arc::clone(&self.places),
             limit: self.config.max_connections,
         };
+        if self.config.is_flux() {
+            let quality = "dictation and the end of a turn, while it is spoken";
+            return Arc::new(RecognizerLine::open(plan, quality, Flux::new(rate), &self.tasks));
+        }
         Arc::new(RecognizerLine::open(
             plan,
             "dictation in many languages, while it is spoken",

@@ -17,9 +17,23 @@ pub struct DeepgramConfig {
     pub base_url: String,
     /// None: a server of one's own that asks for none.
     pub key: Option<Private<String>>,
+    /// One whose name begins with "flux" is spoken to as Flux, any other as Nova.
     pub model: String,
+    pub flux: FluxConfig,
     /// Connections of this node at once; a call beyond them is told "busy".
     pub max_connections: usize,
+}
+
+/// When Flux takes a turn for ended. None: as Deepgram chooses.
+/// <https://developers.deepgram.com/docs/flux/configuration>
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FluxConfig {
+    /// 0.5 to 1; with 1 it ends no turn by its own judgement.
+    pub eot_threshold: Option<f32>,
+    /// 0.3 to 0.9. None: no eager ends.
+    pub eager_eot_threshold: Option<f32>,
+    /// 500 to 60,000 ms of silence after which a turn is over in any case.
+    pub eot_timeout_ms: Option<u32>,
 }
 
 impl Default for DeepgramConfig {
@@ -28,15 +42,25 @@ impl Default for DeepgramConfig {
             base_url: "wss://api.deepgram.com".to_owned(),
             key: None,
             model: "nova-3".to_owned(),
+            flux: FluxConfig::default(),
             max_connections: MAX_CONNECTIONS,
         }
     }
 }
 
 impl DeepgramConfig {
-    /// The address of a line. Numbers come as they were said: "numerals" and smart formatting make Deepgram wait for the
-    /// rest of a number, and the flow reads words as well as digits.
+    pub(super) fn is_flux(&self) -> bool {
+        self.model.starts_with("flux")
+    }
+
+    /// The address of a line.
     pub(super) fn url(&self, rate: u32, encoding: Encoding, language: &str) -> String {
+        if self.is_flux() { self.flux_url(rate, encoding, language) } else { self.nova_url(rate, encoding, language) }
+    }
+
+    /// Numbers come as they were said: "numerals" and smart formatting make Deepgram wait for the
+    /// rest of a number, and the flow reads words as well as digits.
+    fn nova_url(&self, rate: u32, encoding: Encoding, language: &str) -> String {
         let (model, language) = (escaped(&self.model), escaped(language));
         format!(
             "{}/v1/listen?model={model}&language={language}&{}&channels=1&interim_results=true&punctuate=true\
@@ -44,6 +68,27 @@ impl DeepgramConfig {
             base(&self.base_url),
             audio(rate, encoding),
         )
+    }
+}
+
+impl DeepgramConfig {
+    fn flux_url(&self, rate: u32, encoding: Encoding, language: &str) -> String {
+        let (base, model) = (base(&self.base_url), escaped(&self.model));
+        let mut url = format!("{base}/v2/listen?model={model}&{}", audio(rate, encoding));
+        let FluxConfig { eot_threshold, eager_eot_threshold, eot_timeout_ms } = &self.flux;
+        for (name, value) in [
+            ("eot_threshold", eot_threshold.map(|value| value.to_string())),
+            ("eager_eot_threshold", eager_eot_threshold.map(|value| value.to_string())),
+            ("eot_timeout_ms", eot_timeout_ms.map(|value| value.to_string())),
+        ] {
+            url.extend(value.map(|value| format!("&{name}={value}")));
+        }
+        // Others have one language and take no hint.
+        if self.model.ends_with("multi") && language != "multi" {
+            let (primary, _) = language.split_once('-').unwrap_or((language, ""));
+            url.push_str(&format!("&language_hint={}", escaped(primary)));
+        }
+        url
     }
 }
 
@@ -104,5 +149,18 @@ mod tests {
         );
         let url = config.url(48_000, Encoding::of(48_000), "e&n");
         assert!(url.contains("&language=e%26n&encoding=linear16&sample_rate=48000&"), "{url}");
+    }
+    #[test]
+    fn flux_is_asked_at_its_own_address() {
+        let flux = FluxConfig { eot_threshold: Some(0.8), eager_eot_threshold: Some(0.5), eot_timeout_ms: Some(3_000) };
+        let config = DeepgramConfig { model: "flux-general-multi".to_owned(), flux, ..DeepgramConfig::default() };
+        assert_eq!(
+            config.url(8_000, Encoding::of(8_000), "de-DE"),
+            "wss://api.deepgram.com/v2/listen?model=flux-general-multi&encoding=mulaw&sample_rate=8000\
+             &eot_threshold=0.8&eager_eot_threshold=0.5&eot_timeout_ms=3000&language_hint=de"
+        );
+        let config = DeepgramConfig { model: "flux-general-en".to_owned(), ..DeepgramConfig::default() };
+        let url = config.url(16_000, Encoding::of(16_000), "en-US");
+        assert!(url.ends_with("/v2/listen?model=flux-general-en&encoding=linear16&sample_rate=16000"), "{url}");
     }
 }

@@ -11,16 +11,16 @@ use super::wire::{Alternative, FINALIZE, Kind, Problem, Results, Word};
 use crate::RecognizerEvent;
 use crate::recognizer_line::core::{Effect, Input, StreamCore};
 
-/// How long the answer to `Finalize` may take. It comes in some 100 ms and a round trip, or, where nothing was left to
+/// How long the answer to `Finalize` (or Flux's `ForceEndTurn`) may take. It comes in some 100 ms and a round trip, or, where nothing was left to
 /// answer for, never; the caller waits meanwhile.
-const FINALIZE_LIMIT: Duration = Duration::from_millis(700);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_millis(700);
 /// How far a result's end may lie beyond the audio that it stands for: rounding, and less than one frame.
 const SLACK_S: f64 = 0.01;
 
 /// What was said in one stretch of audio.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Said {
-    text: String,
+pub(super) struct Said {
+    pub(super) text: String,
     /// Of the confidences of `words`.
     sum: f32,
     words: u16,
@@ -39,10 +39,16 @@ impl Said {
             let written = |word: &Word<'_>| word.punctuated_word.as_ref().unwrap_or(&word.word).to_string();
             words().map(written).collect::<Vec<_>>().join(" ")
         };
-        match u16::try_from(words().count()) {
-            Ok(count @ 1..) => Self { text, sum: words().map(|word| word.confidence).sum(), words: count },
-            Ok(0) | Err(_) if text.is_empty() => Self::default(),
-            Ok(0) | Err(_) => Self { text, sum: said.confidence, words: 1 },
+        Self::new(text, words().map(|word| word.confidence), said.confidence)
+    }
+
+    /// `otherwise`: the confidence of a text without words.
+    pub(super) fn new(text: String, confidences: impl Iterator<Item = f32>, otherwise: f32) -> Self {
+        let (sum, words) = confidences.fold((0.0, 0_u16), |(sum, words), one| (sum + one, words.saturating_add(1)));
+        match (text.is_empty(), words) {
+            (true, _) => Self::default(),
+            (false, 0) => Self { text, sum: otherwise, words: 1 },
+            (false, words) => Self { text, sum, words },
         }
     }
 
@@ -61,13 +67,31 @@ impl Said {
         both
     }
 
-    fn into_last_event(self) -> RecognizerEvent {
+    pub(super) fn into_last_event(self) -> RecognizerEvent {
         if self.text.is_empty() {
             return RecognizerEvent::Rejected;
         }
         let confidence = (self.sum / f32::from(self.words.max(1))).clamp(0.0, 1.0);
         RecognizerEvent::Final { text: self.text, confidence }
     }
+}
+
+/// Seconds.
+pub(super) fn position(samples: u64, rate: u32) -> f64 {
+    samples as f64 / f64::from(rate.max(1))
+}
+
+pub(super) fn unreadable(error: serde_json::Error) -> String {
+    format!("it sent what is no message of Deepgram's ({error})")
+}
+
+pub(super) fn reported(text: &str) -> String {
+    let problem: Problem<'_> = serde_json::from_str(text).unwrap_or_default();
+    format!("it reports an error {}", problem.name())
+}
+
+pub(super) fn silent() -> Effect {
+    Effect::Broken(format!("it gave no sign of life in the {} ms after the utterance", ANSWER_LIMIT.as_millis()))
 }
 
 #[derive(Debug)]
@@ -82,12 +106,18 @@ struct Utterance {
     ending: Option<Ending>,
 }
 
-/// `Finalize` was sent for the running recognition.
+/// Deepgram was asked for the end of the running recognition.
 #[derive(Clone, Copy, Debug)]
-struct Ending {
-    due: Time,
+pub(super) struct Ending {
+    pub(super) due: Time,
     /// The other end has given a sign of life since.
-    alive: bool,
+    pub(super) alive: bool,
+}
+
+impl Ending {
+    pub(super) fn new(now: Time) -> Self {
+        Self { due: now + ANSWER_LIMIT, alive: false }
+    }
 }
 
 /// `Finalize` was sent, and nobody waits for the answer: until then, or a while, no result counts that ends before `end`.
@@ -112,7 +142,7 @@ impl Nova {
     }
 
     fn seconds(&self, samples: u64) -> f64 {
-        samples as f64 / f64::from(self.rate.max(1))
+        position(samples, self.rate)
     }
 
     fn opened(&mut self) {
@@ -130,7 +160,7 @@ impl Nova {
             self.end(out);
             return;
         }
-        running.ending = Some(Ending { due: now + FINALIZE_LIMIT, alive: false });
+        running.ending = Some(Ending::new(now));
         out.extend([Effect::Send(FINALIZE), Effect::Ping]);
     }
 
@@ -142,7 +172,7 @@ impl Nova {
         if running.ending.is_none() {
             out.push(Effect::Send(FINALIZE));
         }
-        self.stale = Some(Stale { until: now + FINALIZE_LIMIT, end: self.sent });
+        self.stale = Some(Stale { until: now + ANSWER_LIMIT, end: self.sent });
     }
 
     fn hear(&mut self, text: &str, out: &mut Vec<Effect>) {
@@ -153,14 +183,10 @@ impl Nova {
     }
 
     fn read(&mut self, text: &str, out: &mut Vec<Effect>) -> Result<(), String> {
-        let malformed = |error: serde_json::Error| format!("it sent what is no message of Deepgram's ({error})");
-        let Kind { kind } = serde_json::from_str(text).map_err(malformed)?;
+        let Kind { kind } = serde_json::from_str(text).map_err(unreadable)?;
         match kind.as_ref() {
-            "Results" => self.result(&serde_json::from_str(text).map_err(malformed)?, out),
-            "Error" => {
-                let problem: Problem<'_> = serde_json::from_str(text).map_err(malformed)?;
-                return Err(format!("it reports an error {}", problem.name()));
-            }
+            "Results" => self.result(&serde_json::from_str(text).map_err(unreadable)?, out),
+            "Error" => return Err(reported(text)),
             _ => {}
         }
         Ok(())
@@ -198,14 +224,13 @@ impl Nova {
             return;
         };
         // Its answer may still come, and is not for the next one.
-        self.stale = Some(Stale { until: now + FINALIZE_LIMIT, end: self.sent });
+        self.stale = Some(Stale { until: now + ANSWER_LIMIT, end: self.sent });
         let nothing = self.running.as_ref().is_none_or(|running| running.so_far().text.is_empty());
         if ending.alive || !nothing {
             self.end(out);
         }
         if !ending.alive {
-            let limit = FINALIZE_LIMIT.as_millis();
-            out.push(Effect::Broken(format!("it gave no sign of life in the {limit} ms after the utterance")));
+            out.push(silent());
         }
     }
 

@@ -63,7 +63,7 @@ pub(super) struct Word<'a> {
 }
 
 /// `"type": "Error"`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct Problem<'a> {
     /// Nova.
     #[serde(borrow, default)]

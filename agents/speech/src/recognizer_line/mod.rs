@@ -6,10 +6,9 @@ mod task;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use tandem_media::codec;
 use tandem_media::leg::Codec;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::core::StreamCore;
@@ -80,14 +79,14 @@ pub(crate) struct RecognizerLine {
     rate: u32,
     starts: mpsc::Sender<Start>,
     /// The audio of the latest recognition: dead as soon as the session has let go of it, though the task may not know yet.
-    latest: ArcSwapOption<mpsc::WeakSender<RecognizerInput>>,
+    latest: watch::Sender<Option<mpsc::WeakSender<RecognizerInput>>>,
 }
 
 impl RecognizerLine {
     /// Dials at once, from a task. Must be called inside a tokio runtime.
     pub(crate) fn open(plan: Plan, quality: &'static str, core: impl StreamCore, tasks: &TaskTracker) -> Self {
         let (starts, asked) = mpsc::channel(START_QUEUE);
-        let line = Self { engine: plan.engine, quality, rate: plan.rate, starts, latest: ArcSwapOption::empty() };
+        let line = Self { engine: plan.engine, quality, rate: plan.rate, starts, latest: watch::Sender::new(None) };
         tasks.spawn(task::run(plan, core, asked));
         line
     }
@@ -108,7 +107,7 @@ impl Recognizer for RecognizerLine {
             let what = format!("take audio of {} Hz on a line of {} Hz", request.rate, self.rate);
             return Err(SpeechError::NotSupported { engine: self.engine.to_owned(), what });
         }
-        if self.latest.load().as_ref().is_some_and(|latest| latest.upgrade().is_some()) {
+        if self.latest.borrow().as_ref().is_some_and(|latest| latest.upgrade().is_some()) {
             return Err(self.busy());
         }
         let (audio, audio_rx) = mpsc::channel(AUDIO_QUEUE);
@@ -121,7 +120,7 @@ impl Recognizer for RecognizerLine {
                 retry: false,
             },
         })?;
-        self.latest.store(Some(Arc::new(audio.downgrade())));
+        self.latest.send_replace(Some(audio.downgrade()));
         Ok(Recognition { audio, events })
     }
 }

@@ -1,0 +1,80 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_models::{Limits, client_builder};
+use tandem_test_vendors::{Asked, FakeVendor, Script, Step};
+
+use super::*;
+use crate::recognizer_conformance::{self, Subject};
+use crate::socket_conformance::{spoken, yes};
+use crate::{RecognizerEvent, SpeechError};
+
+fn transcribe(url: &str) -> OpenAiTranscribe {
+    let limits = Limits { first: Duration::from_millis(500), gap: Duration::from_millis(500) };
+    let config = OpenAiTranscribeConfig {
+        base_url: format!("{url}/v1/"),
+        key: Some("KEY".to_owned().into()),
+        max_connections: 5,
+        limits,
+        ..OpenAiTranscribeConfig::default()
+    };
+    OpenAiTranscribe::new(client_builder().build().unwrap(), config).unwrap()
+}
+
+fn json(steps: Vec<Step>) -> Script {
+    Script::Stream { content_type: "application/json", steps }
+}
+
+/// Any speech is a "yes": a file of silence is zeros.
+fn answer(asked: &Asked) -> Script {
+    let (_, data) = asked.body.split_once("data").unwrap();
+    let loud = data.chars().filter(|sign| *sign != '\0').count() > 1_000;
+    json(vec![Step::Send(format!(r#"{{"text":"{}"}}"#, if loud { " yes" } else { "" }))])
+}
+
+#[tokio::test]
+async fn conforms() {
+    let fake = FakeVendor::answering(|_, asked| answer(asked)).unwrap();
+    let recognizer = Arc::new(transcribe(&fake.url("")));
+    let at = |_| Arc::clone(&recognizer) as Arc<dyn crate::Recognizer>;
+    recognizer_conformance::run(&Subject { at: &at, yes: &yes(), grammars: false }).await;
+    let asked = &fake.asked()[0];
+    assert_eq!(
+        (asked.path.as_str(), &asked.headers["authorization"]),
+        ("/v1/audio/transcriptions", &"Bearer KEY".parse().unwrap())
+    );
+    assert!(asked.headers["content-type"].to_str().unwrap().starts_with("multipart/form-data; boundary="));
+    assert!(asked.body.contains("name=\"model\"\r\n\r\ngpt-4o-mini-transcribe\r\n"));
+    assert!(asked.body.contains("name=\"language\"\r\n\r\nen\r\n"));
+}
+
+#[tokio::test]
+async fn trouble_is_told() {
+    type Expected = fn(&SpeechError) -> bool;
+    let passes: Expected = |error| matches!(error, SpeechError::Failed { retry: true, .. });
+    let half = || Step::Send(r#"{"text":"#.to_owned());
+    let cases: [(Script, Expected); 9] = [
+        (
+            Script::status(401, "{}"),
+            |e| matches!(e, SpeechError::Unauthorized { setting, .. } if setting == KEY_SETTING),
+        ),
+        (Script::status(403, "{}"), |e| matches!(e, SpeechError::Unauthorized { .. })),
+        (Script::status(429, "{}"), |e| matches!(e, SpeechError::RateLimited { .. })),
+        (Script::status(400, "{}"), |e| matches!(e, SpeechError::Failed { retry: false, .. })),
+        (Script::status(500, "{}"), passes),
+        (Script::Silence, passes),
+        (json(vec![half(), Step::Die]), passes),
+        (json(vec![half(), Step::Stall]), passes),
+        (json(vec![Step::Send("<html>".to_owned())]), passes),
+    ];
+    for (number, (script, expected)) in cases.into_iter().enumerate() {
+        let fake = FakeVendor::answering(move |n, asked| if n == 0 { script.clone() } else { answer(asked) }).unwrap();
+        let recognizer = transcribe(&fake.url(""));
+        match spoken(&recognizer, &yes()).await {
+            RecognizerEvent::Failed(error) => assert!(expected(&error), "{number}: {error:?}"),
+            other => panic!("{number}: {other:?}"),
+        }
+        let last = spoken(&recognizer, &yes()).await;
+        assert_eq!(last, RecognizerEvent::Final { text: "yes".to_owned(), confidence: 1.0 }, "{number}");
+    }
+}
