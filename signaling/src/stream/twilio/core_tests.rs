@@ -164,7 +164,7 @@ fn silence_of_the_wire_is_noticed() {
 #[test]
 fn a_flood_of_audio_is_cut() {
     let mut world = World::running();
-    let second = super::super::message::media("MZ1", &[0; 8000]);
+    let second = message::media("MZ1", &[0; 8000]);
     for _ in 0..10 {
         world.text(&second);
     }
