@@ -31,7 +31,7 @@ use crate::engines::{self, Engines};
 use crate::http;
 use crate::models::Models;
 use crate::settings::{Settings, load};
-use crate::state::{AppState, Parts};
+use crate::state::{Access, AppState, Parts};
 use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
 use crate::store::{FolderLock, make_folder};
@@ -101,8 +101,7 @@ impl Node {
             registry: Registry::new(settings.node.max_sessions),
             router: Arc::new(bots),
             calls,
-            keys,
-            tickets: Tickets::default(),
+            access: Access { keys, tickets: Tickets::default() },
             clock,
             tasks: TaskTracker::new(),
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),

@@ -151,7 +151,7 @@ async fn a_first_start_that_fails_makes_no_key_and_the_next_one_shows_it() {
         assert_eq!(left.iter().map(|entry| entry.file_name()).collect::<Vec<_>>(), ["lock"]);
     }
     let node = start_in(folder.path()).await.unwrap();
-    assert!(node.new_key.is_some_and(|key| node.state.keys.opens(key.reveal())));
+    assert!(node.new_key.is_some_and(|key| node.state.access.keys.opens(key.reveal())));
 }
 
 #[tokio::test(flavor = "multi_thread")]

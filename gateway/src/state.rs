@@ -48,6 +48,13 @@ pub struct EnginePart {
     pub info: EngineInfo,
 }
 
+/// What lets callers of the HTTP doors in.
+pub struct Access {
+    pub keys: Keys,
+    /// Of calls that Twilio is about to connect.
+    pub tickets: Tickets,
+}
+
 pub struct Parts {
     /// As they are in force: addresses with the ports that were really taken.
     pub settings: Settings,
@@ -55,8 +62,7 @@ pub struct Parts {
     pub registry: Arc<Registry>,
     pub router: Arc<dyn Router>,
     pub calls: FileCalls,
-    pub keys: Keys,
-    pub tickets: Tickets,
+    pub access: Access,
     pub clock: Clock,
     /// Every task of the node is spawned here, so that the drain can wait for it.
     pub tasks: TaskTracker,
@@ -85,7 +91,7 @@ impl AppState {
     /// `Forbidden`, without a word on whether the bot exists.
     pub fn may_reach(&self, bot: &BotName, token: Option<&str>) -> Result<(), Refusal> {
         let open = [DEMO_BOT, ECHO_BOT].contains(&bot.as_str()) && token.is_none();
-        if open || token.is_some_and(|token| self.keys.opens(token)) {
+        if open || token.is_some_and(|token| self.access.keys.opens(token)) {
             return Ok(());
         }
         Err(Refusal::Forbidden("this bot wants a valid key (`token` of the start message, `tandem chat --key`)".into()))

@@ -48,7 +48,7 @@ async fn authorize(State(state): State<AppState>, request: Request, next: Next) 
     let presented = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let key =
         presented.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if key.is_some_and(|(_, key)| state.keys.opens(key.trim())) {
+    if key.is_some_and(|(_, key)| state.access.keys.opens(key.trim())) {
         return next.run(request).await;
     }
     let problem = Problem::new(PublicError::Unauthorized, "this wants `Authorization: Bearer KEY` with a valid key");

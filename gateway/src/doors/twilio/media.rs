@@ -104,7 +104,7 @@ impl Twilio {
     fn admitted(&self, state: &AppState, start: &TwilioStart) -> Result<Ticket, Refusal> {
         let parameter = |name: &str| start.custom_parameters.get(name).map(|value| value.reveal().as_str());
         let token = parameter(TOKEN);
-        if let Some(ticket) = token.and_then(|token| state.tickets.take(state.clock.now(), token)) {
+        if let Some(ticket) = token.and_then(|token| state.access.tickets.take(state.clock.now(), token)) {
             return Ok(ticket);
         }
         let name = parameter(BOT).unwrap_or(&state.settings.twilio.bot);

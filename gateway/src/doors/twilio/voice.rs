@@ -44,7 +44,7 @@ pub(super) async fn answer(
     };
     let from = form.iter().find(|(name, _)| name == "From").map(|(_, value)| value.clone()).unwrap_or_default();
     let ticket = Ticket { bot, caller: Private::new(from) };
-    match state.tickets.issue(state.clock.now(), ticket) {
+    match state.access.tickets.issue(state.clock.now(), ticket) {
         Some(token) => ([(header::CONTENT_TYPE, TWIML)], connect(&authority, &token)).into_response(),
         None => refuse(StatusCode::SERVICE_UNAVAILABLE, "too many calls are about to begin"),
     }
