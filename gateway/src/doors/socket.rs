@@ -1,23 +1,24 @@
 //! A WebSocket that carries a session, whatever its protocol: owns the socket, feeds the protocol's core, wires it to the
 //! session.
 //!
-//! One task a connection, and a second one that writes, so that a client that does not read is still heard. Ends when the
-//! core is over and its last frame was written.
+//! One task a connection. A client that does not read is still heard: nothing waits for a write but the next write. Ends when
+//! the core is over and its last frame was written.
 
 use std::error::Error as _;
+use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tandem_contract::leg::LegEvent;
 use tandem_media::Time;
+use tandem_media::time::Clock;
 use tandem_signaling::stream::message::TEXT_FRAME_MAX;
 use tandem_signaling::stream::{Closing, Started, StreamEffect, StreamInput};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite;
 use tracing::{debug, info};
@@ -33,8 +34,9 @@ const MESSAGE_MAX: usize = 4 * TEXT_FRAME_MAX;
 const READ_BUFFER: usize = 4 * 1024;
 /// How long the last frames may take to leave. After that the connection is dropped as it is.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
-/// Frames between the core and the socket. One: what waits, waits in the core, which knows what may be dropped.
-const IN_FLIGHT: usize = 1;
+/// Frames between the core and the socket: a frame of audio and the mark behind it leave in one write. What else waits, waits in
+/// the core, which knows what may be dropped.
+const IN_FLIGHT: usize = 2;
 /// How far ahead a timer is set that nobody needs.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -78,9 +80,7 @@ pub(super) struct Counts {
 pub(super) struct Connection<P: Protocol> {
     state: AppState,
     protocol: P,
-    reader: SplitStream<WebSocket>,
-    /// Full: the client reads slower than we write; the core queues and drops.
-    writer: mpsc::Sender<Message>,
+    wire: Wire,
     session: Option<StreamSession>,
     effects: Vec<StreamEffect<P::Start>>,
     timer: Pin<Box<Sleep>>,
@@ -90,11 +90,9 @@ pub(super) struct Connection<P: Protocol> {
 
 impl<P: Protocol> Connection<P> {
     pub(super) async fn run(state: AppState, socket: WebSocket, protocol: P) {
-        let (sink, reader) = socket.split();
-        let (writer, frames) = mpsc::channel(IN_FLIGHT);
-        let written = state.tasks.spawn(write(sink, frames));
         let (effects, timer) = (Vec::new(), Box::pin(sleep_until(Instant::now() + IDLE)));
-        let mut connection = Self { state, protocol, reader, writer, session: None, effects, timer, armed: None };
+        let wire = Wire { socket, unsent: false };
+        let mut connection = Self { state, protocol, wire, session: None, effects, timer, armed: None };
         while !connection.protocol.is_over() {
             if connection.step().await.is_break() {
                 break;
@@ -102,35 +100,30 @@ impl<P: Protocol> Connection<P> {
         }
         connection.report();
         // A client that never reads its close frame is not waited for.
-        let _ = tokio::time::timeout(FLUSH_LIMIT, connection.flush(written)).await;
+        let _ = tokio::time::timeout(FLUSH_LIMIT, connection.flush()).await;
     }
 
     /// Waits for whatever comes first and lets the core and the session have it.
     async fn step(&mut self) -> ControlFlow<()> {
         self.arm();
-        let Self { state, protocol, reader, writer, session, effects, timer, armed } = self;
+        let Self { state, protocol, wire, session, effects, timer, armed } = self;
+        let clock = state.clock;
         tokio::select! {
-            place = writer.reserve(), if protocol.wants_to_send() => match place {
-                Ok(place) => if let Some(message) = protocol.poll_message(state.clock.now()) {
-                    place.send(message);
-                },
-                Err(_) => protocol.handle(state.clock.now(), StreamInput::Gone { closed: false }, effects),
-            },
-            read = reader.next() => {
+            read = poll_fn(|cx| wire.poll(cx, protocol, clock)) => {
                 if let Some(close) = read.as_ref().and_then(|read| unreadable(read.as_ref().err()?)) {
-                    // Full: a client that neither keeps the rules nor reads gets no last word.
-                    let _ = writer.try_send(Message::Close(Some(close)));
+                    // A client that neither keeps the rules nor reads gets no last word.
+                    let _ = wire.socket.send(Message::Close(Some(close))).now_or_never();
                 }
-                protocol.handle(state.clock.now(), input(read), effects);
+                protocol.handle(clock.now(), input(read), effects);
             }
             heard = next_of(session) => {
                 for input in heard {
-                    protocol.handle(state.clock.now(), input, effects);
+                    protocol.handle(clock.now(), input, effects);
                 }
             }
             () = timer.as_mut() => {
                 *armed = None;
-                protocol.handle_timeout(state.clock.now(), effects);
+                protocol.handle_timeout(clock.now(), effects);
             }
         }
         self.perform().await
@@ -168,14 +161,14 @@ impl<P: Protocol> Connection<P> {
             }
             Err(refused) => {
                 for last in self.protocol.refusal(refused) {
-                    let _ = tokio::time::timeout(FLUSH_LIMIT, self.writer.send(last)).await;
+                    let _ = tokio::time::timeout(FLUSH_LIMIT, self.wire.socket.send(last)).await;
                 }
                 ControlFlow::Break(())
             }
         }
     }
 
-    async fn tell(&self, event: LegEvent) {
+    async fn tell(&mut self, event: LegEvent) {
         if let Some(session) = &self.session {
             session.tell(event).await;
         }
@@ -189,15 +182,15 @@ impl<P: Protocol> Connection<P> {
 
     /// Writes what the core still has, and reads on until the client has closed too: TCP throws away a close frame that
     /// is on its way when a socket goes with unread audio in it.
-    async fn flush(mut self, written: impl Future) {
+    async fn flush(mut self) {
         while let Some(message) = self.protocol.poll_message(self.state.clock.now()) {
-            if self.writer.send(message).await.is_err() {
+            if self.wire.socket.send(message).await.is_err() {
                 return;
             }
         }
-        drop(self.writer);
-        written.await;
-        while let Some(Ok(_)) = self.reader.next().await {}
+        if self.wire.socket.flush().await.is_ok() {
+            while let Some(Ok(_)) = self.wire.socket.next().await {}
+        }
     }
 
     fn report(&self) {
@@ -209,10 +202,44 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut frames: mpsc::Receiver<Message>) {
-    while let Some(message) = frames.recv().await {
-        if sink.send(message).await.is_err() {
-            return;
+/// The socket, and whether it holds what has not left.
+struct Wire {
+    socket: WebSocket,
+    unsent: bool,
+}
+
+impl Wire {
+    /// Writes what can be written, and gives what was read. None: the connection is gone.
+    fn poll<P: Protocol>(
+        &mut self,
+        cx: &mut Context<'_>,
+        protocol: &mut P,
+        clock: Clock,
+    ) -> Poll<Option<Result<Message, axum::Error>>> {
+        match self.write(cx, protocol, clock) {
+            Ok(()) => self.socket.poll_next_unpin(cx),
+            Err(_) => Poll::Ready(None),
+        }
+    }
+
+    fn write<P: Protocol>(&mut self, cx: &mut Context<'_>, protocol: &mut P, clock: Clock) -> Result<(), axum::Error> {
+        loop {
+            if self.unsent && self.socket.poll_flush_unpin(cx)?.is_pending() {
+                return Ok(());
+            }
+            self.unsent = false;
+            for _ in 0..IN_FLIGHT {
+                if !protocol.wants_to_send() || self.socket.poll_ready_unpin(cx)?.is_pending() {
+                    break;
+                }
+                if let Some(message) = protocol.poll_message(clock.now()) {
+                    self.socket.start_send_unpin(message)?;
+                    self.unsent = true;
+                }
+            }
+            if !self.unsent {
+                return Ok(());
+            }
         }
     }
 }
