@@ -61,7 +61,7 @@ impl SessionCore {
             epoch: Epoch::default(),
             floor: Floor::default(),
             output: Output::default(),
-            ears: Ears::default(),
+            ears: Ears::new(&facts.accept.config),
             digits: DigitCollector::default(),
             stages: Stages::default(),
             story: Story::new(facts, now),

@@ -8,6 +8,7 @@ use tandem_contract::bot::turn::SILENCE_MS;
 use tandem_contract::call::Modality;
 use tandem_media::Time;
 
+use super::endpointing::{Ending, Endpointing};
 use super::hearing::Hearing;
 use super::state::{Ask, Ignored, Silence, TurnEffect, TurnInput, TurnState};
 
@@ -37,6 +38,7 @@ pub struct TurnMachine {
     /// Onset of the voice that is on now.
     pub(super) voice: Option<Time>,
     pub(super) hearing: Hearing,
+    pub(super) endpointing: Endpointing,
     /// Tools run: the brain hears of nothing else before their results.
     tools: bool,
     silence: Silence,
@@ -56,6 +58,7 @@ impl TurnMachine {
             state: TurnState::Thinking { since: now },
             voice: None,
             hearing: Hearing::Closed,
+            endpointing: Endpointing::default(),
             tools: false,
             silence: Silence::Policy,
             held: false,
@@ -86,7 +89,7 @@ impl TurnMachine {
         match input {
             TurnInput::SpeechStarted { onset } => self.speech_started(onset, out),
             TurnInput::SpeechEnded { end } => self.speech_ended(now, end, out),
-            TurnInput::Partial { words, complete } => self.partial(words, complete, out),
+            TurnInput::Partial { words, ending } => self.partial(words, ending, out),
             TurnInput::Understood => self.understood(now, out),
             TurnInput::Rejected => self.rejected(now, Ask::NotUnderstood, out),
             TurnInput::Unheard => self.rejected(now, Ask::NotHeard, out),
@@ -122,7 +125,7 @@ impl TurnMachine {
             TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } => self.speaking_deadline(),
             TurnState::Transferring { since } => Some(since + TRANSFER_LIMIT),
         };
-        let hearing = self.hearing.deadline(&self.policy).filter(|_| self.state != TurnState::Ended);
+        let hearing = self.hearing_deadline().filter(|_| self.state != TurnState::Ended);
         own.into_iter().chain(hearing).min()
     }
 
@@ -131,7 +134,7 @@ impl TurnMachine {
         if self.poll_timeout().is_none_or(|due| due > now) {
             return;
         }
-        if self.hearing.deadline(&self.policy).is_some_and(|due| due <= now) {
+        if self.hearing_deadline().is_some_and(|due| due <= now) {
             return self.hearing_timeout(now, out);
         }
         match self.state {
@@ -150,6 +153,10 @@ impl TurnMachine {
         }
     }
 
+    fn hearing_deadline(&self) -> Option<Time> {
+        self.hearing.deadline(|ending| self.endpointing.wait(&self.policy, ending))
+    }
+
     fn silence_limit(&self) -> Option<Duration> {
         let limit = match self.silence {
             Silence::Policy => self.policy.silence_timeout(),
@@ -164,6 +171,7 @@ impl TurnMachine {
             return Err(Ignored::SameVoice);
         }
         self.voice = Some(onset);
+        self.endpointing.voice_began(onset);
         match self.state {
             TurnState::Listening { .. } => self.state = TurnState::CallerSpeaking { onset },
             // The turn goes on; a result that is already awaited comes first.
@@ -188,6 +196,9 @@ impl TurnMachine {
             return Err(Ignored::SameVoice);
         }
         self.hearing.voice_ended(end);
+        if !self.is_on_line() {
+            self.endpointing.voice_ended(end);
+        }
         match self.state {
             TurnState::CallerSpeaking { onset } if self.hearing == Hearing::Closed => {
                 // The recognition ended before the caller did, and without a result.
@@ -207,11 +218,11 @@ impl TurnMachine {
         Ok(())
     }
 
-    fn partial(&mut self, words: u32, complete: bool, out: &mut Vec<TurnEffect>) -> Taken {
+    fn partial(&mut self, words: u32, ending: Ending, out: &mut Vec<TurnEffect>) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
-        self.hearing.partial(complete);
+        self.hearing.partial(ending);
         let enough = self.policy.interruption_words;
         if let TurnState::SpeakingPaused { .. } = self.state
             && enough > 0
@@ -268,6 +279,7 @@ impl TurnMachine {
             TurnState::Ended => return Err(Ignored::Over),
         }
         self.stop_listening(out);
+        self.endpointing.turn_over();
         self.state = TurnState::Listening { since: now, keying: true };
         Ok(())
     }
@@ -388,6 +400,10 @@ impl TurnMachine {
         }
     }
 
+    fn is_on_line(&self) -> bool {
+        matches!(self.state, TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. })
+    }
+
     /// Gives the brain the floor. The session hands it the question, with a new epoch.
     fn ask(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) {
         if self.tools && ask == Ask::Caller {
@@ -406,6 +422,7 @@ impl TurnMachine {
 
     /// The agent has finished. The caller may have begun before that.
     pub(super) fn give_floor(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
+        self.endpointing.turn_over();
         if let Some(onset) = self.voice {
             self.state = TurnState::CallerSpeaking { onset };
             self.listen(out);

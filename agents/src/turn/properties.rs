@@ -19,7 +19,8 @@ enum Event {
 
 fn input() -> impl Strategy<Value = TurnInput> {
     prop_oneof![
-        (0..4_u32, any::<bool>()).prop_map(|(words, complete)| TurnInput::Partial { words, complete }),
+        (0..4_u32, prop::sample::select(Ending::ALL.to_vec()))
+            .prop_map(|(words, ending)| TurnInput::Partial { words, ending }),
         Just(TurnInput::Understood),
         Just(TurnInput::Rejected),
         Just(TurnInput::Unheard),

@@ -25,6 +25,7 @@ impl TurnMachine {
             TurnState::SpeakingPaused { .. } => out.push(TurnEffect::Resume),
             _ => {}
         }
+        self.endpointing.turn_over();
         self.state = TurnState::Speaking { utterance, interruptible, moved: now };
         if !interruptible {
             self.stop_listening(out);

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use tandem_contract::UtteranceId;
 use tandem_media::Time;
 
+use super::endpointing::Ending;
+
 /// Who has the floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -90,10 +92,10 @@ pub enum TurnInput {
     SpeechEnded {
         end: Time,
     },
-    /// The recognizer has so many words; `complete`: they would do as an answer.
+    /// The recognizer has so many words, which end like this.
     Partial {
         words: u32,
-        complete: bool,
+        ending: Ending,
     },
     /// The recognizer understood the caller.
     Understood,

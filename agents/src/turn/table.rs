@@ -16,7 +16,7 @@ fn inputs() -> Vec<(&'static str, TurnInput)> {
     vec![
         ("speech started", TurnInput::SpeechStarted { onset: NOW }),
         ("speech ended", TurnInput::SpeechEnded { end: NOW }),
-        ("two words", TurnInput::Partial { words: 2, complete: true }),
+        ("two words", TurnInput::Partial { words: 2, ending: Ending::Complete }),
         ("understood", TurnInput::Understood),
         ("rejected", TurnInput::Rejected),
         ("unheard", TurnInput::Unheard),
@@ -45,7 +45,7 @@ fn machine(state: TurnState, voice: Option<Time>, hearing: Hearing) -> TurnMachi
 }
 
 fn states() -> Vec<(&'static str, TurnMachine)> {
-    let quiet = Hearing::Open { quiet: Some(ENDED), unfinished: false };
+    let quiet = Hearing::Open { quiet: Some(ENDED), ending: Ending::Unknown };
     let speaking = |interruptible| TurnState::Speaking { utterance: UTTERANCE, interruptible, moved: NOW };
     let paused = |ended| TurnState::SpeakingPaused { utterance: UTTERANCE, onset: ONSET, ended };
     vec![

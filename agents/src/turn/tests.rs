@@ -105,10 +105,35 @@ fn an_unfinished_answer_is_waited_for() {
     let mut talk = Talk::new();
     talk.at(0, TurnInput::ReplyDone);
     talk.voice_on(1000);
-    talk.at(1400, TurnInput::Partial { words: 2, complete: false });
+    talk.at(1400, TurnInput::Partial { words: 2, ending: Ending::Unfinished });
     talk.voice_off(1500);
     talk.until(9000);
     assert_eq!(talk.of(TurnEffect::FinishRecognition), [4500]);
+}
+
+#[test]
+fn a_slow_speaker_is_learnt_even_from_turns_that_were_cut() {
+    let mut talk = Talk::new();
+    talk.at(0, TurnInput::ReplyDone);
+    // Half sentences, 800 ms apart. Each is taken for a turn, and no answer has begun when the next one comes.
+    for n in 0..4 {
+        let onset = 1000 + n * 1800;
+        talk.voice_on(onset);
+        talk.voice_off(onset + 1000);
+        talk.at(onset + 1550, TurnInput::Understood);
+    }
+    assert_eq!(talk.of(TurnEffect::FinishRecognition), [2500, 4300, 6100, 7900]);
+    talk.voice_on(8200);
+    talk.voice_off(9200);
+    talk.until(11_000);
+    assert_eq!(talk.of(TurnEffect::FinishRecognition)[4..], [10_200], "a quarter more than their pause");
+    // The agent answered: the silence before the caller's next words is none within a turn.
+    talk.at(11_000, TurnInput::PlayoutStarted { utterance: UtteranceId(1), interruptible: true });
+    talk.at(11_100, TurnInput::PlayoutFinished);
+    talk.at(11_100, TurnInput::ReplyDone);
+    let known = talk.machine.endpointing.clone();
+    talk.voice_on(11_200);
+    assert_eq!(talk.machine.endpointing, known);
 }
 
 #[test]
@@ -128,9 +153,9 @@ fn a_barge_in_pauses_first_and_is_committed_when_it_goes_on() {
 fn words_commit_before_the_time_does() {
     let mut talk = Talk::speaking();
     talk.voice_on(1000);
-    talk.at(1450, TurnInput::Partial { words: 1, complete: true });
+    talk.at(1450, TurnInput::Partial { words: 1, ending: Ending::Complete });
     assert_eq!(talk.state(), "speaking_paused");
-    talk.at(1500, TurnInput::Partial { words: 2, complete: true });
+    talk.at(1500, TurnInput::Partial { words: 2, ending: Ending::Complete });
     assert_eq!((talk.of(TurnEffect::BargeIn), talk.state()), (vec![1500], "caller_speaking"));
 }
 
@@ -330,7 +355,7 @@ fn states_inputs_and_effects_survive_serialisation() {
     talk.until(1300);
     let json = serde_json::to_string(&talk.machine).unwrap();
     assert_eq!(serde_json::from_str::<TurnMachine>(&json).unwrap(), talk.machine);
-    let input = TurnInput::Partial { words: 3, complete: true };
+    let input = TurnInput::Partial { words: 3, ending: Ending::Complete };
     let json = serde_json::to_string(&(input, CALLER)).unwrap();
     assert_eq!(serde_json::from_str::<(TurnInput, TurnEffect)>(&json).unwrap(), (input, CALLER));
 }

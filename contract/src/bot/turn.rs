@@ -3,6 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::BotConfig;
 use super::block::block;
 use super::blocks::{StopSpeakingPlan, VoiceSpecific};
@@ -14,6 +17,8 @@ block! {
         ;
         /// A phone rings for so long before the bot answers it.
         answer_after_ms: u32,
+        /// Whether the wait between the next two follows the caller's words and pauses.
+        endpointing: Endpointing,
         /// Silence after which the caller's turn is over when what was said is complete.
         min_endpointing_ms: u32,
         /// Silence after which the caller's turn is over in any case.
@@ -33,10 +38,22 @@ block! {
     }
 }
 
-/// The policy of a bot: every key of [`TurnBlock`] with the value that counts.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+/// How it is decided that the caller has finished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpointing {
+    /// `min_endpointing_ms`, and `max_endpointing_ms` where the answer that is asked for has only begun.
+    Fixed,
+    /// Longer than that where the last words or the caller's own pauses say that more will follow.
+    #[default]
+    Adaptive,
+}
+
+/// The policy of a bot: every number of [`TurnBlock`], and how turns end, with the value that counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnPolicy {
     pub answer_after_ms: u32,
+    pub endpointing: Endpointing,
     pub min_endpointing_ms: u32,
     pub max_endpointing_ms: u32,
     pub min_interruption_ms: u32,
@@ -51,6 +68,7 @@ impl Default for TurnPolicy {
     fn default() -> Self {
         Self {
             answer_after_ms: 0,
+            endpointing: Endpointing::Adaptive,
             min_endpointing_ms: 500,
             max_endpointing_ms: 3_000,
             min_interruption_ms: 200,
@@ -66,7 +84,7 @@ impl Default for TurnPolicy {
 /// Silences that a caller may be given, milliseconds. Less leaves no time to begin an answer, more is no question.
 pub const SILENCE_MS: RangeInclusive<u32> = 1_000..=600_000;
 
-/// What each key of `turn` may be: outside of it nobody could talk with the bot.
+/// What each number of `turn` may be: outside of it nobody could talk with the bot.
 pub const BOUNDS: [(&str, RangeInclusive<u32>); 9] = [
     ("answer_after_ms", 0..=60_000),
     ("min_endpointing_ms", 0..=10_000),
@@ -96,6 +114,7 @@ impl BotConfig {
         let of = |key: fn(&TurnBlock) -> Option<u32>, default: u32| key(turn).or(key(&seed)).unwrap_or(default);
         TurnPolicy {
             answer_after_ms: of(|turn| turn.answer_after_ms, default.answer_after_ms),
+            endpointing: turn.endpointing.unwrap_or(default.endpointing),
             min_endpointing_ms: of(|turn| turn.min_endpointing_ms, default.min_endpointing_ms),
             max_endpointing_ms: of(|turn| turn.max_endpointing_ms, default.max_endpointing_ms),
             min_interruption_ms: of(|turn| turn.min_interruption_ms, default.min_interruption_ms),
@@ -167,8 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn every_key_has_bounds_that_hold_its_default() {
-        let default = serde_json::to_value(TurnPolicy::default()).unwrap();
+    fn every_number_has_bounds_that_hold_its_default() {
+        let mut default = serde_json::to_value(TurnPolicy::default()).unwrap();
+        default.as_object_mut().unwrap().retain(|_, value| value.is_number());
         let bounds: serde_json::Map<_, _> =
             BOUNDS.map(|(key, _)| (key.to_owned(), default[key].clone())).into_iter().collect();
         assert_eq!(default, serde_json::Value::Object(bounds));
