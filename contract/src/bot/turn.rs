@@ -35,6 +35,16 @@ block! {
         silence_timeout_ms: u32,
         /// The caller's turn is cut off after this.
         max_caller_turn_ms: u32,
+        /// After an interruption the agent does not begin to speak sooner than this after the caller fell silent.
+        back_off_ms: u32,
+        /// What a listener says without wanting the floor, besides what is known of the language.
+        backchannels: Vec<String>,
+        /// What takes the floor at once, besides what is known of the language.
+        interrupting_phrases: Vec<String>,
+        /// Said to a caller who says nothing, one a silence; then the agent says goodbye. Of a bot that a model answers.
+        silence_prompts: Vec<String>,
+        /// False: the greeting of a bot that a model answers is heard to its end.
+        greeting_interruptible: bool,
     }
 }
 
@@ -62,6 +72,7 @@ pub struct TurnPolicy {
     pub false_interruption_ms: u32,
     pub silence_timeout_ms: u32,
     pub max_caller_turn_ms: u32,
+    pub back_off_ms: u32,
 }
 
 impl Default for TurnPolicy {
@@ -77,6 +88,7 @@ impl Default for TurnPolicy {
             false_interruption_ms: 700,
             silence_timeout_ms: 6_000,
             max_caller_turn_ms: 30_000,
+            back_off_ms: 0,
         }
     }
 }
@@ -85,7 +97,7 @@ impl Default for TurnPolicy {
 pub const SILENCE_MS: RangeInclusive<u32> = 1_000..=600_000;
 
 /// What each number of `turn` may be: outside of it nobody could talk with the bot.
-pub const BOUNDS: [(&str, RangeInclusive<u32>); 9] = [
+pub const BOUNDS: [(&str, RangeInclusive<u32>); 10] = [
     ("answer_after_ms", 0..=60_000),
     ("min_endpointing_ms", 0..=10_000),
     ("max_endpointing_ms", 0..=30_000),
@@ -95,7 +107,15 @@ pub const BOUNDS: [(&str, RangeInclusive<u32>); 9] = [
     ("false_interruption_ms", 0..=10_000),
     ("silence_timeout_ms", SILENCE_MS),
     ("max_caller_turn_ms", 1_000..=600_000),
+    ("back_off_ms", 0..=10_000),
 ];
+
+/// Most silence prompts: whoever did not answer five questions is gone.
+pub const SILENCE_PROMPTS_MAX: usize = 5;
+
+/// Most phrases in a list of `turn`, and most characters in one: each partial transcript is compared with all of them.
+pub const PHRASES_MAX: usize = 100;
+pub const PHRASE_CHARACTERS_MAX: usize = 60;
 
 impl BotConfig {
     /// `turn`; what it leaves open is taken from the seed's blocks, where they have a counterpart, else from the default.
@@ -107,6 +127,7 @@ impl BotConfig {
         let seed = TurnBlock {
             interruption_words: plan.and_then(|plan| plan.number_of_words),
             min_interruption_ms: plan.and_then(StopSpeakingPlan::voice_ms),
+            back_off_ms: plan.and_then(StopSpeakingPlan::back_off_ms),
             silence_timeout_ms: prompt.and_then(|prompt: &VoiceSpecific| prompt.silence_timeout_ms),
             ..TurnBlock::default()
         };
@@ -123,6 +144,7 @@ impl BotConfig {
             false_interruption_ms: of(|turn| turn.false_interruption_ms, default.false_interruption_ms),
             silence_timeout_ms: of(|turn| turn.silence_timeout_ms, default.silence_timeout_ms),
             max_caller_turn_ms: of(|turn| turn.max_caller_turn_ms, default.max_caller_turn_ms),
+            back_off_ms: of(|turn| turn.back_off_ms, default.back_off_ms),
         }
     }
 }
@@ -161,6 +183,10 @@ impl TurnPolicy {
     pub fn max_caller_turn(&self) -> Duration {
         Duration::from_millis(self.max_caller_turn_ms.into())
     }
+
+    pub fn back_off(&self) -> Duration {
+        Duration::from_millis(self.back_off_ms.into())
+    }
 }
 
 #[cfg(test)]
@@ -173,16 +199,16 @@ mod tests {
     fn the_seeds_settings_count_where_turn_is_silent() {
         let mut config = json!({
             "system_prompt": { "voice_specific": { "silence_timeout_ms": 2000 } },
-            "voice_settings": { "stop_speaking_plan": { "number_of_words": 5, "voice_seconds": 0.7 } },
+            "voice_settings": { "stop_speaking_plan": { "number_of_words": 5, "voice_seconds": 0.7, "back_off_seconds": 1.5 } },
         });
         let policy = |config: &serde_json::Value| {
             let policy = serde_json::from_value::<BotConfig>(config.clone()).unwrap().turn_policy();
-            (policy.interruption_words, policy.min_interruption_ms, policy.silence_timeout_ms)
+            (policy.interruption_words, policy.min_interruption_ms, policy.silence_timeout_ms, policy.back_off_ms)
         };
-        assert_eq!(policy(&config), (5, 700, 2000));
-        config["turn"] = json!({ "interruption_words": 1, "silence_timeout_ms": 6000 });
-        assert_eq!(policy(&config), (1, 700, 6000));
-        assert_eq!(policy(&json!({})), (2, 200, 6000));
+        assert_eq!(policy(&config), (5, 700, 2000, 1500));
+        config["turn"] = json!({ "interruption_words": 1, "silence_timeout_ms": 6000, "back_off_ms": 0 });
+        assert_eq!(policy(&config), (1, 700, 6000, 0));
+        assert_eq!(policy(&json!({})), (2, 200, 6000, 0));
     }
 
     #[test]
