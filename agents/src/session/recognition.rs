@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::core::SessionCore;
 use super::input::{Measure, RecognitionId, SessionEffect};
-use crate::turn::{Ending, Lexicon, TurnInput};
+use crate::turn::{Ending, Lexicon, Sense, TurnInput};
 use tandem_contract::record::Stage;
 
 /// How soon a recognition is begun anew that failed for the moment, and how often. All of it lies within the audio that
@@ -44,24 +44,29 @@ pub(super) struct Ears {
     retries: u8,
     /// Of the latest partial.
     words: u32,
+    sense: Sense,
     /// The caller's utterance is over; a result is awaited.
     finishing: bool,
     /// Of the latest voice.
     pub(super) onset: Time,
+    /// When it ended. None: it is on.
+    pub(super) ended: Option<Time>,
 }
 
 impl Ears {
     pub(super) fn new(config: &BotConfig) -> Self {
         Self {
-            lexicon: Lexicon::new(config.language()),
+            lexicon: Lexicon::new(config),
             grammar: None,
             listening_for: None,
             last: RecognitionId::default(),
             engine: Engine::Idle,
             retries: 0,
             words: 0,
+            sense: Sense::Words,
             finishing: false,
             onset: Time::ZERO,
+            ended: Some(Time::ZERO),
         }
     }
 
@@ -69,6 +74,14 @@ impl Ears {
         match &self.listening_for {
             Some(Grammar::Open) | None => self.lexicon.ending(text),
             Some(grammar) => answer_so_far(grammar, text),
+        }
+    }
+
+    fn sense(&self, text: &str) -> Sense {
+        match &self.listening_for {
+            Some(Grammar::Phrases { phrases }) => self.lexicon.sense(text, phrases),
+            Some(Grammar::Jsgf { .. }) => Sense::Words,
+            Some(Grammar::Digits { .. } | Grammar::Open) | None => self.lexicon.sense(text, &[]),
         }
     }
 
@@ -89,7 +102,7 @@ impl SessionCore {
         let ears = &mut self.ears;
         ears.finishing = false;
         ears.retries = 0;
-        ears.words = 0;
+        (ears.words, ears.sense) = (0, Sense::Words);
         ears.listening_for.clone_from(&ears.grammar);
         self.start_recognizer();
     }
@@ -144,16 +157,18 @@ impl SessionCore {
         match event {
             RecognizerEvent::Partial { text } => {
                 let ending = self.ears.ending(&text);
-                self.partial(now, words_of(&text), ending);
+                self.partial(now, &text, ending);
             }
-            RecognizerEvent::EndOfTurn { text, eager: true, .. } => {
-                self.partial(now, words_of(&text), Ending::Complete);
+            RecognizerEvent::EndOfTurn { text, eager: true, .. } => self.partial(now, &text, Ending::Complete),
+            RecognizerEvent::TurnResumed => {
+                let (words, sense) = (self.ears.words, self.ears.sense);
+                self.drive(now, TurnInput::Partial { words, ending: Ending::Unfinished, sense });
             }
-            RecognizerEvent::TurnResumed => self.partial(now, self.ears.words, Ending::Unfinished),
             RecognizerEvent::Final { text, .. } | RecognizerEvent::EndOfTurn { text, .. } => {
                 self.cancel_recognition();
                 self.stages.end(Stage::Transcript, now);
-                self.caller_said(now, text);
+                let sense = self.sense(&text);
+                self.caller_said(now, text, sense);
             }
             RecognizerEvent::Rejected => {
                 self.cancel_recognition();
@@ -163,9 +178,20 @@ impl SessionCore {
         }
     }
 
-    fn partial(&mut self, now: Time, words: u32, ending: Ending) {
-        self.ears.words = words;
-        self.drive(now, TurnInput::Partial { words, ending });
+    fn partial(&mut self, now: Time, text: &str, ending: Ending) {
+        let (words, sense) = (words_of(text), self.sense(text));
+        (self.ears.words, self.ears.sense) = (words, sense);
+        self.drive(now, TurnInput::Partial { words, ending, sense });
+    }
+
+    /// What the words mean while the agent speaks. To a question, and to a grammar that holds them, they are an answer.
+    fn sense(&self, text: &str) -> Sense {
+        let asked = self.output.on_line().and_then(|utterance| self.ledger.text(utterance));
+        let asked = asked.is_some_and(|text| text.reveal().trim_end().ends_with(['?', '？']));
+        match self.ears.sense(text) {
+            Sense::Backchannel if asked => Sense::Words,
+            sense => sense,
+        }
     }
 
     fn recognizer_failed(&mut self, now: Time, error: &SpeechError) {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tandem_media::Time;
 
 use super::endpointing::Ending;
+use super::state::Sense;
 
 /// Longest wait for a recognizer's result once it was told that the caller has finished. Bounds what a vendor that
 /// fell silent costs the caller.
@@ -22,6 +23,7 @@ pub enum Hearing {
         quiet: Option<Time>,
         /// Of what was recognized so far.
         ending: Ending,
+        sense: Sense,
     },
     /// A result is awaited.
     Finishing { since: Time },
@@ -29,7 +31,7 @@ pub enum Hearing {
 
 impl Hearing {
     /// A recognition that just began.
-    pub(super) const BEGUN: Self = Self::Open { quiet: None, ending: Ending::Unknown };
+    pub(super) const BEGUN: Self = Self::Open { quiet: None, ending: Ending::Unknown, sense: Sense::Words };
 
     pub(super) fn voice_started(&mut self) {
         if let Self::Open { quiet, .. } = self {
@@ -43,16 +45,30 @@ impl Hearing {
         }
     }
 
-    pub(super) fn partial(&mut self, now: Ending) {
-        if let Self::Open { ending, .. } = self {
-            *ending = now;
+    pub(super) fn partial(&mut self, ends: Ending, means: Sense) {
+        if let Self::Open { ending, sense, .. } = self {
+            (*ending, *sense) = (ends, means);
+        }
+    }
+
+    /// Nothing but backchannels was recognized so far.
+    pub(super) fn is_backchannel(&self) -> bool {
+        matches!(self, Self::Open { sense: Sense::Backchannel, .. })
+    }
+
+    /// Since when the caller is silent.
+    pub(super) fn quiet(&self) -> Option<Time> {
+        match *self {
+            Self::Closed => None,
+            Self::Open { quiet, .. } => quiet,
+            Self::Finishing { since } => Some(since),
         }
     }
 
     /// When something has to happen to it: the end of the caller's turn, which `wait` tells, or the end of our patience.
     pub(super) fn deadline(&self, wait: impl Fn(Ending) -> Duration) -> Option<Time> {
         match *self {
-            Self::Open { quiet: Some(quiet), ending } => Some(quiet + wait(ending)),
+            Self::Open { quiet: Some(quiet), ending, .. } => Some(quiet + wait(ending)),
             Self::Finishing { since } => Some(since + RESULT_LIMIT),
             Self::Closed | Self::Open { .. } => None,
         }

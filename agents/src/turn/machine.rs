@@ -10,7 +10,7 @@ use tandem_media::Time;
 
 use super::endpointing::{Ending, Endpointing};
 use super::hearing::Hearing;
-use super::state::{Ask, Ignored, Silence, TurnEffect, TurnInput, TurnState};
+use super::state::{Ask, Ignored, Sense, Silence, TurnEffect, TurnInput, TurnState};
 
 /// Longest silence of a brain or a voice before the reply is given up. Above the longest tool time, so that a slow tool
 /// fails by itself first.
@@ -73,6 +73,10 @@ impl TurnMachine {
         self.held
     }
 
+    pub fn policy(&self) -> &TurnPolicy {
+        &self.policy
+    }
+
     /// How long the caller may be silent from now on.
     pub fn set_silence(&mut self, silence: Silence) {
         self.silence = silence;
@@ -89,8 +93,11 @@ impl TurnMachine {
         match input {
             TurnInput::SpeechStarted { onset } => self.speech_started(onset, out),
             TurnInput::SpeechEnded { end } => self.speech_ended(now, end, out),
-            TurnInput::Partial { words, ending } => self.partial(words, ending, out),
-            TurnInput::Understood => self.understood(now, out),
+            TurnInput::Partial { words, ending, sense } => {
+                let heard = self.partial(ending, sense);
+                heard.map(|()| self.weigh(now, words, sense, out))
+            }
+            TurnInput::Understood { sense } => self.understood(now, sense, out),
             TurnInput::Rejected => self.rejected(now, Ask::NotUnderstood, out),
             TurnInput::Unheard => self.rejected(now, Ask::NotHeard, out),
             TurnInput::PlayoutStarted { utterance, interruptible } => {
@@ -116,7 +123,7 @@ impl TurnMachine {
             // A transfer goes on: many telephones hold the call that they transfer.
             _ if self.held && !matches!(self.state, TurnState::Transferring { .. }) => None,
             TurnState::Listening { since, keying: true } => Some(since + KEYING_LIMIT),
-            TurnState::Listening { .. } if self.modality == Modality::Text => None,
+            TurnState::Listening { .. } if self.is_chat() => None,
             TurnState::Listening { since, .. } => self.silence_limit().map(|limit| since + limit),
             TurnState::CallerSpeaking { onset } => Some(onset + self.policy.max_caller_turn()),
             // A recognition is open or finishing in this state; its own timer leads on.
@@ -157,7 +164,7 @@ impl TurnMachine {
         self.hearing.deadline(|ending| self.endpointing.wait(&self.policy, ending))
     }
 
-    fn silence_limit(&self) -> Option<Duration> {
+    pub(super) fn silence_limit(&self) -> Option<Duration> {
         let limit = match self.silence {
             Silence::Policy => self.policy.silence_timeout(),
             Silence::Limit { ms } => Duration::from_millis(ms.into()),
@@ -218,27 +225,24 @@ impl TurnMachine {
         Ok(())
     }
 
-    fn partial(&mut self, words: u32, ending: Ending, out: &mut Vec<TurnEffect>) -> Taken {
+    fn partial(&mut self, ending: Ending, sense: Sense) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
-        self.hearing.partial(ending);
-        let enough = self.policy.interruption_words;
-        if let TurnState::SpeakingPaused { .. } = self.state
-            && enough > 0
-            && words >= enough
-        {
-            self.barge_in(out);
-        }
+        self.hearing.partial(ending, sense);
         Ok(())
     }
 
-    fn understood(&mut self, now: Time, out: &mut Vec<TurnEffect>) -> Taken {
+    fn understood(&mut self, now: Time, sense: Sense, out: &mut Vec<TurnEffect>) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
         self.hearing = Hearing::Closed;
-        self.take_answer(now, out);
+        match self.state {
+            TurnState::SpeakingPaused { ended: Some(_), .. } if sense == Sense::Backchannel => self.resume(now, out),
+            TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } if sense == Sense::Backchannel => {}
+            _ => self.take_answer(now, out),
+        }
         self.listen_on(out);
         Ok(())
     }
@@ -301,7 +305,7 @@ impl TurnMachine {
         match self.state {
             TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } => out.push(TurnEffect::BargeIn),
             // Chat is answered in order.
-            TurnState::Thinking { .. } if self.tools || self.modality == Modality::Text => {
+            TurnState::Thinking { .. } if self.tools || self.is_chat() => {
                 return out.push(TurnEffect::Hold);
             }
             TurnState::Thinking { .. } => out.push(TurnEffect::BargeIn),
@@ -398,6 +402,11 @@ impl TurnMachine {
         } else {
             self.finish_listening(now, out);
         }
+    }
+
+    /// Nobody waits for a reader.
+    pub(super) fn is_chat(&self) -> bool {
+        self.modality == Modality::Text
     }
 
     fn is_on_line(&self) -> bool {

@@ -19,9 +19,11 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watchdog;
 
 pub use endpointing::{Ending, Endpointing};
 pub use hearing::Hearing;
 pub use lexicon::Lexicon;
 pub use machine::TurnMachine;
-pub use state::{Ask, Ignored, Silence, TurnEffect, TurnInput, TurnState};
+pub use state::{Ask, Ignored, Sense, Silence, TurnEffect, TurnInput, TurnState};
