@@ -9,6 +9,7 @@ use tandem_contract::record::{LedgerEntry, TimelineEvent};
 use tandem_media::Time;
 use tandem_media::leg::{MediaCommand, Tag};
 
+use super::back_off::BackOff;
 use super::core::SessionCore;
 use super::farewell::Life;
 use super::input::{SessionEffect, utterance_of};
@@ -55,6 +56,7 @@ impl SessionCore {
         for utterance in self.output.forget_waiting() {
             self.ledger.discard(utterance);
         }
+        self.output.back_off = BackOff::default();
         let on_line = self.output.on_line();
         let pause = self.output.pause.take();
         let lines = std::mem::take(&mut self.output.lines);

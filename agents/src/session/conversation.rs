@@ -17,7 +17,7 @@ use super::input::{Measure, SessionEffect};
 use super::model::Question;
 use super::output::Terminal;
 use crate::brain::{BrainEffect, BrainEvent, Listen, ToolFailure};
-use crate::turn::{Ask, TurnEffect, TurnInput, TurnState};
+use crate::turn::{Ask, Sense, TurnEffect, TurnInput, TurnState};
 
 /// Caller inputs that wait for the floor. Full: the newest is not taken. A person doesn't write sixteen messages ahead.
 const HELD_MAX: usize = 16;
@@ -124,9 +124,9 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn caller_said(&mut self, now: Time, text: String) {
+    pub(super) fn caller_said(&mut self, now: Time, text: String, sense: Sense) {
         let at = self.ears.onset;
-        self.understood(now, CallerInput { text: text.into(), digits: false, at }, TurnInput::Understood);
+        self.understood(now, CallerInput { text: text.into(), digits: false, at }, TurnInput::Understood { sense });
     }
 
     pub(super) fn caller_wrote(&mut self, now: Time, text: Private<String>) {
@@ -284,7 +284,12 @@ impl SessionCore {
 
     fn barge_in(&mut self, now: Time) {
         self.stages.void();
+        // A reply that waits for the back-off is not the caller's any more, but the moment that they were left still is.
+        let interrupted = self.output.on_line().is_some() || self.output.back_off.is_on();
         self.cut_output(now, Cut::BargeIn);
+        if interrupted {
+            self.back_off(now);
+        }
     }
 
     fn abandon_reply(&mut self, now: Time) {

@@ -1,7 +1,7 @@
 //! The session without I/O: turn machine, ledger, brain and epoch; inputs and time go in, effects come out.
 //!
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `output` (the agent's speech),
-//! `commit` (what was heard of it), `recognition`, `digits`, `stages`, `record`, `farewell` (how it ends).
+//! `commit` (what was heard of it), `back_off` (when it may begin), `recognition`, `digits`, `stages`, `record`, `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 
@@ -61,7 +61,7 @@ impl SessionCore {
             epoch: Epoch::default(),
             floor: Floor::default(),
             output: Output::default(),
-            ears: Ears::default(),
+            ears: Ears::new(&facts.accept.config),
             digits: DigitCollector::default(),
             stages: Stages::default(),
             story: Story::new(facts, now),
@@ -170,6 +170,7 @@ impl SessionCore {
     fn speech_started(&mut self, now: Time, onset: Time) {
         if self.life == Life::Running {
             self.ears.onset = onset;
+            self.ears.ended = None;
             self.note(onset, TimelineEvent::CallerStartedSpeaking);
             self.drive(now, TurnInput::SpeechStarted { onset });
         }
@@ -178,6 +179,8 @@ impl SessionCore {
     fn speech_ended(&mut self, now: Time, end: Time) {
         if self.life == Life::Running {
             self.stages.caller_stopped(end);
+            self.ears.ended = Some(end);
+            self.prolong_back_off(end);
             self.note(end, TimelineEvent::CallerStoppedSpeaking);
             self.drive(now, TurnInput::SpeechEnded { end });
         }

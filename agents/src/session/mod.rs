@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::brain::Brain;
 
+mod back_off;
 mod commit;
 mod conversation;
 pub mod core;

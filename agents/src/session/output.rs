@@ -12,6 +12,7 @@ use tandem_media::leg::{MediaCommand, Tag};
 use tandem_speech::VoiceEvent;
 use tracing::warn;
 
+use super::back_off::BackOff;
 use super::commit::Closing;
 use super::core::SessionCore;
 use super::farewell::Life;
@@ -66,6 +67,7 @@ pub(super) struct Output {
     /// Over, but not yet committed.
     pub(super) closing: Vec<Closing>,
     pub(super) pause: Option<Pause>,
+    pub(super) back_off: BackOff,
     terminal: Option<Terminal>,
     /// When the terminal is due; known once all speech was played.
     terminal_due: Option<Time>,
@@ -95,7 +97,7 @@ impl Output {
 
     pub(super) fn deadline(&self) -> Option<Time> {
         let closing = self.closing.iter().map(|closing| closing.until);
-        closing.chain(self.terminal_due).min()
+        closing.chain(self.terminal_due).chain(self.back_off.deadline()).min()
     }
 
     /// The utterance that is on the line, or was last.
@@ -157,7 +159,7 @@ impl SessionCore {
             VoiceEvent::Audio(samples) => {
                 self.stages.end(Stage::VoiceFirstAudio, now);
                 self.ledger.push(epoch, utterance, samples.len() as u64);
-                self.out(SessionEffect::Media(MediaCommand::Push { tag, samples }));
+                self.to_line(now, MediaCommand::Push { tag, samples });
             }
             VoiceEvent::Words(words) => {
                 self.ledger.grow(epoch, utterance, words);
@@ -174,7 +176,7 @@ impl SessionCore {
     fn voice_done(&mut self, now: Time, tag: Tag, whole: bool) {
         let (epoch, utterance) = utterance_of(tag);
         self.ledger.finish_audio(epoch, utterance, whole);
-        self.out(SessionEffect::Media(MediaCommand::Finish { tag }));
+        self.to_line(now, MediaCommand::Finish { tag });
         self.output.voice = None;
         self.tell_words(epoch, utterance);
         self.feed_voice(now);
@@ -198,6 +200,7 @@ impl SessionCore {
         self.closing_started(utterance);
         let Some(line) = self.output.lines.iter_mut().find(|line| line.utterance == utterance) else { return };
         line.started = true;
+        self.output.back_off = BackOff::default();
         let interruptible = line.interruptible;
         self.note(at, TimelineEvent::AgentStartedSpeaking { utterance });
         self.tell_words(epoch, utterance);
@@ -309,6 +312,7 @@ impl SessionCore {
     }
 
     pub(super) fn output_timeout(&mut self, now: Time) {
+        self.back_off_timeout(now);
         self.settle_output(now);
     }
 }

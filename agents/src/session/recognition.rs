@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_contract::bot::BotConfig;
 use tandem_media::Time;
 use tandem_media::leg::{CaptureId, MediaCommand};
 use tandem_speech::{Grammar, RecognizerEvent, SpeechError};
@@ -10,7 +11,7 @@ use tracing::warn;
 
 use super::core::SessionCore;
 use super::input::{Measure, RecognitionId, SessionEffect};
-use crate::turn::TurnInput;
+use crate::turn::{Ending, Lexicon, Sense, TurnInput};
 use tandem_contract::record::Stage;
 
 /// How soon a recognition is begun anew that failed for the moment, and how often. All of it lies within the audio that
@@ -31,8 +32,9 @@ enum Engine {
     },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ears {
+    lexicon: Lexicon,
     pub(super) grammar: Option<Grammar>,
     /// What the open recognition listens for.
     listening_for: Option<Grammar>,
@@ -42,13 +44,47 @@ pub(super) struct Ears {
     retries: u8,
     /// Of the latest partial.
     words: u32,
+    sense: Sense,
     /// The caller's utterance is over; a result is awaited.
     finishing: bool,
     /// Of the latest voice.
     pub(super) onset: Time,
+    /// When it ended. None: it is on.
+    pub(super) ended: Option<Time>,
 }
 
 impl Ears {
+    pub(super) fn new(config: &BotConfig) -> Self {
+        Self {
+            lexicon: Lexicon::new(config),
+            grammar: None,
+            listening_for: None,
+            last: RecognitionId::default(),
+            engine: Engine::Idle,
+            retries: 0,
+            words: 0,
+            sense: Sense::Words,
+            finishing: false,
+            onset: Time::ZERO,
+            ended: Some(Time::ZERO),
+        }
+    }
+
+    fn ending(&self, text: &str) -> Ending {
+        match &self.listening_for {
+            Some(Grammar::Open) | None => self.lexicon.ending(text),
+            Some(grammar) => answer_so_far(grammar, text),
+        }
+    }
+
+    fn sense(&self, text: &str) -> Sense {
+        match &self.listening_for {
+            Some(Grammar::Phrases { phrases }) => self.lexicon.sense(text, phrases),
+            Some(Grammar::Jsgf { .. }) => Sense::Words,
+            Some(Grammar::Digits { .. } | Grammar::Open) | None => self.lexicon.sense(text, &[]),
+        }
+    }
+
     pub(super) fn deadline(&self) -> Option<Time> {
         if let Engine::Broken { retry } = self.engine { retry } else { None }
     }
@@ -66,7 +102,7 @@ impl SessionCore {
         let ears = &mut self.ears;
         ears.finishing = false;
         ears.retries = 0;
-        ears.words = 0;
+        (ears.words, ears.sense) = (0, Sense::Words);
         ears.listening_for.clone_from(&ears.grammar);
         self.start_recognizer();
     }
@@ -120,15 +156,19 @@ impl SessionCore {
         }
         match event {
             RecognizerEvent::Partial { text } => {
-                let complete = is_answer(self.ears.listening_for.as_ref(), &text);
-                self.partial(now, words_of(&text), complete);
+                let ending = self.ears.ending(&text);
+                self.partial(now, &text, ending);
             }
-            RecognizerEvent::EndOfTurn { text, eager: true, .. } => self.partial(now, words_of(&text), true),
-            RecognizerEvent::TurnResumed => self.partial(now, self.ears.words, false),
+            RecognizerEvent::EndOfTurn { text, eager: true, .. } => self.partial(now, &text, Ending::Complete),
+            RecognizerEvent::TurnResumed => {
+                let (words, sense) = (self.ears.words, self.ears.sense);
+                self.drive(now, TurnInput::Partial { words, ending: Ending::Unfinished, sense });
+            }
             RecognizerEvent::Final { text, .. } | RecognizerEvent::EndOfTurn { text, .. } => {
                 self.cancel_recognition();
                 self.stages.end(Stage::Transcript, now);
-                self.caller_said(now, text);
+                let sense = self.sense(&text);
+                self.caller_said(now, text, sense);
             }
             RecognizerEvent::Rejected => {
                 self.cancel_recognition();
@@ -138,9 +178,20 @@ impl SessionCore {
         }
     }
 
-    fn partial(&mut self, now: Time, words: u32, complete: bool) {
-        self.ears.words = words;
-        self.drive(now, TurnInput::Partial { words, complete });
+    fn partial(&mut self, now: Time, text: &str, ending: Ending) {
+        let (words, sense) = (words_of(text), self.sense(text));
+        (self.ears.words, self.ears.sense) = (words, sense);
+        self.drive(now, TurnInput::Partial { words, ending, sense });
+    }
+
+    /// What the words mean while the agent speaks. To a question, and to a grammar that holds them, they are an answer.
+    fn sense(&self, text: &str) -> Sense {
+        let asked = self.output.on_line().and_then(|utterance| self.ledger.text(utterance));
+        let asked = asked.is_some_and(|text| text.reveal().trim_end().ends_with(['?', '？']));
+        match self.ears.sense(text) {
+            Sense::Backchannel if asked => Sense::Words,
+            sense => sense,
+        }
     }
 
     fn recognizer_failed(&mut self, now: Time, error: &SpeechError) {
@@ -173,15 +224,16 @@ fn words_of(text: &str) -> u32 {
     u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX)
 }
 
-/// Whether what was recognized so far would do as an answer. What is surely only the beginning of one would not.
-fn is_answer(grammar: Option<&Grammar>, text: &str) -> bool {
+/// How what was recognized so far ends, where a grammar says what an answer is: what is surely only the beginning of one is
+/// unfinished.
+fn answer_so_far(grammar: &Grammar, text: &str) -> Ending {
     let words = || text.split_whitespace();
     if words().next().is_none() {
-        return true;
+        return Ending::Unknown;
     }
-    match grammar {
-        Some(Grammar::Digits { min, .. }) => words().count() >= usize::from(*min),
-        Some(Grammar::Phrases { phrases }) => {
+    let answer = match grammar {
+        Grammar::Digits { min, .. } => words().count() >= usize::from(*min),
+        Grammar::Phrases { phrases } => {
             let begins = |phrase: &&String| {
                 let mut phrase = phrase.split_whitespace();
                 words().all(|word| phrase.next().is_some_and(|other| other.eq_ignore_ascii_case(word)))
@@ -189,12 +241,15 @@ fn is_answer(grammar: Option<&Grammar>, text: &str) -> bool {
             let mut begun = phrases.iter().filter(begins).peekable();
             begun.peek().is_none() || begun.any(|phrase| phrase.split_whitespace().count() == words().count())
         }
-        Some(Grammar::Jsgf { .. } | Grammar::Open) | None => true,
-    }
+        Grammar::Jsgf { .. } | Grammar::Open => true,
+    };
+    if answer { Ending::Complete } else { Ending::Unfinished }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -204,10 +259,21 @@ mod tests {
         for (text, answer) in
             [("yes", true), ("book", false), ("Book an", false), ("book an appointment", true), ("noise", true)]
         {
-            assert_eq!(is_answer(Some(&phrases), text), answer, "{text}");
+            assert_eq!(answer_so_far(&phrases, text) == Ending::Complete, answer, "{text}");
         }
         let digits = Grammar::Digits { min: 5, max: 5 };
-        assert!(!is_answer(Some(&digits), "one two") && is_answer(Some(&digits), "one two three four five"));
-        assert!(is_answer(Some(&Grammar::Open), "so") && is_answer(None, ""));
+        assert_eq!(answer_so_far(&digits, "one two"), Ending::Unfinished);
+        assert_eq!(answer_so_far(&digits, "one two three four five"), Ending::Complete);
+        assert_eq!(answer_so_far(&digits, ""), Ending::Unknown);
+    }
+
+    #[test]
+    fn free_speech_is_judged_by_its_words_and_an_answer_by_its_grammar() {
+        let config = json!({ "livekit_config": { "stt_language": "es-ES" } });
+        let mut ears = Ears::new(&serde_json::from_value(config).unwrap());
+        ears.listening_for = Some(Grammar::Open);
+        assert_eq!((ears.ending("quiero una cita y"), ears.ending("a las dos")), (Ending::Trailing, Ending::Unknown));
+        ears.listening_for = Some(Grammar::Phrases { phrases: vec!["y".into()] });
+        assert_eq!(ears.ending("y"), Ending::Complete);
     }
 }

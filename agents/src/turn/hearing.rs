@@ -1,12 +1,16 @@
 //! What is being recognized, and when that is over.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
-use tandem_contract::bot::TurnPolicy;
 use tandem_media::Time;
+
+use super::endpointing::Ending;
+use super::state::Sense;
 
 /// Longest wait for a recognizer's result once it was told that the caller has finished. Bounds what a vendor that
 /// fell silent costs the caller.
-pub(super) const RESULT_LIMIT: std::time::Duration = std::time::Duration::from_secs(3);
+pub(super) const RESULT_LIMIT: Duration = Duration::from_secs(3);
 
 /// The recognition that belongs to the caller's present voice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +21,9 @@ pub enum Hearing {
     Open {
         /// The caller is silent since.
         quiet: Option<Time>,
-        /// What was recognized so far is not yet an answer.
-        unfinished: bool,
+        /// Of what was recognized so far.
+        ending: Ending,
+        sense: Sense,
     },
     /// A result is awaited.
     Finishing { since: Time },
@@ -26,7 +31,7 @@ pub enum Hearing {
 
 impl Hearing {
     /// A recognition that just began.
-    pub(super) const BEGUN: Self = Self::Open { quiet: None, unfinished: false };
+    pub(super) const BEGUN: Self = Self::Open { quiet: None, ending: Ending::Unknown, sense: Sense::Words };
 
     pub(super) fn voice_started(&mut self) {
         if let Self::Open { quiet, .. } = self {
@@ -40,18 +45,30 @@ impl Hearing {
         }
     }
 
-    pub(super) fn partial(&mut self, complete: bool) {
-        if let Self::Open { unfinished, .. } = self {
-            *unfinished = !complete;
+    pub(super) fn partial(&mut self, ends: Ending, means: Sense) {
+        if let Self::Open { ending, sense, .. } = self {
+            (*ending, *sense) = (ends, means);
         }
     }
 
-    /// When something has to happen to it: the end of the caller's turn, or the end of our patience.
-    pub(super) fn deadline(&self, policy: &TurnPolicy) -> Option<Time> {
+    /// Nothing but backchannels was recognized so far.
+    pub(super) fn is_backchannel(&self) -> bool {
+        matches!(self, Self::Open { sense: Sense::Backchannel, .. })
+    }
+
+    /// Since when the caller is silent.
+    pub(super) fn quiet(&self) -> Option<Time> {
         match *self {
-            Self::Open { quiet: Some(quiet), unfinished } => {
-                Some(quiet + if unfinished { policy.max_endpointing() } else { policy.min_endpointing() })
-            }
+            Self::Closed => None,
+            Self::Open { quiet, .. } => quiet,
+            Self::Finishing { since } => Some(since),
+        }
+    }
+
+    /// When something has to happen to it: the end of the caller's turn, which `wait` tells, or the end of our patience.
+    pub(super) fn deadline(&self, wait: impl Fn(Ending) -> Duration) -> Option<Time> {
+        match *self {
+            Self::Open { quiet: Some(quiet), ending, .. } => Some(quiet + wait(ending)),
             Self::Finishing { since } => Some(since + RESULT_LIMIT),
             Self::Closed | Self::Open { .. } => None,
         }

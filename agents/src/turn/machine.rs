@@ -8,8 +8,9 @@ use tandem_contract::bot::turn::SILENCE_MS;
 use tandem_contract::call::Modality;
 use tandem_media::Time;
 
+use super::endpointing::{Ending, Endpointing};
 use super::hearing::Hearing;
-use super::state::{Ask, Ignored, Silence, TurnEffect, TurnInput, TurnState};
+use super::state::{Ask, Ignored, Sense, Silence, TurnEffect, TurnInput, TurnState};
 
 /// Longest silence of a brain or a voice before the reply is given up. Above the longest tool time, so that a slow tool
 /// fails by itself first.
@@ -37,6 +38,7 @@ pub struct TurnMachine {
     /// Onset of the voice that is on now.
     pub(super) voice: Option<Time>,
     pub(super) hearing: Hearing,
+    pub(super) endpointing: Endpointing,
     /// Tools run: the brain hears of nothing else before their results.
     tools: bool,
     silence: Silence,
@@ -56,6 +58,7 @@ impl TurnMachine {
             state: TurnState::Thinking { since: now },
             voice: None,
             hearing: Hearing::Closed,
+            endpointing: Endpointing::default(),
             tools: false,
             silence: Silence::Policy,
             held: false,
@@ -68,6 +71,10 @@ impl TurnMachine {
 
     pub fn is_held(&self) -> bool {
         self.held
+    }
+
+    pub fn policy(&self) -> &TurnPolicy {
+        &self.policy
     }
 
     /// How long the caller may be silent from now on.
@@ -86,8 +93,11 @@ impl TurnMachine {
         match input {
             TurnInput::SpeechStarted { onset } => self.speech_started(onset, out),
             TurnInput::SpeechEnded { end } => self.speech_ended(now, end, out),
-            TurnInput::Partial { words, complete } => self.partial(words, complete, out),
-            TurnInput::Understood => self.understood(now, out),
+            TurnInput::Partial { words, ending, sense } => {
+                let heard = self.partial(ending, sense);
+                heard.map(|()| self.weigh(now, words, sense, out))
+            }
+            TurnInput::Understood { sense } => self.understood(now, sense, out),
             TurnInput::Rejected => self.rejected(now, Ask::NotUnderstood, out),
             TurnInput::Unheard => self.rejected(now, Ask::NotHeard, out),
             TurnInput::PlayoutStarted { utterance, interruptible } => {
@@ -113,7 +123,7 @@ impl TurnMachine {
             // A transfer goes on: many telephones hold the call that they transfer.
             _ if self.held && !matches!(self.state, TurnState::Transferring { .. }) => None,
             TurnState::Listening { since, keying: true } => Some(since + KEYING_LIMIT),
-            TurnState::Listening { .. } if self.modality == Modality::Text => None,
+            TurnState::Listening { .. } if self.is_chat() => None,
             TurnState::Listening { since, .. } => self.silence_limit().map(|limit| since + limit),
             TurnState::CallerSpeaking { onset } => Some(onset + self.policy.max_caller_turn()),
             // A recognition is open or finishing in this state; its own timer leads on.
@@ -122,7 +132,7 @@ impl TurnMachine {
             TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } => self.speaking_deadline(),
             TurnState::Transferring { since } => Some(since + TRANSFER_LIMIT),
         };
-        let hearing = self.hearing.deadline(&self.policy).filter(|_| self.state != TurnState::Ended);
+        let hearing = self.hearing_deadline().filter(|_| self.state != TurnState::Ended);
         own.into_iter().chain(hearing).min()
     }
 
@@ -131,7 +141,7 @@ impl TurnMachine {
         if self.poll_timeout().is_none_or(|due| due > now) {
             return;
         }
-        if self.hearing.deadline(&self.policy).is_some_and(|due| due <= now) {
+        if self.hearing_deadline().is_some_and(|due| due <= now) {
             return self.hearing_timeout(now, out);
         }
         match self.state {
@@ -150,7 +160,11 @@ impl TurnMachine {
         }
     }
 
-    fn silence_limit(&self) -> Option<Duration> {
+    fn hearing_deadline(&self) -> Option<Time> {
+        self.hearing.deadline(|ending| self.endpointing.wait(&self.policy, ending))
+    }
+
+    pub(super) fn silence_limit(&self) -> Option<Duration> {
         let limit = match self.silence {
             Silence::Policy => self.policy.silence_timeout(),
             Silence::Limit { ms } => Duration::from_millis(ms.into()),
@@ -164,6 +178,7 @@ impl TurnMachine {
             return Err(Ignored::SameVoice);
         }
         self.voice = Some(onset);
+        self.endpointing.voice_began(onset);
         match self.state {
             TurnState::Listening { .. } => self.state = TurnState::CallerSpeaking { onset },
             // The turn goes on; a result that is already awaited comes first.
@@ -188,6 +203,9 @@ impl TurnMachine {
             return Err(Ignored::SameVoice);
         }
         self.hearing.voice_ended(end);
+        if !self.is_on_line() {
+            self.endpointing.voice_ended(end);
+        }
         match self.state {
             TurnState::CallerSpeaking { onset } if self.hearing == Hearing::Closed => {
                 // The recognition ended before the caller did, and without a result.
@@ -207,27 +225,24 @@ impl TurnMachine {
         Ok(())
     }
 
-    fn partial(&mut self, words: u32, complete: bool, out: &mut Vec<TurnEffect>) -> Taken {
+    fn partial(&mut self, ending: Ending, sense: Sense) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
-        self.hearing.partial(complete);
-        let enough = self.policy.interruption_words;
-        if let TurnState::SpeakingPaused { .. } = self.state
-            && enough > 0
-            && words >= enough
-        {
-            self.barge_in(out);
-        }
+        self.hearing.partial(ending, sense);
         Ok(())
     }
 
-    fn understood(&mut self, now: Time, out: &mut Vec<TurnEffect>) -> Taken {
+    fn understood(&mut self, now: Time, sense: Sense, out: &mut Vec<TurnEffect>) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
         self.hearing = Hearing::Closed;
-        self.take_answer(now, out);
+        match self.state {
+            TurnState::SpeakingPaused { ended: Some(_), .. } if sense == Sense::Backchannel => self.resume(now, out),
+            TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } if sense == Sense::Backchannel => {}
+            _ => self.take_answer(now, out),
+        }
         self.listen_on(out);
         Ok(())
     }
@@ -268,6 +283,7 @@ impl TurnMachine {
             TurnState::Ended => return Err(Ignored::Over),
         }
         self.stop_listening(out);
+        self.endpointing.turn_over();
         self.state = TurnState::Listening { since: now, keying: true };
         Ok(())
     }
@@ -289,7 +305,7 @@ impl TurnMachine {
         match self.state {
             TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } => out.push(TurnEffect::BargeIn),
             // Chat is answered in order.
-            TurnState::Thinking { .. } if self.tools || self.modality == Modality::Text => {
+            TurnState::Thinking { .. } if self.tools || self.is_chat() => {
                 return out.push(TurnEffect::Hold);
             }
             TurnState::Thinking { .. } => out.push(TurnEffect::BargeIn),
@@ -388,6 +404,15 @@ impl TurnMachine {
         }
     }
 
+    /// Nobody waits for a reader.
+    pub(super) fn is_chat(&self) -> bool {
+        self.modality == Modality::Text
+    }
+
+    fn is_on_line(&self) -> bool {
+        matches!(self.state, TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. })
+    }
+
     /// Gives the brain the floor. The session hands it the question, with a new epoch.
     fn ask(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) {
         if self.tools && ask == Ask::Caller {
@@ -406,6 +431,7 @@ impl TurnMachine {
 
     /// The agent has finished. The caller may have begun before that.
     pub(super) fn give_floor(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
+        self.endpointing.turn_over();
         if let Some(onset) = self.voice {
             self.state = TurnState::CallerSpeaking { onset };
             self.listen(out);

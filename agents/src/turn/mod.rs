@@ -1,13 +1,15 @@
 //! Turn taking: who has the floor (design section 6). A pure machine with timestamps.
 //!
-//! It knows nothing of words, audio or vendors: it is told that the caller's voice began or ended, that something was
+//! The machine knows nothing of words, audio or vendors ([`Lexicon`] makes of words what it can use): it is told that the caller's voice began or ended, that something was
 //! understood or not, that the agent's playout began or ended, and answers with effects. Timers are data.
 //!
 //! Invariant: while the conversation lasts, some timer runs in every state of a voice conversation, so that no vendor,
 //! wire or brain that falls silent can hold the caller in it. The one exception is a caller who was asked nothing
 //! ([`Silence::Unlimited`]).
 
+mod endpointing;
 mod hearing;
+mod lexicon;
 mod machine;
 #[cfg(test)]
 mod properties;
@@ -17,7 +19,11 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watchdog;
 
+pub use endpointing::{Ending, Endpointing};
 pub use hearing::Hearing;
+pub use lexicon::Lexicon;
 pub use machine::TurnMachine;
-pub use state::{Ask, Ignored, Silence, TurnEffect, TurnInput, TurnState};
+pub use state::{Ask, Ignored, Sense, Silence, TurnEffect, TurnInput, TurnState};

@@ -17,10 +17,15 @@ enum Event {
     VoiceOff,
 }
 
+fn sense() -> impl Strategy<Value = Sense> {
+    prop::sample::select(vec![Sense::Words, Sense::Backchannel, Sense::Interruption])
+}
+
 fn input() -> impl Strategy<Value = TurnInput> {
     prop_oneof![
-        (0..4_u32, any::<bool>()).prop_map(|(words, complete)| TurnInput::Partial { words, complete }),
-        Just(TurnInput::Understood),
+        (0..4_u32, prop::sample::select(Ending::ALL.to_vec()), sense())
+            .prop_map(|(words, ending, sense)| TurnInput::Partial { words, ending, sense }),
+        sense().prop_map(|sense| TurnInput::Understood { sense }),
         Just(TurnInput::Rejected),
         Just(TurnInput::Unheard),
         (1..4_u32, any::<bool>())
@@ -68,6 +73,7 @@ fn play(events: Vec<Event>) -> (TurnMachine, Time, Vec<TurnEffect>) {
             Event::Wait(ms) => {
                 now += std::time::Duration::from_millis(ms.into());
                 out.extend(fire(&mut machine, now));
+                assert!(watchdog::is_possible(&machine), "{machine:?}");
                 continue;
             }
             Event::VoiceOn => TurnInput::SpeechStarted { onset: now - std::time::Duration::from_millis(64) },
@@ -75,6 +81,7 @@ fn play(events: Vec<Event>) -> (TurnMachine, Time, Vec<TurnEffect>) {
             Event::Input(input) => input,
         };
         let _ = machine.handle(now, input, &mut out);
+        assert!(watchdog::is_possible(&machine), "{machine:?}");
         assert!(machine.poll_timeout().is_some(), "no way out of {:?} with {:?}", machine.state(), machine.hearing);
     }
     (machine, now, out)
@@ -134,7 +141,7 @@ proptest! {
                 Event::VoiceOff => drop(machine.handle(now, TurnInput::SpeechEnded { end: now }, &mut out)),
                 Event::Input(input) => {
                     let taken = machine.handle(now, input, &mut out);
-                    if matches!(input, TurnInput::Understood | TurnInput::Rejected | TurnInput::Unheard) && taken.is_ok() {
+                    if matches!(input, TurnInput::Understood { .. } | TurnInput::Rejected | TurnInput::Unheard) && taken.is_ok() {
                         prop_assert!(open);
                         open = false;
                     }

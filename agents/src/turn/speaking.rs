@@ -5,7 +5,11 @@ use tandem_media::Time;
 
 use super::hearing::Hearing;
 use super::machine::{STALL_LIMIT, Taken, TurnMachine};
-use super::state::{Ignored, TurnEffect, TurnState};
+use super::state::{Ignored, Sense, TurnEffect, TurnState};
+
+/// How many times `commit_interruption_ms` a voice may last of which only backchannels were understood. More than a few
+/// murmurs in a row is something that the recognizer did not get.
+const BACKCHANNEL_PATIENCE: u32 = 2;
 
 impl TurnMachine {
     pub(super) fn playout_started(
@@ -25,6 +29,7 @@ impl TurnMachine {
             TurnState::SpeakingPaused { .. } => out.push(TurnEffect::Resume),
             _ => {}
         }
+        self.endpointing.turn_over();
         self.state = TurnState::Speaking { utterance, interruptible, moved: now };
         if !interruptible {
             self.stop_listening(out);
@@ -58,7 +63,7 @@ impl TurnMachine {
             self.resume(now, out);
         } else {
             self.state = TurnState::SpeakingPaused { utterance, onset, ended: Some(end) };
-            if self.hearing == Hearing::Closed {
+            if self.hearing == Hearing::Closed || self.hearing.is_backchannel() {
                 self.resume(now, out);
             }
         }
@@ -72,7 +77,10 @@ impl TurnMachine {
                 pause.into_iter().chain([moved + STALL_LIMIT]).min()
             }
             TurnState::SpeakingPaused { ended: Some(ended), .. } => Some(ended + self.policy.false_interruption()),
-            TurnState::SpeakingPaused { onset, .. } => Some(onset + self.policy.commit_interruption()),
+            TurnState::SpeakingPaused { onset, .. } => {
+                let patience = if self.hearing.is_backchannel() { BACKCHANNEL_PATIENCE } else { 1 };
+                Some(onset + self.policy.commit_interruption() * patience)
+            }
             _ => None,
         }
     }
@@ -87,7 +95,7 @@ impl TurnMachine {
             }
             TurnState::Speaking { .. } => self.abandon_reply(now, out),
             TurnState::SpeakingPaused { ended: Some(_), .. } => self.resume(now, out),
-            TurnState::SpeakingPaused { .. } => self.barge_in(out),
+            TurnState::SpeakingPaused { .. } => self.barge_in(now, out),
             _ => {}
         }
     }
@@ -104,9 +112,35 @@ impl TurnMachine {
         }
     }
 
+    /// What was understood so far may decide before the time does.
+    pub(super) fn weigh(&mut self, now: Time, words: u32, sense: Sense, out: &mut Vec<TurnEffect>) {
+        let enough = self.policy.interruption_words;
+        match (self.state, sense) {
+            (TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }, Sense::Interruption) => {
+                self.barge_in(now, out);
+            }
+            (TurnState::SpeakingPaused { .. }, Sense::Words) if enough > 0 && words >= enough => {
+                self.barge_in(now, out);
+            }
+            (TurnState::SpeakingPaused { ended: Some(_), .. }, Sense::Backchannel) => self.resume(now, out),
+            _ => {}
+        }
+    }
+
     /// The caller has taken the floor; what they say is still being recognized.
-    pub(super) fn barge_in(&mut self, out: &mut Vec<TurnEffect>) {
-        let TurnState::SpeakingPaused { onset, ended, .. } = self.state else { return };
+    pub(super) fn barge_in(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
+        let (onset, ended) = match self.state {
+            TurnState::SpeakingPaused { onset, ended, .. } => (onset, ended),
+            // The words came before the pause, or after it was taken back.
+            TurnState::Speaking { interruptible: true, .. } => match self.voice {
+                Some(onset) => (onset, None),
+                None => {
+                    let quiet = self.hearing.quiet().unwrap_or(now);
+                    (quiet, Some(quiet))
+                }
+            },
+            _ => return,
+        };
         out.push(TurnEffect::BargeIn);
         self.state = match ended {
             Some(ended) => TurnState::EndpointPending { onset, ended },

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use tandem_contract::UtteranceId;
 use tandem_media::Time;
 
+use super::endpointing::Ending;
+
 /// Who has the floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -78,6 +80,19 @@ pub enum Silence {
     Unlimited,
 }
 
+/// What the caller's words mean for a floor that is the agent's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sense {
+    /// Something is said to the agent.
+    #[default]
+    Words,
+    /// "Uh-huh": the caller listens, and wants the agent to go on.
+    Backchannel,
+    /// "Stop": the caller wants the floor at once.
+    Interruption,
+}
+
 /// What happens to a conversation, as far as the floor is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
@@ -90,13 +105,16 @@ pub enum TurnInput {
     SpeechEnded {
         end: Time,
     },
-    /// The recognizer has so many words; `complete`: they would do as an answer.
+    /// The recognizer has so many words, which end like this.
     Partial {
         words: u32,
-        complete: bool,
+        ending: Ending,
+        sense: Sense,
     },
     /// The recognizer understood the caller.
-    Understood,
+    Understood {
+        sense: Sense,
+    },
     /// The recognizer did not.
     Rejected,
     /// The recognizer failed, or there is none: what the caller said is not known, and not their fault.

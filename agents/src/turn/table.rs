@@ -16,8 +16,11 @@ fn inputs() -> Vec<(&'static str, TurnInput)> {
     vec![
         ("speech started", TurnInput::SpeechStarted { onset: NOW }),
         ("speech ended", TurnInput::SpeechEnded { end: NOW }),
-        ("two words", TurnInput::Partial { words: 2, complete: true }),
-        ("understood", TurnInput::Understood),
+        ("two words", TurnInput::Partial { words: 2, ending: Ending::Complete, sense: Sense::Words }),
+        ("understood", TurnInput::Understood { sense: Sense::Words }),
+        ("backchannel", TurnInput::Partial { words: 2, ending: Ending::Unknown, sense: Sense::Backchannel }),
+        ("stop", TurnInput::Partial { words: 1, ending: Ending::Unknown, sense: Sense::Interruption }),
+        ("understood: backchannel", TurnInput::Understood { sense: Sense::Backchannel }),
         ("rejected", TurnInput::Rejected),
         ("unheard", TurnInput::Unheard),
         ("playout started", TurnInput::PlayoutStarted { utterance: UTTERANCE, interruptible: true }),
@@ -45,7 +48,7 @@ fn machine(state: TurnState, voice: Option<Time>, hearing: Hearing) -> TurnMachi
 }
 
 fn states() -> Vec<(&'static str, TurnMachine)> {
-    let quiet = Hearing::Open { quiet: Some(ENDED), unfinished: false };
+    let quiet = Hearing::Open { quiet: Some(ENDED), ending: Ending::Unknown, sense: Sense::Words };
     let speaking = |interruptible| TurnState::Speaking { utterance: UTTERANCE, interruptible, moved: NOW };
     let paused = |ended| TurnState::SpeakingPaused { utterance: UTTERANCE, onset: ONSET, ended };
     vec![

@@ -83,7 +83,7 @@ fn a_plain_turn() {
     assert_eq!(talk.state(), "endpoint_pending");
     talk.until(2600);
     assert_eq!(talk.of(TurnEffect::FinishRecognition), [2500]);
-    talk.at(2600, TurnInput::Understood);
+    talk.at(2600, TurnInput::Understood { sense: Sense::Words });
     assert_eq!((talk.state(), talk.of(CALLER)), ("thinking", vec![2600]));
 }
 
@@ -105,10 +105,35 @@ fn an_unfinished_answer_is_waited_for() {
     let mut talk = Talk::new();
     talk.at(0, TurnInput::ReplyDone);
     talk.voice_on(1000);
-    talk.at(1400, TurnInput::Partial { words: 2, complete: false });
+    talk.at(1400, TurnInput::Partial { words: 2, ending: Ending::Unfinished, sense: Sense::Words });
     talk.voice_off(1500);
     talk.until(9000);
     assert_eq!(talk.of(TurnEffect::FinishRecognition), [4500]);
+}
+
+#[test]
+fn a_slow_speaker_is_learnt_even_from_turns_that_were_cut() {
+    let mut talk = Talk::new();
+    talk.at(0, TurnInput::ReplyDone);
+    // Half sentences, 800 ms apart. Each is taken for a turn, and no answer has begun when the next one comes.
+    for n in 0..4 {
+        let onset = 1000 + n * 1800;
+        talk.voice_on(onset);
+        talk.voice_off(onset + 1000);
+        talk.at(onset + 1550, TurnInput::Understood { sense: Sense::Words });
+    }
+    assert_eq!(talk.of(TurnEffect::FinishRecognition), [2500, 4300, 6100, 7900]);
+    talk.voice_on(8200);
+    talk.voice_off(9200);
+    talk.until(11_000);
+    assert_eq!(talk.of(TurnEffect::FinishRecognition)[4..], [10_200], "a quarter more than their pause");
+    // The agent answered: the silence before the caller's next words is none within a turn.
+    talk.at(11_000, TurnInput::PlayoutStarted { utterance: UtteranceId(1), interruptible: true });
+    talk.at(11_100, TurnInput::PlayoutFinished);
+    talk.at(11_100, TurnInput::ReplyDone);
+    let known = talk.machine.endpointing.clone();
+    talk.voice_on(11_200);
+    assert_eq!(talk.machine.endpointing, known);
 }
 
 #[test]
@@ -120,7 +145,7 @@ fn a_barge_in_pauses_first_and_is_committed_when_it_goes_on() {
     talk.until(1850);
     assert_eq!((talk.of(TurnEffect::Pause), talk.of(TurnEffect::BargeIn)), (vec![1200], vec![1800]));
     talk.voice_off(2300);
-    talk.at(2900, TurnInput::Understood);
+    talk.at(2900, TurnInput::Understood { sense: Sense::Words });
     assert_eq!((talk.of(CALLER), talk.of(TurnEffect::Resume)), (vec![2900], vec![]));
 }
 
@@ -128,10 +153,81 @@ fn a_barge_in_pauses_first_and_is_committed_when_it_goes_on() {
 fn words_commit_before_the_time_does() {
     let mut talk = Talk::speaking();
     talk.voice_on(1000);
-    talk.at(1450, TurnInput::Partial { words: 1, complete: true });
+    talk.at(1450, TurnInput::Partial { words: 1, ending: Ending::Complete, sense: Sense::Words });
     assert_eq!(talk.state(), "speaking_paused");
-    talk.at(1500, TurnInput::Partial { words: 2, complete: true });
+    talk.at(1500, TurnInput::Partial { words: 2, ending: Ending::Complete, sense: Sense::Words });
     assert_eq!((talk.of(TurnEffect::BargeIn), talk.state()), (vec![1500], "caller_speaking"));
+}
+
+const MURMUR: TurnInput = TurnInput::Partial { words: 2, ending: Ending::Unknown, sense: Sense::Backchannel };
+const STOP: TurnInput = TurnInput::Partial { words: 1, ending: Ending::Unknown, sense: Sense::Interruption };
+
+#[test]
+fn a_backchannel_takes_no_floor() {
+    let mut talk = Talk::speaking();
+    talk.voice_on(1000);
+    talk.at(1300, MURMUR);
+    talk.voice_off(1400);
+    assert_eq!((talk.of(TurnEffect::Pause), talk.of(TurnEffect::Resume)), (vec![1200], vec![1560]));
+    talk.at(1950, TurnInput::Understood { sense: Sense::Backchannel });
+    assert_eq!((talk.state(), talk.of(TurnEffect::BargeIn), talk.of(CALLER)), ("speaking", vec![], vec![]));
+
+    // The recognizer gives nothing before its result.
+    let mut talk = Talk::speaking();
+    talk.voice_on(1000);
+    talk.voice_off(1400);
+    talk.at(1950, TurnInput::Understood { sense: Sense::Backchannel });
+    assert_eq!((talk.state(), talk.of(TurnEffect::Resume), talk.of(CALLER)), ("speaking", vec![1950], vec![]));
+
+    // Murmurs without end are more than that.
+    let mut talk = Talk::speaking();
+    talk.voice_on(1000);
+    talk.at(1300, MURMUR);
+    talk.until(4000);
+    assert_eq!(talk.of(TurnEffect::BargeIn), [2600]);
+}
+
+#[test]
+fn a_backchannel_that_goes_on_as_an_objection_is_one() {
+    let mut talk = Talk::speaking();
+    talk.voice_on(1000);
+    talk.at(1300, MURMUR);
+    talk.at(1500, TurnInput::Partial { words: 3, ending: Ending::Trailing, sense: Sense::Words });
+    assert_eq!((talk.of(TurnEffect::BargeIn), talk.state()), (vec![1500], "caller_speaking"));
+}
+
+#[test]
+fn a_backchannel_to_a_silent_agent_is_an_answer() {
+    let mut talk = Talk::new();
+    talk.at(0, TurnInput::ReplyDone);
+    talk.voice_on(1000);
+    talk.voice_off(1400);
+    talk.at(1950, TurnInput::Understood { sense: Sense::Backchannel });
+    assert_eq!(talk.of(CALLER), [1950]);
+}
+
+#[test]
+fn stop_stops_at_once() {
+    let mut talk = Talk::speaking();
+    talk.voice_on(1000);
+    talk.at(1150, STOP);
+    assert_eq!((talk.of(TurnEffect::Pause), talk.of(TurnEffect::BargeIn)), (vec![], vec![1150]));
+    assert_eq!(talk.state(), "caller_speaking");
+
+    // It was so short that the agent went on already.
+    let mut talk = Talk::speaking();
+    talk.voice_on(1000);
+    talk.voice_off(1120);
+    talk.at(1300, STOP);
+    assert_eq!((talk.of(TurnEffect::BargeIn), talk.state()), (vec![1300], "endpoint_pending"));
+    talk.at(1700, TurnInput::Understood { sense: Sense::Interruption });
+    assert_eq!(talk.of(CALLER), [1700]);
+
+    let mut talk = Talk::new();
+    talk.at(0, TurnInput::PlayoutStarted { utterance: UtteranceId(1), interruptible: false });
+    talk.voice_on(1000);
+    talk.at(1100, STOP);
+    assert_eq!(talk.state(), "speaking", "what may not be interrupted is not listened over");
 }
 
 #[test]
@@ -140,7 +236,7 @@ fn a_short_answer_over_the_prompt_is_an_interruption() {
     talk.voice_on(1000);
     talk.voice_off(1350);
     assert_eq!(talk.state(), "speaking_paused");
-    talk.at(1900, TurnInput::Understood);
+    talk.at(1900, TurnInput::Understood { sense: Sense::Words });
     assert_eq!((talk.of(TurnEffect::BargeIn), talk.of(CALLER)), (vec![1900], vec![1900]));
 }
 
@@ -162,7 +258,7 @@ fn without_a_result_the_agent_goes_on_after_the_policys_time() {
     talk.until(2500);
     assert_eq!(talk.of(TurnEffect::Resume), [2000]);
     // The recognizer was only slow.
-    talk.at(2600, TurnInput::Understood);
+    talk.at(2600, TurnInput::Understood { sense: Sense::Words });
     assert_eq!((talk.of(TurnEffect::BargeIn), talk.of(CALLER)), (vec![2600], vec![2600]));
 }
 
@@ -279,7 +375,7 @@ fn nothing_is_asked_while_a_tool_runs() {
     assert_eq!(talk.done, [(100, TurnEffect::Hold)]);
     talk.voice_on(1000);
     talk.voice_off(1400);
-    talk.at(2000, TurnInput::Understood);
+    talk.at(2000, TurnInput::Understood { sense: Sense::Words });
     assert_eq!((talk.of(TurnEffect::Hold), talk.of(CALLER)), (vec![100, 2000], vec![]));
 }
 
@@ -330,7 +426,7 @@ fn states_inputs_and_effects_survive_serialisation() {
     talk.until(1300);
     let json = serde_json::to_string(&talk.machine).unwrap();
     assert_eq!(serde_json::from_str::<TurnMachine>(&json).unwrap(), talk.machine);
-    let input = TurnInput::Partial { words: 3, complete: true };
+    let input = TurnInput::Partial { words: 3, ending: Ending::Complete, sense: Sense::Words };
     let json = serde_json::to_string(&(input, CALLER)).unwrap();
     assert_eq!(serde_json::from_str::<(TurnInput, TurnEffect)>(&json).unwrap(), (input, CALLER));
 }

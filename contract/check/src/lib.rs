@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde_json::Value;
 use tandem_contract::bot::flow::Flow;
-use tandem_contract::bot::turn::BOUNDS;
+use tandem_contract::bot::turn::{BOUNDS, PHRASE_CHARACTERS_MAX, PHRASES_MAX, SILENCE_PROMPTS_MAX};
 use tandem_contract::bot::{BotConfig, TurnPolicy, strip_comments};
 
 pub use hearing::Hearing;
@@ -96,7 +96,8 @@ fn flow(config: &Value, broken: &[String], hearing: Option<&dyn Hearing>, findin
 }
 
 /// Where the seed says what a key of `turn` says, and how many of the key's units one of its own is.
-const SEED_TURN: [(&str, &str, f64); 3] = [
+const SEED_TURN: [(&str, &str, f64); 4] = [
+    ("back_off_ms", "/voice_settings/stop_speaking_plan/back_off_seconds", 1000.0),
     ("interruption_words", "/voice_settings/stop_speaking_plan/number_of_words", 1.0),
     ("min_interruption_ms", "/voice_settings/stop_speaking_plan/voice_seconds", 1000.0),
     ("silence_timeout_ms", "/system_prompt/voice_specific/silence_timeout_ms", 1.0),
@@ -122,6 +123,28 @@ fn limits(config: &Value, findings: &mut Findings) {
     let least = key("min_endpointing_ms").unwrap_or(default.min_endpointing_ms.into());
     if least > key("max_endpointing_ms").unwrap_or(default.max_endpointing_ms.into()) {
         findings.error("/turn/min_endpointing_ms", "must not be more than max_endpointing_ms; lower it");
+    }
+    for (list, most) in
+        [("backchannels", PHRASES_MAX), ("interrupting_phrases", PHRASES_MAX), ("silence_prompts", SILENCE_PROMPTS_MAX)]
+    {
+        phrases(&format!("/turn/{list}"), most, config, findings);
+    }
+}
+
+/// A list of what people say: not too long, and each with something to say in it. A prompt may be as long as any other.
+fn phrases(place: &str, most: usize, config: &Value, findings: &mut Findings) {
+    let phrases = config.pointer(place).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if phrases.len() > most {
+        findings.error(place, format!("{} are too many; leave {most}", phrases.len()));
+    }
+    for (index, phrase) in phrases.iter().enumerate() {
+        let Some(phrase) = phrase.as_str() else { continue };
+        if !phrase.contains(char::is_alphanumeric) {
+            findings.error(format!("{place}/{index}"), "nothing can be said of this; write words, or remove it");
+        } else if most == PHRASES_MAX && phrase.chars().count() > PHRASE_CHARACTERS_MAX {
+            let message = format!("is longer than {PHRASE_CHARACTERS_MAX} characters; shorten it");
+            findings.error(format!("{place}/{index}"), message);
+        }
     }
 }
 

@@ -8,23 +8,24 @@ use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, FliteVoice, RecognizerVendo
 use super::Findings;
 
 /// What nothing acts on, whatever brain a bot has, with what happens instead.
-const NEVER: [(&str, &str); 6] = [
+const NEVER: [(&str, &str); 5] = [
     ("/sip_config", "calls come in on the node's own SIP address, nothing is recorded and nobody is called"),
     ("/database_config", "appointments and call records are files in the data folder"),
     ("/vector_db_config", "there is no knowledge base"),
     ("/voice_settings/background_sound", "nothing sounds behind the agent"),
-    ("/voice_settings/stop_speaking_plan/back_off_seconds", "the agent speaks as soon as the caller has finished"),
     ("/livekit_config/room_prefix", "no LiveKit rooms are joined"),
 ];
 
 /// What a bot with a flow does not need.
-const WITH_FLOW: [(&str, &str); 6] = [
+const WITH_FLOW: [(&str, &str); 8] = [
     ("/system_prompt", "the flow decides what is said; of it only voice_specific.silence_timeout_ms counts"),
     ("/llm_config", "the flow decides what is said"),
     ("/voice_settings/input_min_characters", "the flow decides what is said at once"),
     ("/voice_settings/punctuation_boundaries", "prompts are spoken sentence by sentence"),
     ("/voice_settings/model_settings", "the embedded voices have no knobs"),
     ("/voice_settings/max_tokens", "the flow decides what is said"),
+    ("/turn/silence_prompts", "no_input of the flow says what a silent caller hears"),
+    ("/turn/greeting_interruptible", "each state says by `interruptible` whether the caller may talk over it"),
 ];
 
 /// What a bot without one does not get of its language model yet.

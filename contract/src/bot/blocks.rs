@@ -268,10 +268,19 @@ block! {
 impl StopSpeakingPlan {
     /// `voice_seconds` in milliseconds.
     pub fn voice_ms(&self) -> Option<u32> {
-        let ms = (self.voice_seconds.as_ref()?.as_f64()? * 1000.0).round();
-        // The cast saturates: beyond the type's range is beyond every bound that the check of bot files holds it to.
-        Some(ms as u32)
+        milliseconds(self.voice_seconds.as_ref())
     }
+
+    /// `back_off_seconds` in milliseconds.
+    pub fn back_off_ms(&self) -> Option<u32> {
+        milliseconds(self.back_off_seconds.as_ref())
+    }
+}
+
+fn milliseconds(seconds: Option<&Number>) -> Option<u32> {
+    let ms = (seconds?.as_f64()? * 1000.0).round();
+    // The cast saturates: beyond the type's range is beyond every bound that the check of bot files holds it to.
+    Some(ms as u32)
 }
 
 /// A closed list of words, as a type.

@@ -3,6 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::BotConfig;
 use super::block::block;
 use super::blocks::{StopSpeakingPlan, VoiceSpecific};
@@ -14,6 +17,8 @@ block! {
         ;
         /// A phone rings for so long before the bot answers it.
         answer_after_ms: u32,
+        /// Whether the wait between the next two follows the caller's words and pauses.
+        endpointing: Endpointing,
         /// Silence after which the caller's turn is over when what was said is complete.
         min_endpointing_ms: u32,
         /// Silence after which the caller's turn is over in any case.
@@ -30,13 +35,35 @@ block! {
         silence_timeout_ms: u32,
         /// The caller's turn is cut off after this.
         max_caller_turn_ms: u32,
+        /// After an interruption the agent does not begin to speak sooner than this after the caller fell silent.
+        back_off_ms: u32,
+        /// What a listener says without wanting the floor, besides what is known of the language.
+        backchannels: Vec<String>,
+        /// What takes the floor at once, besides what is known of the language.
+        interrupting_phrases: Vec<String>,
+        /// Said to a caller who says nothing, one a silence; then the agent says goodbye. Of a bot that a model answers.
+        silence_prompts: Vec<String>,
+        /// False: the greeting of a bot that a model answers is heard to its end.
+        greeting_interruptible: bool,
     }
 }
 
-/// The policy of a bot: every key of [`TurnBlock`] with the value that counts.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+/// How it is decided that the caller has finished.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpointing {
+    /// `min_endpointing_ms`, and `max_endpointing_ms` where the answer that is asked for has only begun.
+    Fixed,
+    /// Longer than that where the last words or the caller's own pauses say that more will follow.
+    #[default]
+    Adaptive,
+}
+
+/// The policy of a bot: every number of [`TurnBlock`], and how turns end, with the value that counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnPolicy {
     pub answer_after_ms: u32,
+    pub endpointing: Endpointing,
     pub min_endpointing_ms: u32,
     pub max_endpointing_ms: u32,
     pub min_interruption_ms: u32,
@@ -45,12 +72,14 @@ pub struct TurnPolicy {
     pub false_interruption_ms: u32,
     pub silence_timeout_ms: u32,
     pub max_caller_turn_ms: u32,
+    pub back_off_ms: u32,
 }
 
 impl Default for TurnPolicy {
     fn default() -> Self {
         Self {
             answer_after_ms: 0,
+            endpointing: Endpointing::Adaptive,
             min_endpointing_ms: 500,
             max_endpointing_ms: 3_000,
             min_interruption_ms: 200,
@@ -59,6 +88,7 @@ impl Default for TurnPolicy {
             false_interruption_ms: 700,
             silence_timeout_ms: 6_000,
             max_caller_turn_ms: 30_000,
+            back_off_ms: 0,
         }
     }
 }
@@ -66,8 +96,8 @@ impl Default for TurnPolicy {
 /// Silences that a caller may be given, milliseconds. Less leaves no time to begin an answer, more is no question.
 pub const SILENCE_MS: RangeInclusive<u32> = 1_000..=600_000;
 
-/// What each key of `turn` may be: outside of it nobody could talk with the bot.
-pub const BOUNDS: [(&str, RangeInclusive<u32>); 9] = [
+/// What each number of `turn` may be: outside of it nobody could talk with the bot.
+pub const BOUNDS: [(&str, RangeInclusive<u32>); 10] = [
     ("answer_after_ms", 0..=60_000),
     ("min_endpointing_ms", 0..=10_000),
     ("max_endpointing_ms", 0..=30_000),
@@ -77,7 +107,15 @@ pub const BOUNDS: [(&str, RangeInclusive<u32>); 9] = [
     ("false_interruption_ms", 0..=10_000),
     ("silence_timeout_ms", SILENCE_MS),
     ("max_caller_turn_ms", 1_000..=600_000),
+    ("back_off_ms", 0..=10_000),
 ];
+
+/// Most silence prompts: whoever did not answer five questions is gone.
+pub const SILENCE_PROMPTS_MAX: usize = 5;
+
+/// Most phrases in a list of `turn`, and most characters in one: each partial transcript is compared with all of them.
+pub const PHRASES_MAX: usize = 100;
+pub const PHRASE_CHARACTERS_MAX: usize = 60;
 
 impl BotConfig {
     /// `turn`; what it leaves open is taken from the seed's blocks, where they have a counterpart, else from the default.
@@ -89,6 +127,7 @@ impl BotConfig {
         let seed = TurnBlock {
             interruption_words: plan.and_then(|plan| plan.number_of_words),
             min_interruption_ms: plan.and_then(StopSpeakingPlan::voice_ms),
+            back_off_ms: plan.and_then(StopSpeakingPlan::back_off_ms),
             silence_timeout_ms: prompt.and_then(|prompt: &VoiceSpecific| prompt.silence_timeout_ms),
             ..TurnBlock::default()
         };
@@ -96,6 +135,7 @@ impl BotConfig {
         let of = |key: fn(&TurnBlock) -> Option<u32>, default: u32| key(turn).or(key(&seed)).unwrap_or(default);
         TurnPolicy {
             answer_after_ms: of(|turn| turn.answer_after_ms, default.answer_after_ms),
+            endpointing: turn.endpointing.unwrap_or(default.endpointing),
             min_endpointing_ms: of(|turn| turn.min_endpointing_ms, default.min_endpointing_ms),
             max_endpointing_ms: of(|turn| turn.max_endpointing_ms, default.max_endpointing_ms),
             min_interruption_ms: of(|turn| turn.min_interruption_ms, default.min_interruption_ms),
@@ -104,6 +144,7 @@ impl BotConfig {
             false_interruption_ms: of(|turn| turn.false_interruption_ms, default.false_interruption_ms),
             silence_timeout_ms: of(|turn| turn.silence_timeout_ms, default.silence_timeout_ms),
             max_caller_turn_ms: of(|turn| turn.max_caller_turn_ms, default.max_caller_turn_ms),
+            back_off_ms: of(|turn| turn.back_off_ms, default.back_off_ms),
         }
     }
 }
@@ -142,6 +183,10 @@ impl TurnPolicy {
     pub fn max_caller_turn(&self) -> Duration {
         Duration::from_millis(self.max_caller_turn_ms.into())
     }
+
+    pub fn back_off(&self) -> Duration {
+        Duration::from_millis(self.back_off_ms.into())
+    }
 }
 
 #[cfg(test)]
@@ -154,21 +199,22 @@ mod tests {
     fn the_seeds_settings_count_where_turn_is_silent() {
         let mut config = json!({
             "system_prompt": { "voice_specific": { "silence_timeout_ms": 2000 } },
-            "voice_settings": { "stop_speaking_plan": { "number_of_words": 5, "voice_seconds": 0.7 } },
+            "voice_settings": { "stop_speaking_plan": { "number_of_words": 5, "voice_seconds": 0.7, "back_off_seconds": 1.5 } },
         });
         let policy = |config: &serde_json::Value| {
             let policy = serde_json::from_value::<BotConfig>(config.clone()).unwrap().turn_policy();
-            (policy.interruption_words, policy.min_interruption_ms, policy.silence_timeout_ms)
+            (policy.interruption_words, policy.min_interruption_ms, policy.silence_timeout_ms, policy.back_off_ms)
         };
-        assert_eq!(policy(&config), (5, 700, 2000));
-        config["turn"] = json!({ "interruption_words": 1, "silence_timeout_ms": 6000 });
-        assert_eq!(policy(&config), (1, 700, 6000));
-        assert_eq!(policy(&json!({})), (2, 200, 6000));
+        assert_eq!(policy(&config), (5, 700, 2000, 1500));
+        config["turn"] = json!({ "interruption_words": 1, "silence_timeout_ms": 6000, "back_off_ms": 0 });
+        assert_eq!(policy(&config), (1, 700, 6000, 0));
+        assert_eq!(policy(&json!({})), (2, 200, 6000, 0));
     }
 
     #[test]
-    fn every_key_has_bounds_that_hold_its_default() {
-        let default = serde_json::to_value(TurnPolicy::default()).unwrap();
+    fn every_number_has_bounds_that_hold_its_default() {
+        let mut default = serde_json::to_value(TurnPolicy::default()).unwrap();
+        default.as_object_mut().unwrap().retain(|_, value| value.is_number());
         let bounds: serde_json::Map<_, _> =
             BOUNDS.map(|(key, _)| (key.to_owned(), default[key].clone())).into_iter().collect();
         assert_eq!(default, serde_json::Value::Object(bounds));

@@ -28,7 +28,7 @@ pub use prompt::Persona;
 const ROUNDS_MAX: u8 = 8;
 /// Exchanges that a later question may still need.
 const EXCHANGES_MAX: usize = 16;
-/// Failures, silences or unheard utterances in a row after which the agent gives up.
+/// Failures or unheard utterances in a row after which the agent gives up.
 const GIVE_UP_AFTER: u8 = 3;
 
 /// The model ends the conversation by this tool.
@@ -40,7 +40,6 @@ const SORRY: &str = "I'm sorry, I can't answer right now. Please say that again.
 const LOST: &str = "I'm sorry, I lost my thread.";
 const CANNOT: &str = "I can't help with that. Is there anything else?";
 const GIVE_UP: &str = "I'm sorry, I have technical difficulties. Please try again later. Goodbye.";
-const STILL_THERE: &str = "Are you still there?";
 const UNHEARD: &str = "I'm sorry, I could not hear that. Please say it again.";
 const NO_TRANSFER: &str = "I could not reach anybody there. How else can I help you?";
 const GOODBYE: &str = "Goodbye.";
@@ -154,7 +153,9 @@ impl PipelineBrain {
         let silence = if self.modality == Modality::Text { Silence::Unlimited } else { Silence::Policy };
         out.push(BrainEffect::Listen(Listen { grammar: Some(Grammar::Open), digits: None, silence }));
         if let Some(greeting) = self.persona.greeting.clone() {
-            self.alone(Epoch::default(), &greeting, out);
+            self.begin(Epoch::default());
+            self.utter(&greeting, self.persona.greeting_interruptible, out);
+            self.done(out);
         }
     }
 
@@ -312,13 +313,14 @@ impl PipelineBrain {
     }
 
     fn silent(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
-        self.misses.silent += 1;
-        if self.misses.silent >= GIVE_UP_AFTER {
-            self.begin(epoch);
-            self.reply.ending = Some(Ending::HangUp);
-            return self.end(out);
+        let prompt = self.persona.silence_prompts.get(usize::from(self.misses.silent)).cloned();
+        self.misses.silent = self.misses.silent.saturating_add(1);
+        if let Some(prompt) = prompt {
+            return self.alone(epoch, &prompt, out);
         }
-        self.alone(epoch, STILL_THERE, out);
+        self.begin(epoch);
+        self.reply.ending = Some(Ending::HangUp);
+        self.end(out);
     }
 
     fn unheard(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
@@ -344,9 +346,13 @@ impl PipelineBrain {
     }
 
     fn say(&mut self, text: &str, out: &mut Vec<BrainEffect>) {
+        self.utter(text, true, out);
+    }
+
+    fn utter(&mut self, text: &str, interruptible: bool, out: &mut Vec<BrainEffect>) {
         self.reply.said = true;
         self.reply.utterances += 1;
-        out.push(BrainEffect::Say { epoch: self.reply.epoch, text: text.to_owned(), interruptible: true });
+        out.push(BrainEffect::Say { epoch: self.reply.epoch, text: text.to_owned(), interruptible });
     }
 
     fn done(&self, out: &mut Vec<BrainEffect>) {

@@ -18,12 +18,20 @@ const SPOKEN: &str = "You are speaking on the telephone: answer in one to three 
     speech recognizer and may be misheard; ask when they make no sense. What you said last may have been cut off where \
     the caller interrupted you.";
 
+/// What a silent caller hears of a bot that does not say it itself, and how often.
+const STILL_THERE: &str = "Are you still there?";
+const STILL_THERE_TIMES: usize = 2;
+
 /// Who the bot is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Persona {
     pub system: String,
     /// Said first. None: the caller has the first word.
     pub greeting: Option<String>,
+    /// Whether the caller may talk over it.
+    pub greeting_interruptible: bool,
+    /// Said to a caller who says nothing, one a silence; then the agent says goodbye.
+    pub silence_prompts: Vec<String>,
     pub tools: Vec<ToolSpec>,
     pub destinations: Vec<TransferDestination>,
     pub max_tokens: Option<u32>,
@@ -38,9 +46,14 @@ impl Persona {
         let settings = config.voice_settings.as_ref();
         let number = |read: fn(&LlmParameters) -> Option<&Number>| parameters.and_then(read)?.as_f64();
         let destinations = destinations(config, modality);
+        let turn = config.turn.as_ref();
         Self {
             system: system(config.system_prompt.as_ref(), modality),
             greeting: config.system_prompt.as_ref().and_then(|prompt| prompt.greeting.clone()),
+            greeting_interruptible: turn.and_then(|turn| turn.greeting_interruptible).unwrap_or(true),
+            silence_prompts: turn
+                .and_then(|turn| turn.silence_prompts.clone())
+                .unwrap_or_else(|| vec![STILL_THERE.to_owned(); STILL_THERE_TIMES]),
             tools: offered(config, &destinations),
             destinations,
             max_tokens: settings.and_then(|s| s.max_tokens).or(parameters.and_then(|p| p.max_tokens)),

@@ -230,3 +230,24 @@ fn silence_and_deafness_come_to_an_end() {
     talk.give(heard);
     assert!(talk.out.is_empty());
 }
+
+#[test]
+fn what_a_silent_caller_hears_is_the_bots_and_so_is_who_may_talk_over_the_greeting() {
+    let mut config = config();
+    let turn = json!({ "silence_prompts": ["Hello?", "Anybody?", "Last call."], "greeting_interruptible": false });
+    config.turn = serde_json::from_value(turn).unwrap();
+    let brain = |config: &BotConfig| PipelineBrain::new(Persona::new(config, Modality::Voice), Modality::Voice);
+    let mut talk = Talk { brain: brain(&config), out: Vec::new() };
+    talk.give(BrainEvent::Started);
+    let uninterruptible = |effect: &BrainEffect| matches!(effect, BrainEffect::Say { interruptible: false, .. });
+    assert!(talk.out.iter().any(uninterruptible), "{:?}", talk.out);
+    for (n, prompt) in (1..).zip(["Hello?", "Anybody?", "Last call.", GOODBYE]) {
+        talk.give(BrainEvent::Silent { epoch: Epoch(n) });
+        assert_eq!((talk.said(), talk.hangs_up()), (vec![prompt], prompt == GOODBYE));
+        assert!(!talk.out.iter().any(uninterruptible));
+    }
+    config.turn = serde_json::from_value(json!({ "silence_prompts": [] })).unwrap();
+    let mut talk = Talk { brain: brain(&config), out: Vec::new() };
+    talk.give(BrainEvent::Silent { epoch: Epoch(1) });
+    assert!(talk.hangs_up());
+}

@@ -2,6 +2,8 @@
 
 mod calls;
 mod model;
+mod policies;
 mod soup;
 mod task;
+mod watchdog;
 mod world;

@@ -77,6 +77,7 @@ pub(super) struct World {
     slot: Time,
     commands: Vec<MediaCommand>,
     due: Vec<(Time, SessionInput)>,
+    partials: Vec<(Time, String)>,
     told: mpsc::Receiver<BrainEvent>,
     /// The recognizer's answer to a finished utterance; none: it never answers.
     pub(super) answer: Option<RecognizerEvent>,
@@ -97,16 +98,18 @@ impl World {
         modality: Modality,
         script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static,
     ) -> Self {
-        let (tell, told) = mpsc::channel();
-        let bot = BotName::new("demo").unwrap();
-        let session = SessionId::new(NodeId(1));
-        let offer = CallOffer { session, door, modality, bot: bot.clone(), caller: Private::new("caller".into()) };
-        let accept = Accept { bot, version: ConfigVersion(1), config: Arc::new(BotConfig::default()) };
-        let rate = (modality == Modality::Voice).then_some(RATE);
-        let facts = SessionFacts { offer, accept, rate, started_at_ms: 0 };
-        let brain = Box::new(FakeBrain { script: Box::new(script), told: tell });
+        Self::of(door, modality, BotConfig::default(), script)
+    }
+
+    pub(super) fn of(
+        door: Door,
+        modality: Modality,
+        config: BotConfig,
+        script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static,
+    ) -> Self {
+        let (core, told) = Self::core(door, modality, config, script);
         let mut world = Self {
-            core: SessionCore::new(Time::ZERO, facts, brain),
+            core,
             now: Time::ZERO,
             effects: Vec::new(),
             record: None,
@@ -116,6 +119,7 @@ impl World {
             slot: Time::ZERO,
             commands: Vec::new(),
             due: Vec::new(),
+            partials: Vec::new(),
             told,
             answer: Some(RecognizerEvent::Final { text: "yes".into(), confidence: 1.0 }),
             recognition: RecognitionId::default(),
@@ -126,6 +130,24 @@ impl World {
         world.give(SessionInput::Begun);
         world.give(SessionInput::Leg(LegEvent::Answered));
         world
+    }
+
+    /// The core alone, which nobody answered yet, and what its brain is told.
+    pub(super) fn core(
+        door: Door,
+        modality: Modality,
+        config: BotConfig,
+        script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static,
+    ) -> (SessionCore, mpsc::Receiver<BrainEvent>) {
+        let (tell, told) = mpsc::channel();
+        let bot = BotName::new("demo").unwrap();
+        let session = SessionId::new(NodeId(1));
+        let offer = CallOffer { session, door, modality, bot: bot.clone(), caller: Private::new("caller".into()) };
+        let accept = Accept { bot, version: ConfigVersion(1), config: Arc::new(config) };
+        let rate = (modality == Modality::Voice).then_some(RATE);
+        let facts = SessionFacts { offer, accept, rate, started_at_ms: 0 };
+        let brain = Box::new(FakeBrain { script: Box::new(script), told: tell });
+        (SessionCore::new(Time::ZERO, facts, brain), told)
     }
 
     pub(super) fn give(&mut self, input: SessionInput) {
@@ -192,13 +214,16 @@ impl World {
         for _ in 0..1_000_000 {
             let input = self.due.iter().map(|(at, _)| *at).min();
             let timer = self.core.poll_timeout().map(|due| due.max(self.now));
-            let next = [Some(self.slot), input, timer].into_iter().flatten().min().unwrap_or(end);
+            let partial = self.partials.iter().map(|(at, _)| *at).min();
+            let next = [Some(self.slot), input, timer, partial].into_iter().flatten().min().unwrap_or(end);
             if next > end {
                 self.now = end;
                 return;
             }
             self.now = next;
-            if input == Some(next) {
+            if partial == Some(next) {
+                self.partials_until(next);
+            } else if input == Some(next) {
                 let first = self.due.iter().position(|(at, _)| *at == next).unwrap();
                 let (_, input) = self.due.remove(first);
                 self.give(input);
@@ -276,6 +301,19 @@ impl World {
         self.until(end + 160);
         let (at, end) = (self.now, Time::from_millis(end));
         self.give(SessionInput::Media(MediaEvent::SpeechEnded { at, end }));
+    }
+
+    /// At `ms` the recognizer has this of whatever it then listens to.
+    pub(super) fn later_partial(&mut self, ms: u64, text: &str) {
+        self.partials.push((Time::from_millis(ms), text.to_owned()));
+    }
+
+    fn partials_until(&mut self, now: Time) {
+        while let Some(at) = self.partials.iter().position(|(at, _)| *at <= now) {
+            let (_, text) = self.partials.remove(at);
+            let (recognition, event) = (self.recognition, RecognizerEvent::Partial { text });
+            self.give(SessionInput::Recognizer { recognition, event });
+        }
     }
 
     /// The far end holds the call, or takes it back.
