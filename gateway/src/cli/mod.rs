@@ -3,8 +3,12 @@
 pub mod call;
 pub mod chat;
 pub mod check;
+mod client;
 pub mod demo;
+mod floor;
+mod own_node;
 pub mod serve;
+mod sound;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
