@@ -4,15 +4,13 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::{Value, json};
+use anyhow::bail;
 use tandem_contract::BotName;
-use tokio::net::TcpStream;
+use tandem_signaling::stream::{ClientMessage, Mode, ServerMessage};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::client::{Client, Received};
 
 /// From a pipe, the next line is written once the bot has been quiet for this long: its reply may be several messages.
 const QUIET: Duration = Duration::from_millis(400);
@@ -38,30 +36,11 @@ impl Chat {
     /// # Errors
     /// When there is no node, or it refuses.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
-        let url = address(&self.url);
-        let (socket, _) = connect_async(&url).await.with_context(|| {
-            format!("cannot reach {url}; does `tandem serve` run there? (`tandem chat URL` goes to another address)")
-        })?;
-        let mut talk = Talk { socket, lines: stdin_lines()?, pace: Pace::new() };
-        let mut start = json!({ "type": "start", "mode": "text" });
-        if let Some(bot) = &self.bot {
-            start["bot"] = json!(bot);
-        }
-        if let Some(key) = &self.key {
-            start["token"] = json!(key);
-        }
-        talk.send(&start).await?;
+        let client = Client::open(&self.url, self.bot, Mode::Text, self.key).await?;
+        let mut talk = Talk { client, lines: stdin_lines()?, pace: Pace::new() };
         talk.run().await?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// The door's address from what a person types: `http` becomes `ws`, and the path is added where there is none.
-fn address(url: &str) -> String {
-    let url = url.trim_end_matches('/');
-    let url = url.strip_prefix("http").map_or_else(|| url.to_owned(), |rest| format!("ws{rest}"));
-    let url = if url.contains("://") { url } else { format!("ws://{url}") };
-    if url.contains("/ws/") { url } else { format!("{url}/ws/v1/session") }
 }
 
 /// Lines of standard input, from a thread of their own: a read of a terminal cannot be given up, the talk can.
@@ -104,7 +83,7 @@ impl Pace {
 }
 
 struct Talk {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    client: Client,
     lines: mpsc::Receiver<String>,
     pace: Pace,
 }
@@ -121,63 +100,49 @@ impl Talk {
                 self.lines.recv().await
             };
             tokio::select! {
-                message = self.socket.next() => match message {
-                    Some(Ok(Message::Text(text))) => if self.received(&text)? { return Ok(()) },
-                    Some(Ok(Message::Close(_))) | None => return Ok(()),
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return Err(error.into()),
+                received = self.client.next() => match received? {
+                    Some(Received::Message(message)) => if self.received(*message)? { return Ok(()) },
+                    Some(Received::Audio(_)) => {}
+                    None => return Ok(()),
                 },
-                _ = alive.tick() => self.send(&json!({ "type": "ping" })).await?,
+                _ = alive.tick() => self.client.send(&ClientMessage::Ping {}).await?,
                 line = next_line, if !leaving => match line {
                     Some(line) if line.trim().is_empty() => {}
                     Some(line) => {
                         self.pace.caller_wrote();
-                        self.send(&json!({ "type": "text", "text": line })).await?;
+                        self.client.send(&ClientMessage::Text { text: line.into() }).await?;
                     }
                     None => {
                         leaving = true;
-                        self.send(&json!({ "type": "bye" })).await?;
+                        self.client.send(&ClientMessage::Bye {}).await?;
                     }
                 }
             }
         }
     }
 
-    async fn send(&mut self, message: &Value) -> anyhow::Result<()> {
-        Ok(self.socket.send(Message::text(message.to_string())).await?)
-    }
-
     /// Shows a message of the node; true when it was the last.
-    fn received(&mut self, text: &str) -> anyhow::Result<bool> {
-        let message: Value = serde_json::from_str(text)?;
-        let field = |name: &str| message[name].as_str().unwrap_or_default();
+    fn received(&mut self, message: ServerMessage) -> anyhow::Result<bool> {
         let mut out = std::io::stdout();
-        match field("type") {
-            "text" => {
+        match message {
+            ServerMessage::Text { text, .. } => {
                 self.pace.bot_wrote();
-                writeln!(out, "{}", field("text"))?;
+                writeln!(out, "{}", text.reveal())?;
             }
-            "error" if message["fatal"].as_bool() == Some(true) => bail!("{}: {}", field("code"), field("message")),
-            "error" => writeln!(std::io::stderr(), "{}: {}", field("code"), field("message"))?,
-            "ended" => return Ok(true),
+            ServerMessage::Error { code, message, fatal: true } => bail!("{code}: {message}"),
+            ServerMessage::Error { code, message, fatal: false } => writeln!(std::io::stderr(), "{code}: {message}")?,
+            ServerMessage::Ended { .. } => return Ok(true),
             // The ledger, the timeline and the turns: the page shows them, a chat is its text.
-            _ => {}
+            ServerMessage::Started(_)
+            | ServerMessage::AgentUtterance { .. }
+            | ServerMessage::AgentProgress { .. }
+            | ServerMessage::Clear { .. }
+            | ServerMessage::Committed { .. }
+            | ServerMessage::Timeline { .. }
+            | ServerMessage::Turn { .. }
+            | ServerMessage::Pong {} => {}
         }
         out.flush()?;
         Ok(false)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::address;
-
-    #[test]
-    fn people_type_addresses_in_many_ways() {
-        let expected = "ws://127.0.0.1:8080/ws/v1/session";
-        for url in ["127.0.0.1:8080", "http://127.0.0.1:8080/", "ws://127.0.0.1:8080", expected] {
-            assert_eq!(address(url), expected);
-        }
-        assert_eq!(address("https://tandem.example"), "wss://tandem.example/ws/v1/session");
     }
 }

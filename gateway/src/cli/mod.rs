@@ -3,8 +3,13 @@
 pub mod call;
 pub mod chat;
 pub mod check;
+mod client;
 pub mod demo;
+pub mod eval;
+mod floor;
+mod own_node;
 pub mod serve;
+mod sound;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +38,8 @@ enum Command {
     Chat(chat::Chat),
     /// A call that interrupts the demo bot, on a server of its own, without phone or microphone
     Demo(demo::Demo),
+    /// Play conversations from files with a bot, and say which went as they should
+    Eval(eval::Eval),
 }
 
 /// `--config`, for the commands that read settings.
@@ -66,5 +73,6 @@ pub async fn run(matches: ArgMatches) -> anyhow::Result<ExitCode> {
         Command::Call(call) => Box::pin(call.run(matches.subcommand_matches("call"))).await,
         Command::Chat(chat) => Box::pin(chat.run()).await,
         Command::Demo(demo) => Box::pin(demo.run()).await,
+        Command::Eval(eval) => Box::pin(eval.run()).await,
     }
 }

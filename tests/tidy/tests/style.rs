@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 46] = [
+const CORES: [&str; 52] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -60,6 +60,12 @@ const CORES: [&str; 46] = [
     "agents/src/turn/",
     "agents/src/session/",
     "signaling/src/sip/call/machine",
+    "gateway/src/cli/eval/play",
+    "gateway/src/cli/eval/report",
+    "gateway/src/cli/eval/scenario",
+    "gateway/src/cli/eval/window",
+    "gateway/src/cli/eval/words",
+    "gateway/src/cli/floor",
 ];
 
 /// Within them, the shells: they own the clock and the tasks.

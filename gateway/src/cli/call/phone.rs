@@ -4,7 +4,6 @@
 //! up, or its time is over.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +12,14 @@ use tandem_contract::SessionId;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_media::Time;
 use tandem_media::leg::{CaptureId, MediaCommand, MediaEvent, Tag, VadSettings};
-use tandem_media::resample::resample;
 use tandem_media::time::Clock;
 use tandem_media::worker::{LegHandle, LegSetup, WireSetup, Worker, WorkerHandle, WorkerSettings};
 use tandem_signaling::sip::{AnsweredCall, SipDoor, SipError, SipLeg, SipSettings};
-use tandem_speech::{SpeakRequest, Voice, VoiceEvent};
+use tandem_speech::Voice;
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
+use super::super::sound::{read_wav, speak};
 use super::recording::Recording;
 use super::script::{Due, Line, Script, Step};
 
@@ -178,29 +177,6 @@ async fn prepare(voice: &dyn Voice, steps: &[Step], rate: u32) -> anyhow::Result
         });
     }
     Ok(lines)
-}
-
-async fn speak(voice: &dyn Voice, text: &str, rate: u32) -> anyhow::Result<Arc<[i16]>> {
-    let mut events = voice.speak(SpeakRequest { text: text.to_owned(), rate })?;
-    let mut samples = Vec::new();
-    while let Some(event) = events.recv().await {
-        match event {
-            VoiceEvent::Audio(audio) => samples.extend_from_slice(&audio),
-            VoiceEvent::Words(_) => {}
-            VoiceEvent::Done => return Ok(samples.into()),
-            VoiceEvent::Failed(error) => return Err(error.into()),
-        }
-    }
-    bail!("the voice stopped in the middle of {text:?}")
-}
-
-/// Reads 16-bit PCM at any rate; of several channels the first.
-fn read_wav(path: &Path, rate: u32) -> anyhow::Result<Arc<[i16]>> {
-    let mut wav = hound::WavReader::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let spec = wav.spec();
-    let samples: Result<Vec<i16>, _> = wav.samples::<i16>().step_by(spec.channels.max(1).into()).collect();
-    let samples = samples.with_context(|| format!("{} is not 16-bit PCM", path.display()))?;
-    Ok(resample(&samples, spec.sample_rate, rate)?.into())
 }
 
 /// A call that is up.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tandem_media::Time;
 
+use super::super::floor::Floor;
+
 /// What the caller does next, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -34,8 +36,6 @@ pub enum Line {
 
 /// The other side is taken to have finished after this much quiet: longer than the pauses between its sentences.
 const QUIET: Duration = Duration::from_millis(900);
-/// An other side that does not speak is waited for this long before the script goes on without it.
-const PATIENCE: Duration = Duration::from_secs(6);
 /// Quiet after the last line that ends the call: a reply may have a thoughtful pause in it.
 const END_QUIET: Duration = Duration::from_millis(2_500);
 
@@ -44,18 +44,7 @@ const END_QUIET: Duration = Duration::from_millis(2_500);
 pub struct Script {
     steps: VecDeque<Step>,
     answered: Time,
-    /// End of the caller's line before; the answer if there was none.
-    since: Time,
-    talking: bool,
-    agent: Agent,
-    /// First speech of the other side after `since`.
-    reply: Option<Time>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Agent {
-    Speaking,
-    Quiet(Time),
+    floor: Floor,
 }
 
 /// What the script wants now.
@@ -72,31 +61,25 @@ pub enum Due {
 
 impl Script {
     pub fn new(answered: Time, steps: Vec<Step>) -> Self {
-        let agent = Agent::Quiet(answered);
-        Self { steps: steps.into(), answered, since: answered, talking: false, agent, reply: None }
+        Self { steps: steps.into(), answered, floor: Floor::new(answered) }
     }
 
     pub fn agent_started(&mut self, now: Time) {
-        self.agent = Agent::Speaking;
-        if !self.talking && self.reply.is_none() {
-            self.reply = Some(now);
-        }
+        self.floor.agent_started(now);
     }
 
     pub fn agent_stopped(&mut self, now: Time) {
-        self.agent = Agent::Quiet(now);
+        self.floor.agent_stopped(now);
     }
 
     /// The caller's line is over.
     pub fn line_done(&mut self, now: Time) {
-        self.talking = false;
-        self.since = now;
-        self.reply = None;
+        self.floor.line_done(now);
     }
 
     /// What to do now. A line that is handed out counts as begun.
     pub fn poll(&mut self, now: Time) -> Due {
-        if self.talking {
+        if self.floor.is_caller_talking() {
             return Due::Idle;
         }
         let Some(due) = self.due() else { return Due::Idle };
@@ -106,7 +89,7 @@ impl Script {
         match self.steps.pop_front() {
             None => Due::HangUp,
             Some(step) => {
-                self.talking = true;
+                self.floor.line_begins();
                 Due::Do(step.line)
             }
         }
@@ -116,18 +99,10 @@ impl Script {
     fn due(&self) -> Option<Time> {
         match self.steps.front().map(|step| step.when) {
             Some(When::At(at)) => Some(self.answered + at),
-            Some(When::After(wait)) => Some(self.since + wait),
-            Some(When::Interrupting(wait)) => Some(self.reply.map_or(self.since + PATIENCE, |reply| reply + wait)),
-            Some(When::Politely) => self.quiet_for(QUIET),
-            None => self.quiet_for(END_QUIET),
-        }
-    }
-
-    fn quiet_for(&self, wait: Duration) -> Option<Time> {
-        match (self.agent, self.reply) {
-            (Agent::Speaking, _) => None,
-            (Agent::Quiet(from), Some(_)) => Some(from.max(self.since) + wait),
-            (Agent::Quiet(_), None) => Some(self.since + PATIENCE),
+            Some(When::After(wait)) => Some(self.floor.since() + wait),
+            Some(When::Interrupting(wait)) => Some(self.floor.into_reply(wait)),
+            Some(When::Politely) => self.floor.quiet_for(QUIET),
+            None => self.floor.quiet_for(END_QUIET),
         }
     }
 }
