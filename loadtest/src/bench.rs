@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use crate::server::{CALLERS_CORE, Server, Setup, pinned};
 use crate::table::HEAD;
+use crate::twilio;
+use crate::usage::Processors;
 
 /// Simultaneous calls of the table.
 const CALLS: [usize; 3] = [1, 50, 200];
@@ -17,10 +19,8 @@ const CALLS: [usize; 3] = [1, 50, 200];
 const SECONDS: u64 = 60;
 /// Server starts that the start-up figure is the median of.
 const STARTS: usize = 5;
-/// How long a server may take to get ready.
-const READY: Duration = Duration::from_secs(20);
-/// Core of the server, and core of callers.
-const CORES: (&str, &str) = ("0", "1");
+/// Simultaneous calls of the full pipeline.
+const TWILIO_CALLS: &str = "1,100,200,500";
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchArgs {
@@ -56,11 +56,14 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             println!("{row}");
             page.push_str(&row);
         }
-        before.write_stolen(&mut page)?;
+        write_stolen(&mut page, &before)?;
     }
     let before = Processors::now()?;
+    full_pipeline(&mut page, &own, &server)?;
+    write_stolen(&mut page, &before)?;
+    let before = Processors::now()?;
     echo(&mut page, &own)?;
-    before.write_stolen(&mut page)?;
+    write_stolen(&mut page, &before)?;
     print!("{page}");
     let kept = fs::read_to_string(&args.out).unwrap_or_default();
     // What was gained by which change is written by people, below this line, and stays.
@@ -87,34 +90,10 @@ fn header(page: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Time of all processors since the machine started, in ticks, from `/proc/stat` (proc(5)).
-struct Processors {
-    all: u64,
-    /// Wanted here, and given to other machines of the same host.
-    stolen: u64,
-}
-
-impl Processors {
-    fn now() -> Result<Self> {
-        let stat = fs::read_to_string("/proc/stat")?;
-        let line = stat.lines().next().context("/proc/stat is empty")?;
-        let ticks: Vec<u64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
-        Ok(Self { all: ticks.iter().take(8).sum(), stolen: ticks.get(7).copied().unwrap_or(0) })
-    }
-
-    /// How quiet it was since: figures of a busy host say little.
-    fn write_stolen(&self, page: &mut String) -> Result<()> {
-        let now = Self::now()?;
-        let percent = 100.0 * (now.stolen - self.stolen) as f64 / (now.all - self.all).max(1) as f64;
-        writeln!(page, "\nMeanwhile the host took {percent:.1} % of the processors' time away (steal).")?;
-        Ok(())
-    }
-}
-
 fn start_up(page: &mut String, server: &Path) -> Result<()> {
     let mut times = Vec::new();
     for _ in 0..STARTS {
-        times.push(Server::start(server)?.ready_after.as_secs_f64() * 1000.0);
+        times.push(Server::start(server, &setup())?.ready_after.as_secs_f64() * 1000.0);
     }
     times.sort_by(f64::total_cmp);
     writeln!(
@@ -129,11 +108,11 @@ fn start_up(page: &mut String, server: &Path) -> Result<()> {
 }
 
 fn calls_row(own: &Path, server: &Path, bot: &str, calls: usize) -> Result<String> {
-    let server = Server::start(server)?;
+    let server = Server::start(server, &setup())?;
     let row = server.folder.join("row.md");
     let target = format!("sip:{bot}@{}", server.sip);
     let (calls, seconds, pid) = (calls.to_string(), SECONDS.to_string(), server.child.id().to_string());
-    let mut load = pinned(CORES.1, own);
+    let mut load = pinned(CALLERS_CORE, own);
     load.args([
         "run",
         "--target",
@@ -153,6 +132,30 @@ fn calls_row(own: &Path, server: &Path, bot: &str, calls: usize) -> Result<Strin
     Ok(fs::read_to_string(row)?)
 }
 
+/// How quiet it was since: figures of a busy host say little.
+fn write_stolen(page: &mut String, before: &Processors) -> Result<()> {
+    let percent = before.stolen_since()?;
+    writeln!(page, "\nMeanwhile the host took {percent:.1} % of the processors' time away (steal).")?;
+    Ok(())
+}
+
+/// One run for all counts of calls: it starts a server for each, and prints a row as soon as it has one.
+fn full_pipeline(page: &mut String, own: &Path, server: &Path) -> Result<()> {
+    let rows = std::env::temp_dir().join(format!("tandem-bench-{}.md", std::process::id()));
+    let mut load = pinned(CALLERS_CORE, own);
+    load.args(["twilio", "--calls", TWILIO_CALLS, "--server"]).arg(server).arg("--rows").arg(&rows);
+    let status = load.status()?;
+    ensure!(status.success(), "the callers of the full pipeline ended with {status}");
+    let table = fs::read_to_string(&rows)?;
+    fs::remove_file(&rows)?;
+    writeln!(
+        page,
+        "\n## Full pipeline, Twilio\n\n`tandem-load twilio --server target/release/tandem --calls {TWILIO_CALLS}`\n\n{}\n\n{table}",
+        twilio::MEANING
+    )?;
+    Ok(())
+}
+
 fn echo(page: &mut String, own: &Path) -> Result<()> {
     let example = own.with_file_name("examples").join("echo_bench");
     let output =
@@ -167,55 +170,9 @@ fn echo(page: &mut String, own: &Path) -> Result<()> {
     Ok(())
 }
 
-fn pinned(core: &str, program: &Path) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["-c", core]).arg(program);
-    command
-}
-
-/// A server in a folder of its own; both are gone when it is dropped.
-struct Server {
-    child: Child,
-    folder: PathBuf,
-    sip: String,
-    ready_after: Duration,
-}
-
-impl Server {
-    fn start(program: &Path) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("tandem-bench-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("data/bots"))?;
-        for (name, recognizer) in [("load", "none"), ("load-recognized", "pocketsphinx")] {
-            fs::write(folder.join(format!("data/bots/{name}.json")), bot(recognizer).to_string())?;
-        }
-        let ready = folder.join("ready.json");
-        let mut command = pinned(CORES.0, program);
-        command.arg("serve").arg("--ready-file").arg(&ready).current_dir(&folder);
-        command.env("TANDEM_DATA_DIR", folder.join("data")).env("TANDEM_LOG", "warn");
-        command.env("TANDEM_HTTP_ADDR", "127.0.0.1:0").env("TANDEM_SIP_ADDR", "127.0.0.1:0");
-        let begun = Instant::now();
-        let child = command.stdout(Stdio::null()).spawn().context("cannot start the server")?;
-        let mut server = Self { child, folder, sip: String::new(), ready_after: Duration::ZERO };
-        while begun.elapsed() < READY {
-            if let Ok(text) = fs::read(&ready) {
-                server.ready_after = begun.elapsed();
-                let ready: Value = serde_json::from_slice(&text)?;
-                server.sip = ready["sip"].as_str().context("no SIP address")?.to_owned();
-                return Ok(server);
-            }
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-        anyhow::bail!("the server was not ready within {READY:?}")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
+fn setup() -> Setup {
+    let bots = vec![("load", bot("none")), ("load-recognized", bot("pocketsphinx"))];
+    Setup { bots, env: Vec::new() }
 }
 
 /// A bot that answers everything with some eight seconds of test voice.

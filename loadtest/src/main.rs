@@ -1,4 +1,4 @@
-//! The binary `tandem-load`: seeded callers against a running server, or the whole benchmark.
+//! The binary `tandem-load`: seeded callers by SIP or as Twilio, stand-in vendors, or the whole benchmark.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command that prints its results")]
 
 mod bench;
@@ -6,13 +6,16 @@ mod callers;
 mod hearing;
 mod plan;
 mod run;
+mod server;
 mod table;
+mod twilio;
 mod usage;
+mod vendors;
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(version, about = "Seeded SIP callers that speak, interrupt and listen")]
+#[command(version, about = "Seeded callers that speak, interrupt and listen; stand-in vendors")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -20,9 +23,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Call a running server
+    /// Call a running server by SIP
     Run(run::RunArgs),
-    /// Start servers, call them at 1, 50 and 200 calls, and write docs/performance.md
+    /// Call as Twilio does, with stand-ins for Deepgram, OpenAI and ElevenLabs: a running server, or one that is started for it
+    Twilio(twilio::TwilioArgs),
+    /// Only the stand-ins
+    Vendors(vendors::VendorsArgs),
+    /// Start servers, call them by SIP and as Twilio, and write docs/performance.md
     Bench(bench::BenchArgs),
 }
 
@@ -39,6 +46,8 @@ fn main() -> anyhow::Result<()> {
             anyhow::ensure!(row.failed == 0, "{} of {} calls failed", row.failed, row.calls);
             Ok(())
         }
+        Command::Twilio(args) => runtime.block_on(twilio::run(&args)),
+        Command::Vendors(args) => runtime.block_on(vendors::run(args)),
         Command::Bench(args) => bench::bench(&args),
     }
 }

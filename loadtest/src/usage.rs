@@ -36,6 +36,33 @@ fn resident(status: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
 }
 
+/// Time of all processors since the machine started, in ticks, from `/proc/stat` (proc(5)).
+pub struct Processors {
+    all: u64,
+    /// Wanted here, and given to other machines of the same host.
+    stolen: u64,
+}
+
+impl Processors {
+    /// # Errors
+    /// When /proc is not there.
+    pub fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        let line = stat.lines().next().context("/proc/stat is empty")?;
+        let ticks: Vec<u64> = line.split_whitespace().skip(1).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self { all: ticks.iter().take(8).sum(), stolen: ticks.get(7).copied().unwrap_or(0) })
+    }
+
+    /// Percent of the processors' time that other machines got since.
+    ///
+    /// # Errors
+    /// When /proc is not there.
+    pub fn stolen_since(&self) -> Result<f64> {
+        let now = Self::now()?;
+        Ok(100.0 * (now.stolen - self.stolen) as f64 / (now.all - self.all).max(1) as f64)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
