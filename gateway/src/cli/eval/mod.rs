@@ -100,7 +100,7 @@ impl Eval {
             }
         };
         let settings = self.settings.load()?;
-        let models = Models::open(&settings.openai)?;
+        let models = Models::open(&settings)?;
         let own = match self.url {
             Some(_) => None,
             None => Some(Box::pin(OwnNode::start(settings, &bots)).await?),
