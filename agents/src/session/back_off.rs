@@ -42,7 +42,7 @@ impl SessionCore {
     }
 
     /// Audio of the agent.
-    pub(super) fn to_line(&mut self, now: Time, command: MediaCommand) {
+    pub(super) fn send_audio(&mut self, now: Time, command: MediaCommand) {
         let back_off = &mut self.output.back_off;
         if back_off.until.is_some_and(|until| until > now) {
             back_off.held.push(command);

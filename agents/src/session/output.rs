@@ -159,7 +159,7 @@ impl SessionCore {
             VoiceEvent::Audio(samples) => {
                 self.stages.end(Stage::VoiceFirstAudio, now);
                 self.ledger.push(epoch, utterance, samples.len() as u64);
-                self.to_line(now, MediaCommand::Push { tag, samples });
+                self.send_audio(now, MediaCommand::Push { tag, samples });
             }
             VoiceEvent::Words(words) => {
                 self.ledger.grow(epoch, utterance, words);
@@ -176,7 +176,7 @@ impl SessionCore {
     fn voice_done(&mut self, now: Time, tag: Tag, whole: bool) {
         let (epoch, utterance) = utterance_of(tag);
         self.ledger.finish_audio(epoch, utterance, whole);
-        self.to_line(now, MediaCommand::Finish { tag });
+        self.send_audio(now, MediaCommand::Finish { tag });
         self.output.voice = None;
         self.tell_words(epoch, utterance);
         self.feed_voice(now);

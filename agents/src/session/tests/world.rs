@@ -64,6 +64,13 @@ pub(super) fn polite(event: BrainEvent, out: &mut Vec<BrainEffect>) {
     }
 }
 
+/// What happens at its time.
+enum Later {
+    Input(SessionInput),
+    /// The recognizer has this of whatever it then listens to.
+    Partial(String),
+}
+
 pub(super) struct World {
     pub(super) core: SessionCore,
     pub(super) now: Time,
@@ -76,8 +83,7 @@ pub(super) struct World {
     pub(super) sounding: Vec<Time>,
     slot: Time,
     commands: Vec<MediaCommand>,
-    due: Vec<(Time, SessionInput)>,
-    partials: Vec<(Time, String)>,
+    due: Vec<(Time, Later)>,
     told: mpsc::Receiver<BrainEvent>,
     /// The recognizer's answer to a finished utterance; none: it never answers.
     pub(super) answer: Option<RecognizerEvent>,
@@ -119,7 +125,6 @@ impl World {
             slot: Time::ZERO,
             commands: Vec::new(),
             due: Vec::new(),
-            partials: Vec::new(),
             told,
             answer: Some(RecognizerEvent::Final { text: "yes".into(), confidence: 1.0 }),
             recognition: RecognitionId::default(),
@@ -156,7 +161,7 @@ impl World {
     }
 
     pub(super) fn later(&mut self, after: Duration, input: SessionInput) {
-        self.due.push((self.now + after, input));
+        self.due.push((self.now + after, Later::Input(input)));
     }
 
     fn drain(&mut self) {
@@ -214,19 +219,16 @@ impl World {
         for _ in 0..1_000_000 {
             let input = self.due.iter().map(|(at, _)| *at).min();
             let timer = self.core.poll_timeout().map(|due| due.max(self.now));
-            let partial = self.partials.iter().map(|(at, _)| *at).min();
-            let next = [Some(self.slot), input, timer, partial].into_iter().flatten().min().unwrap_or(end);
+            let next = [Some(self.slot), input, timer].into_iter().flatten().min().unwrap_or(end);
             if next > end {
                 self.now = end;
                 return;
             }
             self.now = next;
-            if partial == Some(next) {
-                self.partials_until(next);
-            } else if input == Some(next) {
+            if input == Some(next) {
                 let first = self.due.iter().position(|(at, _)| *at == next).unwrap();
-                let (_, input) = self.due.remove(first);
-                self.give(input);
+                let (_, later) = self.due.remove(first);
+                self.give_later(later);
             } else if timer == Some(next) {
                 self.core.handle_timeout(next);
                 self.drain();
@@ -235,6 +237,15 @@ impl World {
             }
         }
         panic!("the world does not get on");
+    }
+
+    fn give_later(&mut self, later: Later) {
+        self.give(match later {
+            Later::Input(input) => input,
+            Later::Partial(text) => {
+                SessionInput::Recognizer { recognition: self.recognition, event: RecognizerEvent::Partial { text } }
+            }
+        });
     }
 
     fn next_slot(&mut self) {
@@ -305,15 +316,7 @@ impl World {
 
     /// At `ms` the recognizer has this of whatever it then listens to.
     pub(super) fn later_partial(&mut self, ms: u64, text: &str) {
-        self.partials.push((Time::from_millis(ms), text.to_owned()));
-    }
-
-    fn partials_until(&mut self, now: Time) {
-        while let Some(at) = self.partials.iter().position(|(at, _)| *at <= now) {
-            let (_, text) = self.partials.remove(at);
-            let (recognition, event) = (self.recognition, RecognizerEvent::Partial { text });
-            self.give(SessionInput::Recognizer { recognition, event });
-        }
+        self.due.push((Time::from_millis(ms), Later::Partial(text.to_owned())));
     }
 
     /// The far end holds the call, or takes it back.
