@@ -89,6 +89,11 @@ pub enum BrainEffect {
         text: String,
         interruptible: bool,
     },
+    /// The next piece of what `Say` will say whole, for those who read along (chat).
+    Write {
+        epoch: Epoch,
+        text: Private<String>,
+    },
     /// The reply of this epoch is complete: when it was heard, the caller has the floor.
     Done {
         epoch: Epoch,
@@ -127,6 +132,7 @@ impl BrainEffect {
     pub fn epoch(&self) -> Option<Epoch> {
         match self {
             Self::Say { epoch, .. }
+            | Self::Write { epoch, .. }
             | Self::Done { epoch }
             | Self::CallTool { epoch, .. }
             | Self::Complete { epoch, .. } => Some(*epoch),

@@ -51,7 +51,7 @@ impl SessionCore {
         let rate = facts.rate.unwrap_or(0);
         let playback = match facts.offer.door {
             Door::Sip => Playback::Paced,
-            Door::Websocket | Door::Twilio => Playback::Reported,
+            Door::Websocket | Door::Twilio | Door::Chatwoot | Door::Messages => Playback::Reported,
         };
         let turn = TurnMachine::new(facts.accept.config.turn_policy(), facts.offer.modality, now);
         let mut core = Self {
@@ -187,6 +187,7 @@ impl SessionCore {
         let before = self.turn.state().name();
         let mut effects = Vec::new();
         self.turn.handle_timeout(now, &mut effects);
+        self.tell_typing();
         let after = self.turn.state().name();
         if before != after {
             info!(state = after, "turn");
@@ -214,6 +215,7 @@ impl SessionCore {
         let (policy, modality) = (facts.accept.config.turn_policy(), facts.offer.modality);
         let held = self.turn.is_held();
         self.turn = TurnMachine::new(policy, modality, now);
+        self.tell_typing();
         if held {
             self.drive(now, TurnInput::Held { on: true });
         }

@@ -338,6 +338,8 @@ impl StreamCore {
                 self.tell_withheld(out);
             }
             LegCommand::Text { utterance, text } => self.say(ServerMessage::Text { utterance: utterance.0, text }, out),
+            LegCommand::Piece { text } => self.say(ServerMessage::TextPart { text }, out),
+            LegCommand::Typing { on } => self.say(ServerMessage::Typing { on }, out),
             // A browser can't be sent to a phone number: 501 Not Implemented (RFC 3261 section 21.5.2), so that the
             // flow goes its way for a failed transfer.
             LegCommand::Transfer { .. } => {

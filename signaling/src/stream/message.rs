@@ -158,6 +158,14 @@ pub enum ServerMessage {
         utterance: u32,
         text: Private<String>,
     },
+    /// A piece of a `text` that is still being written.
+    TextPart {
+        text: Private<String>,
+    },
+    /// The agent works on a reply (chat), or listens again.
+    Typing {
+        on: bool,
+    },
     Pong {},
     Ended {
         outcome: Outcome,

@@ -82,6 +82,8 @@ fn session_messages_are_frozen() {
         &ServerMessage::Text { utterance: 2, text: "Hello".to_owned().into() },
         json!({"type": "text", "utterance": 2, "text": "Hello"}),
     );
+    server(&ServerMessage::TextPart { text: "Hel".to_owned().into() }, json!({"type": "text_part", "text": "Hel"}));
+    server(&ServerMessage::Typing { on: true }, json!({"type": "typing", "on": true}));
     server(&ServerMessage::Pong {}, json!({"type": "pong"}));
     let outcome = Outcome::Ended(LegEnd::AgentHungUp);
     server(
