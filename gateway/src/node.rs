@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::admission::Registry;
 use crate::bots::{self, BrokenFile, FileBots};
+use crate::doors::parked::Parked;
 use crate::doors::{self, twilio::Tickets};
 use crate::engines::{self, Engines};
 use crate::http;
@@ -103,6 +104,7 @@ impl Node {
             calls,
             keys,
             tickets: Tickets::default(),
+            parked: Parked::default(),
             clock,
             tasks: TaskTracker::new(),
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),
@@ -196,7 +198,7 @@ fn rehearse(state: &AppState, engines: Arc<Engines>, voicebots: Vec<Arc<BotConfi
     let models = Arc::clone(&state.models);
     state.tasks.spawn(close.run_until_cancelled_owned(async move {
         for config in voicebots {
-            let abilities = Abilities { model: models.of(&config).is_some() };
+            let abilities = Abilities { model: models.of(&config).is_some(), ..Abilities::default() };
             if let Some(voice) = engines.rehearsed(&config) {
                 engines::rehearse(&config, abilities, &*voice).await;
             }

@@ -105,6 +105,7 @@ impl From<&StreamError> for PublicError {
             StreamError::FrameLength { .. } | StreamError::NotJson { .. } => Self::BadRequest,
             StreamError::NoType | StreamError::UnknownType { .. } | StreamError::BadField { .. } => Self::BadRequest,
             StreamError::StartFirst { .. } | StreamError::StartMissing | StreamError::StartTwice => Self::BadRequest,
+            StreamError::ResumedVoice => Self::BadRequest,
             StreamError::Rate { .. } | StreamError::Audio(_) | StreamError::AudioInChat { .. } => Self::BadRequest,
             StreamError::TextLength | StreamError::Digit { .. } => Self::BadRequest,
         }

@@ -18,6 +18,7 @@ use tandem_speech::EngineInfo;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Registry;
+use crate::doors::parked::Parked;
 use crate::doors::twilio::Tickets;
 use crate::models::Models;
 use crate::settings::Settings;
@@ -57,6 +58,8 @@ pub struct Parts {
     pub calls: FileCalls,
     pub keys: Keys,
     pub tickets: Tickets,
+    /// Chats that wait for their client.
+    pub parked: Parked,
     pub clock: Clock,
     /// Every task of the node is spawned here, so that the drain can wait for it.
     pub tasks: TaskTracker,

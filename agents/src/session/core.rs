@@ -219,7 +219,8 @@ impl SessionCore {
         if held {
             self.drive(now, TurnInput::Held { on: true });
         }
-        self.think(now, BrainEvent::Started);
+        let continued = !self.story.facts.before.is_empty();
+        self.think(now, if continued { BrainEvent::Continued } else { BrainEvent::Started });
     }
 
     pub(super) fn out(&mut self, effect: SessionEffect) {

@@ -124,6 +124,7 @@ impl Brain for PipelineBrain {
     fn handle(&mut self, _now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
         match event {
             BrainEvent::Started => self.start(out),
+            BrainEvent::Continued => self.listen(out),
             BrainEvent::Said { epoch, .. } | BrainEvent::Digits { epoch, .. } => self.question(epoch, out),
             BrainEvent::Model { epoch, event } if epoch == self.reply.epoch => self.model(event, out),
             BrainEvent::ToolDone { epoch, call, result } => self.tool_done(epoch, call, result, out),
@@ -153,11 +154,15 @@ impl PipelineBrain {
     }
 
     fn start(&mut self, out: &mut Vec<BrainEffect>) {
-        let silence = if self.modality == Modality::Text { Silence::Unlimited } else { Silence::Policy };
-        out.push(BrainEffect::Listen(Listen { grammar: Some(Grammar::Open), digits: None, silence }));
+        self.listen(out);
         if let Some(greeting) = self.persona.greeting.clone() {
             self.alone(Epoch::default(), &greeting, out);
         }
+    }
+
+    fn listen(&self, out: &mut Vec<BrainEffect>) {
+        let silence = if self.modality == Modality::Text { Silence::Unlimited } else { Silence::Policy };
+        out.push(BrainEffect::Listen(Listen { grammar: Some(Grammar::Open), digits: None, silence }));
     }
 
     fn question(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {

@@ -132,6 +132,14 @@ fn an_answer_is_spoken_clause_by_clause_and_written_whole() {
 }
 
 #[test]
+fn a_conversation_that_goes_on_is_not_greeted_again() {
+    let mut brain = PipelineBrain::new(Persona::new(&config(), Modality::Text), Modality::Text);
+    let mut out = Vec::new();
+    brain.handle(Time::ZERO, BrainEvent::Continued, &mut out);
+    assert!(matches!(out.as_slice(), [BrainEffect::Listen(_)]), "{out:?}");
+}
+
+#[test]
 fn words_for_an_older_question_are_not_said() {
     let mut talk = Talk::asked(ONE);
     talk.give(BrainEvent::Said { epoch: Epoch(3), text: "Sunday?".to_owned().into() });

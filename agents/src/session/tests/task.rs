@@ -119,6 +119,7 @@ async fn a_chat_from_hello_to_the_stored_record() {
     let setup = SessionSetup {
         offer,
         accept: Accept { bot, version: ConfigVersion(1), config: Arc::new(BotConfig::default()) },
+        before: Vec::new(),
         leg: SignalingLeg { commands: leg_commands, events: leg_events },
         media: None,
         speech: SpeechSet { recognizer: None, voice: Arc::new(Mute), language: "en-US".into() },
