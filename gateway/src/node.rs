@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 
 use crate::admission::Registry;
 use crate::bots::{self, BrokenFile, FileBots};
+use crate::channels::Channels;
 use crate::doors::parked::Parked;
 use crate::doors::{self, twilio::Tickets};
 use crate::engines::{self, Engines};
@@ -93,6 +94,7 @@ impl Node {
             .context("cannot start the media worker")?;
         let tools = Arc::new(tools::builtin(&data)?);
         let models = Arc::new(Models::open(&settings.openai)?);
+        let channels = Channels::open(&settings)?;
         let installed = Arc::new(engines.await??);
         let (keys, new_key) = match known_keys {
             Some(keys) => (keys, None),
@@ -105,6 +107,7 @@ impl Node {
             keys,
             tickets: Tickets::default(),
             parked: Parked::default(),
+            channels,
             clock,
             tasks: TaskTracker::new(),
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),
@@ -134,6 +137,7 @@ impl Node {
         let limit = self.state.settings.node.drain_limit();
         info!(sessions = registry.active(), limit_s = limit.as_secs(), "draining");
         registry.start_draining();
+        self.state.channels.close();
         tokio::select! {
             _ = registry.idle_within(limit) => {}
             () = hurry => info!("told twice: running sessions end now"),
@@ -236,4 +240,4 @@ fn for_live_audio(socket: &TcpStream) -> std::io::Result<()> {
 
 #[cfg(test)]
 #[path = "node_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -18,6 +18,7 @@ use tandem_speech::EngineInfo;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Registry;
+use crate::channels::Channels;
 use crate::doors::parked::Parked;
 use crate::doors::twilio::Tickets;
 use crate::models::Models;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub tickets: Tickets,
     /// Chats that wait for their client.
     pub parked: Parked,
+    /// Conversations that come by webhook.
+    pub channels: Channels,
     pub clock: Clock,
     /// Every task of the node is spawned here, so that the drain can wait for it.
     pub tasks: TaskTracker,

@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 36] = [
+const CORES: [&str; 40] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -50,6 +50,10 @@ const CORES: [&str; 36] = [
     "agents/src/turn/",
     "agents/src/session/",
     "signaling/src/sip/call/machine",
+    "gateway/src/channels/conversation/",
+    "gateway/src/channels/split",
+    "gateway/src/channels/chatwoot/wire",
+    "gateway/src/channels/twilio/wire",
 ];
 
 /// Within them, the shells: they own the clock and the tasks.
