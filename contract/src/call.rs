@@ -17,16 +17,22 @@ pub enum Door {
     Websocket,
     /// Twilio's media streams.
     Twilio,
+    /// Conversations of a Chatwoot account.
+    Chatwoot,
+    /// SMS and WhatsApp, by Twilio.
+    Messages,
 }
 
 impl Door {
-    pub const ALL: [Self; 3] = [Self::Sip, Self::Websocket, Self::Twilio];
+    pub const ALL: [Self; 5] = [Self::Sip, Self::Websocket, Self::Twilio, Self::Chatwoot, Self::Messages];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sip => "sip",
             Self::Websocket => "websocket",
             Self::Twilio => "twilio",
+            Self::Chatwoot => "chatwoot",
+            Self::Messages => "messages",
         }
     }
 }

@@ -34,6 +34,11 @@ pub enum LegCommand {
     Clear { utterance: UtteranceId },
     /// Text for the person at the far end (chat).
     Text { utterance: UtteranceId, text: Private<String> },
+    /// A piece of the text that is being written (chat), for those who read along. The pieces of a text, put together, are
+    /// what `Text` says once it is whole; a text that is given up has pieces and no `Text`.
+    Piece { text: Private<String> },
+    /// Chat: the agent works on a reply, or has said all of it and listens again.
+    Typing { on: bool },
 }
 
 /// Wire to session.

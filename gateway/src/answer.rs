@@ -7,11 +7,13 @@ use tandem_agents::brain::Abilities;
 use tandem_agents::session::{SessionSetup, SignalingLeg};
 use tandem_contract::call::{Accept, CallOffer, Door, Modality, Refusal};
 use tandem_contract::event::SessionEvent;
+use tandem_contract::ports::CallLog as _;
+use tandem_contract::record::LedgerEntry;
 use tandem_contract::{BotName, Private, SessionId};
 use tandem_media::leg::VadSettings;
 use tandem_media::worker::{LegHandle, LegSetup, WireSetup};
 use tokio::sync::{broadcast, mpsc};
-use tracing::{Instrument as _, info, info_span};
+use tracing::{Instrument as _, info, info_span, warn};
 
 use crate::admission::{Permit, SessionHandle};
 use crate::public_errors::PublicError;
@@ -42,6 +44,7 @@ pub struct Admitted {
     offer: CallOffer,
     accept: Accept,
     permit: Permit,
+    before: Vec<LedgerEntry>,
 }
 
 /// Asks router and admission.
@@ -67,7 +70,7 @@ fn try_admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
     let offer = CallOffer { session, door, modality, bot, caller };
     let accept = state.router.route(&offer)?;
     let permit = state.registry.admit(&offer, &accept)?;
-    Ok(Admitted { state: state.clone(), offer, accept, permit })
+    Ok(Admitted { state: state.clone(), offer, accept, permit, before: Vec::new() })
 }
 
 impl Admitted {
@@ -79,6 +82,17 @@ impl Admitted {
         &self.accept
     }
 
+    /// The session continues an ended one: its agent knows what was said there. Nothing where there is no such record.
+    pub async fn continuing(mut self, earlier: SessionId) -> Self {
+        match self.state.calls.read(earlier).await {
+            Ok(record) => self.before = record.map(|record| record.ledger).unwrap_or_default(),
+            Err(error) => {
+                warn!(session = %self.session(), error = &error as &dyn std::error::Error, "a session begins anew")
+            }
+        }
+        self
+    }
+
     /// How the audio half of the leg is to be, on this wire.
     pub fn leg_setup(&self, wire: WireSetup) -> LegSetup {
         let inactivity = matches!(wire, WireSetup::Rtp { .. }).then_some(INACTIVITY);
@@ -87,7 +101,7 @@ impl Admitted {
 
     /// Starts the session on its wire. `media` is none for chat. The receiver misses no event of the session.
     pub fn start(self, leg: SignalingLeg, media: Option<LegHandle>) -> broadcast::Receiver<SessionEvent> {
-        let Self { state, offer, accept, permit } = self;
+        let Self { state, offer, accept, permit, before } = self;
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let events = broadcast::Sender::new(EVENTS);
         let watcher = events.subscribe();
@@ -95,12 +109,15 @@ impl Admitted {
         let span = info_span!("session", session = %offer.session, bot = %accept.bot);
         let door = offer.door;
         let model = state.models.of(&accept.config);
+        // Only there does somebody sit behind the chat.
+        let abilities = Abilities { model: model.is_some(), people: door == Door::Chatwoot };
         let setup = SessionSetup {
-            brain: (state.brain)(&offer, &accept, Abilities { model: model.is_some() }),
+            brain: (state.brain)(&offer, &accept, abilities),
             model,
             speech: (state.speech)(&accept.config, media.as_ref().map(|media| media.rate)),
             offer,
             accept,
+            before,
             leg,
             media,
             tools: Arc::clone(&state.tools),

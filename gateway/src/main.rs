@@ -5,6 +5,7 @@ mod answer;
 mod api;
 mod banner;
 mod bots;
+mod channels;
 mod cli;
 mod doors;
 mod engines;

@@ -26,12 +26,14 @@ use tracing::{debug, info, warn};
 
 use crate::admission::Registry;
 use crate::bots::{self, BrokenFile, FileBots};
+use crate::channels::Channels;
+use crate::doors::parked::Parked;
 use crate::doors::{self, twilio::Tickets};
 use crate::engines::{self, Engines};
 use crate::http;
 use crate::models::Models;
 use crate::settings::{Settings, load};
-use crate::state::{Access, AppState, Parts};
+use crate::state::{Access, AppState, Chats, Parts};
 use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
 use crate::store::{FolderLock, make_folder};
@@ -92,6 +94,7 @@ impl Node {
             .context("cannot start the media worker")?;
         let tools = Arc::new(tools::builtin(&data)?);
         let models = Arc::new(Models::open(&settings)?);
+        let channels = Channels::open(&settings)?;
         let installed = Arc::new(engines.await??);
         let (keys, new_key) = match known_keys {
             Some(keys) => (keys, None),
@@ -102,6 +105,7 @@ impl Node {
             router: Arc::new(bots),
             calls,
             access: Access { keys, tickets: Tickets::default() },
+            chats: Chats { parked: Parked::default(), channels },
             clock,
             tasks: TaskTracker::new(),
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),
@@ -131,6 +135,7 @@ impl Node {
         let limit = self.state.settings.node.drain_limit();
         info!(sessions = registry.active(), limit_s = limit.as_secs(), "draining");
         registry.start_draining();
+        self.state.chats.channels.close();
         tokio::select! {
             _ = registry.idle_within(limit) => {}
             () = hurry => info!("told twice: running sessions end now"),
@@ -195,7 +200,7 @@ fn rehearse(state: &AppState, engines: Arc<Engines>, voicebots: Vec<Arc<BotConfi
     let models = Arc::clone(&state.models);
     state.tasks.spawn(close.run_until_cancelled_owned(async move {
         for config in voicebots {
-            let abilities = Abilities { model: models.of(&config).is_some() };
+            let abilities = Abilities { model: models.of(&config).is_some(), ..Abilities::default() };
             if let Some(voice) = engines.rehearsed(&config) {
                 engines::rehearse(&config, abilities, &*voice).await;
             }
@@ -233,4 +238,4 @@ fn for_live_audio(socket: &TcpStream) -> std::io::Result<()> {
 
 #[cfg(test)]
 #[path = "node_tests.rs"]
-mod tests;
+pub(crate) mod tests;

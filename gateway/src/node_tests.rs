@@ -18,7 +18,7 @@ use crate::cli::call::script::{Line, Step, When};
 use crate::telemetry;
 
 /// A process has one recorder; the nodes of these tests share it.
-static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| telemetry::install().unwrap());
+pub(crate) static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| telemetry::install().unwrap());
 
 struct Running {
     node: Node,
@@ -187,4 +187,66 @@ async fn nobody_answers_for_an_unknown_bot() {
     let error = phone.call(&uri, Vec::new(), Duration::from_secs(5)).await.unwrap_err();
     assert!(format!("{error:#}").contains("404"), "{error:#}");
     assert_eq!(running.node.state.registry.active(), 0);
+}
+
+type Chat = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>;
+
+/// A connection that has said this.
+async fn chat(running: &Running, start: &Value) -> Chat {
+    let url = format!("ws://{}/ws/v1/session", running.node.state.settings.http.addr);
+    let (mut socket, _) = connect_async(url).await.unwrap();
+    socket.send(Message::text(start.to_string())).await.unwrap();
+    socket
+}
+
+/// The next message of this type, or an error.
+async fn told(socket: &mut Chat, kind: &str) -> Value {
+    while let Some(Ok(message)) = socket.next().await {
+        let message: Value =
+            message.to_text().ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        if message["type"] == kind || message["type"] == "error" {
+            return message;
+        }
+    }
+    panic!("the connection ended without {kind}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_chat_goes_on_where_it_was() {
+    let running = start().await;
+    let mut socket = chat(&running, &serde_json::json!({ "type": "start", "mode": "text" })).await;
+    let started = told(&mut socket, "started").await;
+    let greeting = told(&mut socket, "text").await;
+    // No close frame: the network is gone.
+    drop(socket);
+    let resume = serde_json::json!({ "type": "start", "mode": "text", "resume": started["session"] });
+    let again = async {
+        loop {
+            let mut socket = chat(&running, &resume).await;
+            let answer = told(&mut socket, "started").await;
+            if answer["type"] == "started" {
+                return (socket, answer);
+            }
+            // The node has not noticed yet.
+            assert_eq!(answer["code"], "not_found");
+        }
+    };
+    let (mut socket, answer) = tokio::time::timeout(Duration::from_secs(60), again).await.unwrap();
+    assert_eq!(answer, started);
+    assert_eq!(told(&mut socket, "text").await, greeting);
+    socket.send(Message::text(r#"{"type":"text","text":"opening hours"}"#)).await.unwrap();
+    let next = told(&mut socket, "text").await;
+    assert!(next["utterance"].as_u64() > greeting["utterance"].as_u64(), "{next}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_in_a_session_is_for_those_with_a_key() {
+    let running = start().await;
+    let earlier = SessionId::new(NodeId(0));
+    let mut start = serde_json::json!({ "type": "start", "mode": "text", "continues": earlier });
+    let mut socket = chat(&running, &start).await;
+    assert_eq!(told(&mut socket, "started").await["code"], "forbidden");
+    start["token"] = running.key().into();
+    let mut socket = chat(&running, &start).await;
+    assert_eq!(told(&mut socket, "started").await["type"], "started");
 }

@@ -19,6 +19,7 @@ pub enum PublicError {
     BotBusy,
     NodeFull,
     Draining,
+    NotSetUp,
     Internal,
 }
 
@@ -45,7 +46,7 @@ const DRAIN_RETRY_S: u32 = 30;
 impl PublicError {
     /// Every code.
     #[cfg(test)]
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -59,6 +60,7 @@ impl PublicError {
         Self::BotBusy,
         Self::NodeFull,
         Self::Draining,
+        Self::NotSetUp,
         Self::Internal,
     ];
 
@@ -78,6 +80,7 @@ impl PublicError {
             Self::BotBusy => row("bot_busy", 429, 486, 4486),
             Self::NodeFull => Answer { retry_after: Some(FULL_RETRY_S), ..row("node_full", 503, 503, 4503) },
             Self::Draining => Answer { retry_after: Some(DRAIN_RETRY_S), ..row("draining", 503, 503, 4503) },
+            Self::NotSetUp => row("not_set_up", 501, 501, 4501),
             Self::Internal => row("internal", 500, 500, 1011),
         }
     }
@@ -105,6 +108,7 @@ impl From<&StreamError> for PublicError {
             StreamError::FrameLength { .. } | StreamError::NotJson { .. } => Self::BadRequest,
             StreamError::NoType | StreamError::UnknownType { .. } | StreamError::BadField { .. } => Self::BadRequest,
             StreamError::StartFirst { .. } | StreamError::StartMissing | StreamError::StartTwice => Self::BadRequest,
+            StreamError::ResumedVoice => Self::BadRequest,
             StreamError::Rate { .. } | StreamError::Audio(_) | StreamError::AudioInChat { .. } => Self::BadRequest,
             StreamError::TextLength | StreamError::Digit { .. } => Self::BadRequest,
         }

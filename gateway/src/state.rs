@@ -18,6 +18,8 @@ use tandem_speech::EngineInfo;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Registry;
+use crate::channels::Channels;
+use crate::doors::parked::Parked;
 use crate::doors::twilio::Tickets;
 use crate::models::Models;
 use crate::settings::Settings;
@@ -55,6 +57,14 @@ pub struct Access {
     pub tickets: Tickets,
 }
 
+/// Written conversations that outlive a connection.
+pub struct Chats {
+    /// Those that wait for their client.
+    pub parked: Parked,
+    /// Those that come by webhook.
+    pub channels: Channels,
+}
+
 pub struct Parts {
     /// As they are in force: addresses with the ports that were really taken.
     pub settings: Settings,
@@ -63,6 +73,7 @@ pub struct Parts {
     pub router: Arc<dyn Router>,
     pub calls: FileCalls,
     pub access: Access,
+    pub chats: Chats,
     pub clock: Clock,
     /// Every task of the node is spawned here, so that the drain can wait for it.
     pub tasks: TaskTracker,

@@ -26,6 +26,8 @@ use crate::turn::Silence;
 pub enum BrainEvent {
     /// The leg was answered.
     Started,
+    /// The same, in a conversation that was begun in an earlier session.
+    Continued,
     /// The caller's utterance, understood: the recognizer's words, or a chat message. `epoch` of the reply to come.
     Said {
         epoch: Epoch,
@@ -89,6 +91,11 @@ pub enum BrainEffect {
         text: String,
         interruptible: bool,
     },
+    /// The next piece of what `Say` will say whole, for those who read along (chat).
+    Write {
+        epoch: Epoch,
+        text: Private<String>,
+    },
     /// The reply of this epoch is complete: when it was heard, the caller has the floor.
     Done {
         epoch: Epoch,
@@ -127,6 +134,7 @@ impl BrainEffect {
     pub fn epoch(&self) -> Option<Epoch> {
         match self {
             Self::Say { epoch, .. }
+            | Self::Write { epoch, .. }
             | Self::Done { epoch }
             | Self::CallTool { epoch, .. }
             | Self::Complete { epoch, .. } => Some(*epoch),
@@ -171,6 +179,8 @@ pub enum BrainError {
 pub struct Abilities {
     /// Whether there is a language model to ask.
     pub model: bool,
+    /// Whether a chat of this door can be handed to a person. A call can.
+    pub people: bool,
 }
 
 /// The brain that a bot's config asks for: its flow, or the language model of a bot that has none. A bot without both
@@ -180,7 +190,9 @@ pub struct Abilities {
 /// When the flow has no state to start in. `contract::bot::check` finds that, and much more, beforehand.
 pub fn from_config(config: &BotConfig, modality: Modality, abilities: Abilities) -> Result<Box<dyn Brain>, BrainError> {
     if abilities.model && config.asks_a_model() {
-        return Ok(Box::new(PipelineBrain::new(Persona::new(config, modality), modality)));
+        let persona = Persona::new(config, modality);
+        let persona = if abilities.people { persona.with_people(config) } else { persona };
+        return Ok(Box::new(PipelineBrain::new(persona, modality)));
     }
     let flow = config.flow.clone().unwrap_or_else(no_flow);
     if !flow.states.contains_key(&flow.start) {

@@ -31,6 +31,8 @@ pub(super) struct Floor {
     /// Inputs of the turn machine that came up while another was performed.
     inbox: VecDeque<TurnInput>,
     driving: bool,
+    /// Chat: what the reader was told last.
+    typing: bool,
     /// What the caller just said, pressed or wrote; the turn machine decides what becomes of it.
     said: Option<CallerInput>,
     /// For later, in order. At most `HELD_MAX`.
@@ -62,6 +64,7 @@ impl SessionCore {
             if let Err(reason) = self.turn.handle(now, input, &mut effects) {
                 debug!(state = before, ?reason, "ignored");
             }
+            self.tell_typing();
             for effect in effects {
                 self.perform(now, effect);
             }
@@ -73,6 +76,15 @@ impl SessionCore {
         self.floor.driving = false;
         // What the machine neither asked nor held is of no interest.
         self.floor.said = None;
+    }
+
+    /// A chat shows that the agent is at work, and that it has finished.
+    pub(super) fn tell_typing(&mut self) {
+        let works = matches!(self.turn.state(), TurnState::Thinking { .. } | TurnState::Transferring { .. });
+        if self.is_chat() && self.life == Life::Running && self.floor.typing != works {
+            self.floor.typing = works;
+            self.out(SessionEffect::Leg(LegCommand::Typing { on: works }));
+        }
     }
 
     /// Effects of a timer.
@@ -231,6 +243,10 @@ impl SessionCore {
 
     fn carry_out(&mut self, now: Time, effect: BrainEffect) {
         match effect {
+            BrainEffect::Write { text, .. } if self.is_chat() => {
+                self.out(SessionEffect::Leg(LegCommand::Piece { text }))
+            }
+            BrainEffect::Write { .. } => {}
             BrainEffect::Say { text, interruptible, .. } => self.say(now, &text, interruptible),
             // Told by what is left to do; a brain that streams its reply will need it.
             BrainEffect::Done { .. } => {}

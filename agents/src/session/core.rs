@@ -51,7 +51,7 @@ impl SessionCore {
         let rate = facts.rate.unwrap_or(0);
         let playback = match facts.offer.door {
             Door::Sip => Playback::Paced,
-            Door::Websocket | Door::Twilio => Playback::Reported,
+            Door::Websocket | Door::Twilio | Door::Chatwoot | Door::Messages => Playback::Reported,
         };
         let turn = TurnMachine::new(facts.accept.config.turn_policy(), facts.offer.modality, now);
         let mut core = Self {
@@ -190,6 +190,7 @@ impl SessionCore {
         let before = self.turn.state().name();
         let mut effects = Vec::new();
         self.turn.handle_timeout(now, &mut effects);
+        self.tell_typing();
         let after = self.turn.state().name();
         if before != after {
             info!(state = after, "turn");
@@ -217,10 +218,12 @@ impl SessionCore {
         let (policy, modality) = (facts.accept.config.turn_policy(), facts.offer.modality);
         let held = self.turn.is_held();
         self.turn = TurnMachine::new(policy, modality, now);
+        self.tell_typing();
         if held {
             self.drive(now, TurnInput::Held { on: true });
         }
-        self.think(now, BrainEvent::Started);
+        let continued = !self.story.facts.before.is_empty();
+        self.think(now, if continued { BrainEvent::Continued } else { BrainEvent::Started });
     }
 
     pub(super) fn out(&mut self, effect: SessionEffect) {

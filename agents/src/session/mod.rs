@@ -9,6 +9,7 @@ use tandem_contract::call::{Accept, CallOffer};
 use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegCommand, LegEvent};
 use tandem_contract::ports::{CallLog, Tools};
+use tandem_contract::record::LedgerEntry;
 use tandem_media::time::Clock;
 use tandem_media::worker::LegHandle;
 use tandem_models::LanguageModel;
@@ -40,6 +41,9 @@ pub use shell::run;
 pub struct SessionSetup {
     pub offer: CallOffer,
     pub accept: Accept,
+    /// The ledger of the session that this one continues; empty: it continues none. The model knows it, the record does not
+    /// repeat it.
+    pub before: Vec<LedgerEntry>,
     pub leg: SignalingLeg,
     /// None for chat.
     pub media: Option<LegHandle>,

@@ -1,6 +1,7 @@
 //! What the language model is asked, and when.
 
 use tandem_contract::Epoch;
+use tandem_contract::record::LedgerEntry;
 use tandem_media::Time;
 use tandem_models::ModelEvent;
 
@@ -43,10 +44,18 @@ impl SessionCore {
         }
         if let Some(Question::Waiting { epoch, prompt }) = &self.floor.question {
             let epoch = *epoch;
-            let request = prompt.completion(self.ledger.entries());
+            let request = prompt.completion(&self.conversation());
             self.floor.question = Some(Question::Asked { epoch });
             self.out(SessionEffect::StartModel { epoch, request });
         }
+    }
+
+    /// All that was said, in the session that this one continues and in this one.
+    fn conversation(&self) -> Vec<LedgerEntry> {
+        // Tools and replies are those of this session alone: what was before it came before its first epoch.
+        let earlier = |entry: &LedgerEntry| LedgerEntry { epoch: Epoch::default(), ..entry.clone() };
+        let before = self.story.facts.before.iter().map(earlier);
+        before.chain(self.ledger.entries().iter().cloned()).collect()
     }
 
     /// The answer is not wanted any more.

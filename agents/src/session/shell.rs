@@ -38,10 +38,11 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// Runs one conversation to its end. The returned record is the final one, already stored.
 pub async fn run(setup: SessionSetup) -> CallRecord {
-    let SessionSetup { offer, accept, leg, media, speech, brain, model, tools, log, clock, commands, watch } = setup;
+    let SessionSetup { offer, accept, before, leg, media, speech, brain, model, tools, log, clock, commands, watch } =
+        setup;
     let rate = media.as_ref().map(|media| media.rate);
     let session = offer.session;
-    let facts = SessionFacts { offer, accept, rate, started_at_ms: wall_clock_ms() };
+    let facts = SessionFacts { offer, accept, before, rate, started_at_ms: wall_clock_ms() };
     let mut core = SessionCore::new(clock.now(), facts, brain);
     let (media_commands, media_events) = media.map(|media| (media.commands, media.events)).unzip();
     let wires = Wires::new(media_commands, leg.commands);

@@ -140,6 +140,8 @@ impl Talk {
             | ServerMessage::Committed { .. }
             | ServerMessage::Timeline { .. }
             | ServerMessage::Turn { .. }
+            | ServerMessage::TextPart { .. }
+            | ServerMessage::Typing { .. }
             | ServerMessage::Pong {} => {}
         }
         out.flush()?;

@@ -33,7 +33,17 @@ impl Client {
             .with_context(|| format!("cannot reach {url}; does `tandem serve` run there, or is it another address?"))?;
         let mut client = Self { socket };
         let rate = (mode == Mode::Voice).then_some(RATE);
-        client.send(&ClientMessage::Start(Start { bot, mode, rate, token: key.map(Private::new) })).await?;
+        client
+            .send(&ClientMessage::Start(Start {
+                bot,
+                mode,
+                rate,
+                token: key.map(Private::new),
+                resume: None,
+                seen: 0,
+                continues: None,
+            }))
+            .await?;
         Ok(client)
     }
 

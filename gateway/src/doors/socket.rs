@@ -18,12 +18,12 @@ use tandem_contract::leg::LegEvent;
 use tandem_media::Time;
 use tandem_media::time::Clock;
 use tandem_signaling::stream::message::TEXT_FRAME_MAX;
-use tandem_signaling::stream::{Closing, Started, StreamEffect, StreamInput};
+use tandem_signaling::stream::{Closing, StreamEffect, StreamInput, Written};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite;
 use tracing::{debug, info};
 
-use super::stream_session::{Refused, StreamSession};
+use super::stream_session::{Opened, Refused, StreamSession};
 use crate::public_errors::{Answer, PublicError};
 use crate::state::AppState;
 
@@ -59,11 +59,7 @@ pub(super) trait Protocol: Send + 'static {
     fn poll_message(&mut self, now: Time) -> Option<Message>;
     fn is_over(&self) -> bool;
     fn counts(&self) -> Counts;
-    fn open(
-        &self,
-        state: &AppState,
-        start: Self::Start,
-    ) -> impl Future<Output = Result<(StreamSession, Started), Refused>> + Send;
+    fn open(&self, state: &AppState, start: Self::Start) -> impl Future<Output = Result<Opened, Refused>> + Send;
     /// The last frames of a connection that gets no session.
     fn refusal(&self, refused: Refused) -> Vec<Message>;
 }
@@ -146,6 +142,7 @@ impl<P: Protocol> Connection<P> {
                     StreamEffect::Start { start } => self.start(start).await?,
                     StreamEffect::Leg { event } => self.tell(event).await,
                     StreamEffect::Caller { samples } => self.hear(samples),
+                    StreamEffect::Park { written } => self.park(written),
                 }
             }
         }
@@ -154,9 +151,10 @@ impl<P: Protocol> Connection<P> {
 
     async fn start(&mut self, start: P::Start) -> ControlFlow<()> {
         match self.protocol.open(&self.state, start).await {
-            Ok((session, started)) => {
+            Ok(Opened { session, started, resumed }) => {
                 self.session = Some(session);
-                self.protocol.handle(self.state.clock.now(), StreamInput::Accepted { started }, &mut self.effects);
+                let accepted = StreamInput::Accepted { started, resumed };
+                self.protocol.handle(self.state.clock.now(), accepted, &mut self.effects);
                 ControlFlow::Continue(())
             }
             Err(refused) => {
@@ -165,6 +163,13 @@ impl<P: Protocol> Connection<P> {
                 }
                 ControlFlow::Break(())
             }
+        }
+    }
+
+    /// The session waits for its client to come back.
+    fn park(&mut self, written: Vec<Written>) {
+        if let Some(session) = self.session.take() {
+            self.state.chats.parked.keep(&self.state, session, written);
         }
     }
 

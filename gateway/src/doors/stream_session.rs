@@ -9,7 +9,7 @@ use tandem_contract::leg::{LegCommand, LegEvent};
 use tandem_contract::{BotName, Private, SessionId};
 use tandem_media::leg::StreamFrame;
 use tandem_media::worker::{StreamPort, WireSetup};
-use tandem_signaling::stream::{AgentAudio, Mode, RATE, Start, Started, StreamInput};
+use tandem_signaling::stream::{AgentAudio, Mode, RATE, Start, Started, StreamInput, Written};
 use tokio::sync::{broadcast, mpsc};
 use tracing::error;
 
@@ -32,6 +32,16 @@ pub(super) struct StreamSession {
     /// Whether the client is told what happens in its session.
     watched: bool,
     dropped: u64,
+    /// What its client was told of it; none behind a door that tells nothing.
+    started: Option<Started>,
+}
+
+/// A session that a connection got.
+pub(super) struct Opened {
+    pub(super) session: StreamSession,
+    pub(super) started: Started,
+    /// What its agent wrote before this connection; none of a new one.
+    pub(super) resumed: Option<Vec<Written>>,
 }
 
 /// Why there is no session.
@@ -47,11 +57,10 @@ impl From<Refusal> for Refused {
 }
 
 /// Asks for a session and opens its wire. `token` is the one of the address; `start` may bring its own.
-pub(super) async fn open(
-    state: &AppState,
-    start: Start,
-    token: Option<&Private<String>>,
-) -> Result<(StreamSession, Started), Refused> {
+pub(super) async fn open(state: &AppState, start: Start, token: Option<&Private<String>>) -> Result<Opened, Refused> {
+    if let Some(session) = start.resume {
+        return resume(state, session, start.token.as_ref().or(token)).await;
+    }
     let bot = match start.bot {
         Some(bot) => bot,
         None => BotName::new(DEMO_BOT).map_err(|_| Refusal::UnknownBot(DEMO_BOT.to_owned()))?,
@@ -64,12 +73,34 @@ pub(super) async fn open(
     };
     let caller = Private::new(String::new());
     let request = Request { door: Door::Websocket, modality, bot: bot.to_string(), caller };
-    let admitted = answer::admit(state, request)?;
+    let mut admitted = answer::admit(state, request)?;
+    if let Some(earlier) = start.continues {
+        if !token.is_some_and(|token| state.access.keys.opens(token)) {
+            let why = "to continue a session wants a valid key: it says what was said there".into();
+            return Err(Refusal::Forbidden(why).into());
+        }
+        admitted = admitted.continuing(earlier).await;
+    }
     let (id, accept) = (admitted.session(), admitted.accept());
     let rate = if start.mode == Mode::Voice { RATE } else { 0 };
     let started = Started { session: id, bot: accept.bot.clone(), version: accept.version, mode: start.mode, rate };
-    let session = StreamSession::begin(state, admitted, (start.mode == Mode::Voice).then_some(RATE)).await?;
-    Ok((session, started))
+    let mut session = StreamSession::begin(state, admitted, (start.mode == Mode::Voice).then_some(RATE)).await?;
+    session.started = Some(started.clone());
+    Ok(Opened { session, started, resumed: None })
+}
+
+/// Goes on with a chat whose connection was lost. Who asks needs what opened it.
+async fn resume(state: &AppState, id: SessionId, token: Option<&Private<String>>) -> Result<Opened, Refused> {
+    let gone = || Refused {
+        error: PublicError::NotFound,
+        message: "there is no lost chat with this id; start without `resume` for a new one".into(),
+    };
+    let bot = state.chats.parked.bot(id).ok_or_else(gone)?;
+    let token = token.map(|token| token.reveal().as_str());
+    state.may_reach(&bot, token).inspect_err(|refusal| answer::count_refusal(Door::Websocket, refusal))?;
+    let (session, written) = state.chats.parked.take(id).await.ok_or_else(gone)?;
+    let started = session.started.clone().ok_or_else(gone)?;
+    Ok(Opened { session, started, resumed: Some(written) })
 }
 
 impl StreamSession {
@@ -93,7 +124,7 @@ impl StreamSession {
         // Full, commands: they wait in the session, in order. Full, events: see `StreamSession::events`.
         let ((to_door, commands), (events, from_door)) = (mpsc::channel(RING), mpsc::channel(RING));
         let watch = admitted.start(SignalingLeg { commands: to_door, events: from_door }, media);
-        Ok(Self { id, events, commands, watch, port, watched: true, dropped: 0 })
+        Ok(Self { id, events, commands, watch, port, watched: true, dropped: 0, started: None })
     }
 
     /// The client is not told what happens in its session: that it is over shows by the end of its leg.
@@ -103,6 +134,21 @@ impl StreamSession {
 
     pub(super) fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// What its client was told; none behind a door that tells nothing.
+    pub(super) fn started(&self) -> Option<&Started> {
+        self.started.as_ref()
+    }
+
+    /// Returns when the session is over. What it tells meanwhile is lost; what it does waits in its wires.
+    pub(super) async fn over(&mut self) {
+        loop {
+            match self.watch.recv().await {
+                Ok(SessionEvent::Ended { .. }) | Err(broadcast::error::RecvError::Closed) => return,
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            }
+        }
     }
 
     /// Caller samples that the media worker had no room for.

@@ -9,10 +9,10 @@ use axum::routing::get;
 use serde::Deserialize;
 use tandem_contract::Private;
 use tandem_media::Time;
-use tandem_signaling::stream::{Outgoing, ServerMessage, Start, Started, StreamCore, StreamEffect, StreamInput};
+use tandem_signaling::stream::{Outgoing, ServerMessage, Start, StreamCore, StreamEffect, StreamInput};
 
 use super::socket::{Connection, Counts, Protocol, close, close_of, sized};
-use super::stream_session::{Refused, StreamSession, open};
+use super::stream_session::{Opened, Refused, open};
 use crate::public_errors::PublicError;
 use crate::state::AppState;
 
@@ -88,7 +88,7 @@ impl Protocol for Native {
         Counts { dropped: self.core.frames_dropped(), flooded: self.core.samples_flooded() }
     }
 
-    async fn open(&self, state: &AppState, start: Start) -> Result<(StreamSession, Started), Refused> {
+    async fn open(&self, state: &AppState, start: Start) -> Result<Opened, Refused> {
         open(state, start, self.token.as_ref()).await
     }
 

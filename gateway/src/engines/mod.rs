@@ -233,7 +233,7 @@ struct HangUp;
 
 impl Brain for HangUp {
     fn handle(&mut self, _: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
-        if event == BrainEvent::Started {
+        if matches!(event, BrainEvent::Started | BrainEvent::Continued) {
             out.push(BrainEffect::HangUp);
         }
     }

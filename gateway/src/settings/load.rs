@@ -12,7 +12,7 @@ use super::Settings;
 pub const DEFAULT_FILE: &str = "tandem.toml";
 const PREFIX: &str = "TANDEM_";
 /// Names under which keys are known everywhere, and the settings that they set. A `TANDEM_*` of the same setting counts more.
-const USUAL: [(&str, &str); 13] = [
+const USUAL: [(&str, &str); 17] = [
     ("OPENAI_API_KEY", "openai.api_key"),
     ("OPENAI_BASE_URL", "openai.base_url"),
     ("ANTHROPIC_API_KEY", "anthropic.api_key"),
@@ -26,6 +26,10 @@ const USUAL: [(&str, &str); 13] = [
     ("CARTESIA_API_KEY", "cartesia.api_key"),
     ("CARTESIA_BASE_URL", "cartesia.base_url"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
+    ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
+    ("CHATWOOT_API_KEY", "chatwoot.api_token"),
+    ("CHATWOOT_BASE_URL", "chatwoot.base_url"),
+    ("CHATWOOT_WEBHOOK_SECRET", "chatwoot.webhook_secret"),
 ];
 /// Variables with our prefix that are no settings: builds and test runs set the first three, Kubernetes sets the others
 /// for a service named `tandem`.
@@ -207,6 +211,14 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
             return bad(key, "[hidden]".into(), reason);
         }
     }
+    let (url, account) = (&settings.chatwoot.base_url, &settings.chatwoot.account_id);
+    if !url.is_empty() && !url.starts_with("https://") && !url.starts_with("http://") || url.contains('@') {
+        let reason = "a URL without user and password is wanted, such as https://chatwoot.example.com";
+        return bad("chatwoot.base_url", "[hidden]".into(), reason);
+    }
+    if !account.chars().all(|digit| digit.is_ascii_digit()) {
+        return bad("chatwoot.account_id", format!("{account:?}"), "the number of an account is wanted, such as 1");
+    }
     if settings.data.dir.as_os_str().is_empty() {
         return bad("data.dir", "\"\"".into(), "a folder is wanted");
     }
@@ -279,6 +291,8 @@ mod tests {
             ("[openai]\nbase_url = \"\"", "openai.base_url = [hidden]: a URL without user"),
             ("[openai]\nbase_url = \"http://a:b@c/v1\"", "openai.base_url = [hidden]: a URL without user"),
             ("[gemini]\nbase_url = \"x\"", "gemini.base_url = [hidden]: a URL without user"),
+            ("[chatwoot]\nbase_url = \"chatwoot.example\"", "chatwoot.base_url = [hidden]: a URL without user"),
+            ("[chatwoot]\naccount_id = \"me\"", "chatwoot.account_id = \"me\": the number"),
             ("[[", "tandem.toml is not TOML"),
         ];
         for (text, message) in table {

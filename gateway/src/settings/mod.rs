@@ -2,6 +2,7 @@
 //!
 //! A key `[section] key` is overridden by `TANDEM_SECTION_KEY`. `docs/settings.md` is generated from these types.
 
+mod channels;
 #[cfg(test)]
 mod doc;
 pub mod load;
@@ -16,6 +17,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::Private;
 
+pub use channels::{ChatwootSettings, ChatwootStatus};
 pub use load::load;
 pub use vendors::{
     AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
@@ -43,6 +45,7 @@ pub struct Settings {
     pub elevenlabs: ElevenLabsSettings,
     pub cartesia: CartesiaSettings,
     pub twilio: TwilioSettings,
+    pub chatwoot: ChatwootSettings,
 }
 
 impl Default for Settings {
@@ -62,6 +65,7 @@ impl Default for Settings {
             elevenlabs: ElevenLabsSettings::default(),
             cartesia: CartesiaSettings::default(),
             twilio: TwilioSettings::default(),
+            chatwoot: ChatwootSettings::default(),
         }
     }
 }

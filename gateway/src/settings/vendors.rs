@@ -235,7 +235,8 @@ impl Default for CartesiaSettings {
     }
 }
 
-/// Calls that Twilio connects: `POST /twilio/voice` answers them, `/ws/twilio/media` carries their audio.
+/// Calls that Twilio connects: `POST /twilio/voice` answers them, `/ws/twilio/media` carries their audio. SMS and WhatsApp:
+/// `POST /twilio/messages` takes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TwilioSettings {
@@ -246,10 +247,27 @@ pub struct TwilioSettings {
     pub public_url: String,
     /// The bot that answers where the address names none (`/twilio/voice?bot=NAME`).
     pub bot: String,
+    /// Of the account that sends the answers to messages; also read from `TWILIO_ACCOUNT_SID`. Without it `/twilio/messages`
+    /// answers nobody.
+    pub account_sid: String,
+    /// Of the API that sends messages.
+    pub api_url: String,
 }
 
 impl Default for TwilioSettings {
     fn default() -> Self {
-        Self { auth_token: Secret::default(), public_url: String::new(), bot: "demo".to_owned() }
+        Self {
+            auth_token: Secret::default(),
+            public_url: String::new(),
+            bot: "demo".to_owned(),
+            account_sid: String::new(),
+            api_url: "https://api.twilio.com".to_owned(),
+        }
+    }
+}
+
+impl TwilioSettings {
+    pub fn sends_messages(&self) -> bool {
+        self.auth_token.value().is_some() && !self.account_sid.is_empty()
     }
 }

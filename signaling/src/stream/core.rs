@@ -3,6 +3,7 @@
 //! Every input may answer with effects for the session and with frames for the client; after each input the shell drains
 //! both. Nothing that a client sends can do more than end its own session.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tandem_media::Time;
 
 use super::audio::{AgentAudio, RATE, decode_caller};
 use super::error::StreamError;
-use super::message::{ClientMessage, Mode, ServerMessage, Start, Started, TEXT_MAX};
+use super::message::{ClientMessage, Mode, ServerMessage, Start, Started, TEXT_MAX, Written};
 use super::outbox::{Outbox, Outgoing};
 use super::pace::{MESSAGES_PER_SECOND, Pace};
 
@@ -27,6 +28,8 @@ pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// The worker may have sent one more frame when the session asked for silence. What comes this soon after a `clear` (three
 /// frames) is no resume: false alarms take longer to be recognised.
 pub(super) const STRAGGLERS: Duration = Duration::from_millis(60);
+/// Messages of the agent that are kept for a client that comes back: more than anybody misses in the time that a session is kept.
+const WRITTEN_MAX: usize = 64;
 /// How long the session may take to write its record after its leg ended.
 pub(super) const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -50,6 +53,8 @@ pub enum StreamInput {
     /// The session that [`StreamEffect::Start`] asked for runs.
     Accepted {
         started: Started,
+        /// What the agent wrote before, if the session is one that goes on.
+        resumed: Option<Vec<Written>>,
     },
     Leg {
         command: LegCommand,
@@ -81,6 +86,10 @@ pub enum StreamEffect<S = Start> {
     /// Caller audio for the media worker.
     Caller {
         samples: Arc<[i16]>,
+    },
+    /// The connection of a chat was lost: its session is kept for a client that comes back.
+    Park {
+        written: Vec<Written>,
     },
 }
 
@@ -127,6 +136,10 @@ pub struct StreamCore {
     cleared: Option<(u32, Time)>,
     /// Caller samples dropped because they came faster than speech.
     flooded: u64,
+    /// Chat: what the agent wrote last.
+    written: VecDeque<Written>,
+    /// What a client that comes back has of it.
+    seen: u32,
 }
 
 impl StreamCore {
@@ -141,6 +154,8 @@ impl StreamCore {
             outbox: Outbox::default(),
             cleared: None,
             flooded: 0,
+            written: VecDeque::new(),
+            seen: 0,
         }
     }
 
@@ -153,7 +168,7 @@ impl StreamCore {
             StreamInput::Binary { frame } => self.on_binary(now, &frame, out),
             StreamInput::Heartbeat => self.heard_from = now,
             StreamInput::Gone { closed } => self.on_gone(closed, out),
-            StreamInput::Accepted { started } => self.on_accepted(started, out),
+            StreamInput::Accepted { started, resumed } => self.on_accepted(started, resumed, out),
             StreamInput::Leg { command } => self.on_command(now, command, out),
             StreamInput::Event { event } => self.on_event(event, out),
             StreamInput::Missed { count } => self.problem(StreamError::Missed { count }, out),
@@ -244,6 +259,10 @@ impl StreamCore {
         {
             return self.problem(StreamError::Rate { rate }, out);
         }
+        if start.mode == Mode::Voice && start.resume.is_some() {
+            return self.problem(StreamError::ResumedVoice, out);
+        }
+        self.seen = start.seen;
         self.state = State::Starting { mode: start.mode };
         out.push(StreamEffect::Start { start });
     }
@@ -319,12 +338,40 @@ impl StreamCore {
         }
     }
 
-    fn on_accepted(&mut self, started: Started, out: &mut Vec<StreamEffect>) {
-        if let State::Starting { mode } = self.state {
-            self.state = State::Running { mode };
-            self.say(ServerMessage::Started(started), out);
-            out.push(StreamEffect::Leg { event: LegEvent::Answered });
+    fn on_accepted(&mut self, started: Started, resumed: Option<Vec<Written>>, out: &mut Vec<StreamEffect>) {
+        let State::Starting { mode } = self.state else { return };
+        self.state = State::Running { mode };
+        self.say(ServerMessage::Started(started), out);
+        match resumed {
+            None => out.push(StreamEffect::Leg { event: LegEvent::Answered }),
+            Some(written) => {
+                let seen = self.seen;
+                for Written { utterance, text } in written.iter().filter(|one| one.utterance > seen).cloned() {
+                    self.say(ServerMessage::Text { utterance, text }, out);
+                }
+                self.written = written.into();
+            }
         }
+    }
+
+    fn write(&mut self, utterance: u32, text: Private<String>, out: &mut Vec<StreamEffect>) {
+        if self.written.len() == WRITTEN_MAX {
+            self.written.pop_front();
+        }
+        self.written.push_back(Written { utterance, text: text.clone() });
+        self.say(ServerMessage::Text { utterance, text }, out);
+    }
+
+    /// The connection is lost; what becomes of the session.
+    fn lose(&mut self, reason: LegEnd, out: &mut Vec<StreamEffect>) {
+        let effect = match self.state {
+            State::Running { mode: Mode::Text } if reason == LegEnd::WireLost => {
+                StreamEffect::Park { written: std::mem::take(&mut self.written).into() }
+            }
+            State::Running { .. } | State::Starting { .. } => StreamEffect::Leg { event: LegEvent::Ended { reason } },
+            State::AwaitingStart | State::Farewell { .. } | State::Over => return,
+        };
+        out.push(effect);
     }
 
     fn on_command(&mut self, now: Time, command: LegCommand, out: &mut Vec<StreamEffect>) {
@@ -337,7 +384,9 @@ impl StreamCore {
                 }
                 self.tell_withheld(out);
             }
-            LegCommand::Text { utterance, text } => self.say(ServerMessage::Text { utterance: utterance.0, text }, out),
+            LegCommand::Text { utterance, text } => self.write(utterance.0, text, out),
+            LegCommand::Piece { text } => self.say(ServerMessage::TextPart { text }, out),
+            LegCommand::Typing { on } => self.say(ServerMessage::Typing { on }, out),
             // A browser can't be sent to a phone number: 501 Not Implemented (RFC 3261 section 21.5.2), so that the
             // flow goes its way for a failed transfer.
             LegCommand::Transfer { .. } => {
@@ -399,10 +448,7 @@ impl StreamCore {
     fn on_gone(&mut self, closed: bool, out: &mut Vec<StreamEffect>) {
         self.outbox.abandon();
         self.tell_lost(out);
-        if matches!(self.state, State::Running { .. } | State::Starting { .. }) {
-            let reason = if closed { LegEnd::CallerHungUp } else { LegEnd::WireLost };
-            out.push(StreamEffect::Leg { event: LegEvent::Ended { reason } });
-        }
+        self.lose(if closed { LegEnd::CallerHungUp } else { LegEnd::WireLost }, out);
         self.state = State::Over;
     }
 
@@ -437,7 +483,9 @@ impl StreamCore {
 
     fn problem(&mut self, error: StreamError, out: &mut Vec<StreamEffect>) {
         let fatal = error.fatal();
-        if fatal && matches!(self.state, State::Running { .. } | State::Starting { .. }) {
+        if let StreamError::Idle { .. } = error {
+            self.lose(LegEnd::WireLost, out);
+        } else if fatal && matches!(self.state, State::Running { .. } | State::Starting { .. }) {
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason: LegEnd::WireLost } });
         }
         self.send(Outgoing::Problem { error: error.clone() }, out);

@@ -26,7 +26,7 @@ impl Line {
             mode,
             rate: RATE,
         };
-        line.put(StreamInput::Accepted { started });
+        line.put(StreamInput::Accepted { started, resumed: None });
         line.sent();
         line.effects.clear();
         line
@@ -85,6 +85,59 @@ fn a_start_becomes_a_session() {
     assert_eq!(line.leg_events(), [LegEvent::Dtmf { digit: '#' }, LegEvent::Text { text }, played]);
     line.put(StreamInput::Binary { frame: vec![1, 0, 2, 0] });
     assert_eq!(line.effects, [StreamEffect::Caller { samples: Arc::from([1, 2]) }]);
+}
+
+fn writes(line: &mut Line, utterance: u32) {
+    let text = utterance.to_string().into();
+    line.put(StreamInput::Leg { command: LegCommand::Text { utterance: UtteranceId(utterance), text } });
+}
+
+#[test]
+fn a_lost_chat_is_kept_and_the_client_that_comes_back_gets_what_it_missed() {
+    for lost in [None, Some(false)] {
+        let mut line = Line::running(Mode::Text);
+        (1..4).for_each(|utterance| writes(&mut line, utterance));
+        match lost {
+            Some(closed) => line.put(StreamInput::Gone { closed }),
+            None => line.later(IDLE_LIMIT),
+        }
+        let Some(StreamEffect::Park { written }) = line.effects.pop() else { panic!("{:?}", line.effects) };
+        assert!(line.core.is_over() && line.effects.is_empty());
+        let mut again = Line::new();
+        let session = SessionId::new(NodeId(0));
+        again.text(&format!(r#"{{"type":"start","mode":"text","resume":"{session}","seen":1}}"#));
+        assert!(matches!(again.effects.pop(), Some(StreamEffect::Start { start }) if start.resume == Some(session)));
+        let bot = BotName::new("demo").unwrap();
+        let started = Started { session, bot, version: ConfigVersion(1), mode: Mode::Text, rate: 0 };
+        again.put(StreamInput::Accepted { started, resumed: Some(written) });
+        writes(&mut again, 4);
+        let texts: Vec<u32> = again
+            .sent()
+            .iter()
+            .filter_map(|sent| match sent {
+                Outgoing::Message { message } => match **message {
+                    ServerMessage::Text { utterance, .. } => Some(utterance),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .collect();
+        assert_eq!(texts, [2, 3, 4]);
+        assert!(again.leg_events().is_empty(), "it was answered before");
+    }
+}
+
+#[test]
+fn what_is_closed_or_spoken_is_not_kept() {
+    let mut closed = Line::running(Mode::Text);
+    closed.put(StreamInput::Gone { closed: true });
+    assert_eq!(closed.leg_events(), [LegEvent::Ended { reason: LegEnd::CallerHungUp }]);
+    let mut spoken = Line::running(Mode::Voice);
+    spoken.put(StreamInput::Gone { closed: false });
+    assert_eq!(spoken.leg_events(), [LegEvent::Ended { reason: LegEnd::WireLost }]);
+    let mut line = Line::new();
+    line.text(&format!(r#"{{"type":"start","mode":"voice","resume":"{}"}}"#, SessionId::new(NodeId(0))));
+    assert_eq!(ended_with(&line.sent()), Some(StreamError::ResumedVoice));
 }
 
 #[test]

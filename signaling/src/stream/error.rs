@@ -27,6 +27,8 @@ pub enum StreamError {
     StartTwice,
     #[error("start.rate {rate} is not supported; send {RATE}")]
     Rate { rate: u32 },
+    #[error("a voice session cannot be resumed: start without `resume`")]
+    ResumedVoice,
     #[error(transparent)]
     Audio(#[from] AudioError),
     #[error("audio came in a session of mode {}; start with mode voice to speak", mode.as_str())]
@@ -63,7 +65,7 @@ impl StreamError {
             | Self::UnknownType { .. }
             | Self::BadField { .. } => true,
             Self::StartFirst { .. } | Self::StartMissing | Self::StartTwice => true,
-            Self::Rate { .. } | Self::Audio(_) => true,
+            Self::Rate { .. } | Self::ResumedVoice | Self::Audio(_) => true,
             Self::StartTimeout { .. } | Self::Idle { .. } | Self::TooSlow { .. } => true,
         }
     }

@@ -66,6 +66,28 @@ pub struct Start {
     /// Instead of `?token=` in the address, for clients that keep secrets out of URLs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Private<String>>,
+    /// Chat: goes on with this session, whose connection was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<SessionId>,
+    /// Of `resume`: the highest `utterance` of a `text` that the client has; 0 if it has none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seen: u32,
+    /// A new session that continues this ended one, a phone call for example: its agent knows what was said there. Wants a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<SessionId>,
+}
+
+// serde calls it with a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A message of the agent in a chat, for a client that comes back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    pub utterance: u32,
+    pub text: Private<String>,
 }
 
 const KINDS: [&str; 6] = ["start", "text", "dtmf", "played", "ping", "bye"];
@@ -157,6 +179,14 @@ pub enum ServerMessage {
     Text {
         utterance: u32,
         text: Private<String>,
+    },
+    /// A piece of a `text` that is still being written.
+    TextPart {
+        text: Private<String>,
+    },
+    /// The agent works on a reply (chat), or listens again.
+    Typing {
+        on: bool,
     },
     Pong {},
     Ended {

@@ -19,10 +19,12 @@ fn server(message: &ServerMessage, frozen: Value) {
 
 #[test]
 fn client_messages_are_frozen() {
-    let start = Start { bot: None, mode: Mode::Voice, rate: Some(16_000), token: None };
+    let start =
+        Start { bot: None, mode: Mode::Voice, rate: Some(16_000), token: None, resume: None, seen: 0, continues: None };
     client(r#"{"type":"start","mode":"voice","rate":16000}"#, &ClientMessage::Start(start));
     let bot = Some(BotName::new("demo").unwrap());
-    let start = Start { bot, mode: Mode::Text, rate: None, token: Some("k".to_owned().into()) };
+    let token = Some("k".to_owned().into());
+    let start = Start { bot, mode: Mode::Text, rate: None, token, resume: None, seen: 0, continues: None };
     client(r#"{"type":"start","bot":"demo","mode":"text","token":"k"}"#, &ClientMessage::Start(start));
     client(r#"{"type":"text","text":"hello"}"#, &ClientMessage::Text { text: "hello".to_owned().into() });
     client(r#"{"type":"dtmf","digit":"5"}"#, &ClientMessage::Dtmf { digit: "5".to_owned() });
@@ -82,6 +84,8 @@ fn session_messages_are_frozen() {
         &ServerMessage::Text { utterance: 2, text: "Hello".to_owned().into() },
         json!({"type": "text", "utterance": 2, "text": "Hello"}),
     );
+    server(&ServerMessage::TextPart { text: "Hel".to_owned().into() }, json!({"type": "text_part", "text": "Hel"}));
+    server(&ServerMessage::Typing { on: true }, json!({"type": "typing", "on": true}));
     server(&ServerMessage::Pong {}, json!({"type": "pong"}));
     let outcome = Outcome::Ended(LegEnd::AgentHungUp);
     server(

@@ -15,5 +15,5 @@ pub mod twilio;
 pub use audio::{AgentAudio, RATE};
 pub use core::{Closing, StreamCore, StreamEffect, StreamInput};
 pub use error::StreamError;
-pub use message::{ClientMessage, Mode, ServerMessage, Start, Started};
+pub use message::{ClientMessage, Mode, ServerMessage, Start, Started, Written};
 pub use outbox::Outgoing;

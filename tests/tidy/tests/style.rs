@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 52] = [
+const CORES: [&str; 56] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -66,6 +66,10 @@ const CORES: [&str; 52] = [
     "gateway/src/cli/eval/window",
     "gateway/src/cli/eval/words",
     "gateway/src/cli/floor",
+    "gateway/src/channels/conversation/",
+    "gateway/src/channels/split",
+    "gateway/src/channels/chatwoot/wire",
+    "gateway/src/channels/twilio/wire",
 ];
 
 /// Within them, the shells: they own the clock and the tasks.

@@ -110,7 +110,7 @@ enum Next {
 impl Brain for FlowBrain {
     fn handle(&mut self, _now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
         match event {
-            BrainEvent::Started => self.start(out),
+            BrainEvent::Started | BrainEvent::Continued => self.start(out),
             BrainEvent::Said { epoch, text } => {
                 self.turn(epoch, out, |s, out| s.input(&Input::Text(text.reveal()), out))
             }

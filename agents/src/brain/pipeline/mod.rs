@@ -85,6 +85,8 @@ struct Reply {
     chunker: Chunker,
     /// The same for a chat, which reads an answer whole.
     written: String,
+    /// Bytes of it that the reader has seen.
+    shown: usize,
     said: bool,
     /// Utterances in the present epoch.
     utterances: usize,
@@ -121,6 +123,7 @@ impl Brain for PipelineBrain {
     fn handle(&mut self, _now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
         match event {
             BrainEvent::Started => self.start(out),
+            BrainEvent::Continued => self.listen(out),
             BrainEvent::Said { epoch, .. } | BrainEvent::Digits { epoch, .. } => self.question(epoch, out),
             BrainEvent::Model { epoch, event } if epoch == self.reply.epoch => self.model(event, out),
             BrainEvent::ToolDone { epoch, call, result } => self.tool_done(epoch, call, result, out),
@@ -150,13 +153,17 @@ impl PipelineBrain {
     }
 
     fn start(&mut self, out: &mut Vec<BrainEffect>) {
-        let silence = if self.modality == Modality::Text { Silence::Unlimited } else { Silence::Policy };
-        out.push(BrainEffect::Listen(Listen { grammar: Some(Grammar::Open), digits: None, silence }));
+        self.listen(out);
         if let Some(greeting) = self.persona.greeting.clone() {
             self.begin(Epoch::default());
             self.utter(&greeting, self.persona.greeting_interruptible, out);
             self.done(out);
         }
+    }
+
+    fn listen(&self, out: &mut Vec<BrainEffect>) {
+        let silence = if self.modality == Modality::Text { Silence::Unlimited } else { Silence::Policy };
+        out.push(BrainEffect::Listen(Listen { grammar: Some(Grammar::Open), digits: None, silence }));
     }
 
     fn question(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
@@ -178,7 +185,7 @@ impl PipelineBrain {
 
     fn model(&mut self, event: ModelEvent, out: &mut Vec<BrainEffect>) {
         match event {
-            ModelEvent::Text { text } if self.modality == Modality::Text => self.reply.written.push_str(text.reveal()),
+            ModelEvent::Text { text } if self.modality == Modality::Text => self.write(text.reveal(), out),
             ModelEvent::Text { text } => {
                 for clause in self.reply.chunker.push(text.reveal()) {
                     self.say(&clause, out);
@@ -195,9 +202,24 @@ impl PipelineBrain {
         }
     }
 
+    /// A chat shows a reply while it is made, clause by clause; what counts is the whole.
+    fn write(&mut self, text: &str, out: &mut Vec<BrainEffect>) {
+        self.reply.written.push_str(text);
+        let unshown = &self.reply.written[self.reply.shown..];
+        let Some(end) = clauses(unshown) else { return };
+        let text = unshown[..end].to_owned().into();
+        self.reply.shown += end;
+        out.push(BrainEffect::Write { epoch: self.reply.epoch, text });
+    }
+
     fn answered(&mut self, finish: Finish, out: &mut Vec<BrainEffect>) {
         self.misses.failed = 0;
         let written = std::mem::take(&mut self.reply.written);
+        if self.reply.shown > 0 && self.reply.shown < written.len() {
+            let text = written[self.reply.shown..].to_owned().into();
+            out.push(BrainEffect::Write { epoch: self.reply.epoch, text });
+        }
+        self.reply.shown = 0;
         let rest = self.reply.chunker.finish().or(Some(written).filter(|text| !text.trim().is_empty()));
         if let Some(rest) = rest {
             self.say(rest.trim(), out);
@@ -358,6 +380,16 @@ impl PipelineBrain {
     fn done(&self, out: &mut Vec<BrainEffect>) {
         out.push(BrainEffect::Done { epoch: self.reply.epoch });
     }
+}
+
+/// Where the last clause of a text ends that is followed by something; none while its first is not whole.
+fn clauses(text: &str) -> Option<usize> {
+    let ends = |(at, end): (usize, char)| {
+        let next = at + end.len_utf8();
+        let over = matches!(end, '.' | '!' | '?' | ',' | ';' | ':') && text[next..].starts_with(char::is_whitespace);
+        (over || end == '\n').then_some(next)
+    };
+    text.char_indices().rev().find_map(ends)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Persona {
         let parameters = config.llm_config.as_ref().and_then(|llm| llm.parameters.as_ref());
         let settings = config.voice_settings.as_ref();
         let number = |read: fn(&LlmParameters) -> Option<&Number>| parameters.and_then(read)?.as_f64();
-        let destinations = destinations(config, modality);
+        let destinations = if modality == Modality::Voice { destinations(config) } else { Vec::new() };
         let turn = config.turn.as_ref();
         Self {
             system: system(config.system_prompt.as_ref(), modality),
@@ -61,6 +61,12 @@ impl Persona {
             top_p: number(|parameters| parameters.top_p.as_ref()),
             chunker: chunker(config),
         }
+    }
+
+    /// A chat from which people can be reached too.
+    pub fn with_people(self, config: &BotConfig) -> Self {
+        let destinations = destinations(config);
+        Self { tools: offered(config, &destinations), destinations, ..self }
     }
 
     pub(super) fn chunker(&self) -> Chunker {
@@ -99,12 +105,10 @@ fn chunker(config: &BotConfig) -> Chunker {
     Chunker::default().with(boundaries, least)
 }
 
-/// A chat cannot be transferred.
-fn destinations(config: &BotConfig, modality: Modality) -> Vec<TransferDestination> {
+fn destinations(config: &BotConfig) -> Vec<TransferDestination> {
     let features = config.workflow_features.as_ref();
     let transfer = features.and_then(|features| features.call_transfer.as_ref()).filter(|transfer| transfer.enabled);
-    let destinations = transfer.and_then(|transfer| transfer.transfer_destinations.clone()).unwrap_or_default();
-    destinations.into_iter().filter(|_| modality == Modality::Voice).collect()
+    transfer.and_then(|transfer| transfer.transfer_destinations.clone()).unwrap_or_default()
 }
 
 fn offered(config: &BotConfig, destinations: &[TransferDestination]) -> Vec<ToolSpec> {

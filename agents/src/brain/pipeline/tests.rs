@@ -118,11 +118,25 @@ fn an_answer_is_spoken_clause_by_clause_and_written_whole() {
 
     let mut chat = Talk::new(Modality::Text);
     chat.give(BrainEvent::Said { epoch: ONE, text: "Open?".to_owned().into() });
-    chat.model(ONE, text("We open at nine.\n\n- On"));
-    assert!(chat.out.is_empty());
-    chat.model(ONE, text(" Sundays we are closed."));
-    chat.model(ONE, done(Finish::Stop));
-    assert_eq!(chat.said(), ["We open at nine.\n\n- On Sundays we are closed."]);
+    let whole = "We open at nine.\n\n- On Sundays we are closed.";
+    let mut read = Vec::new();
+    for event in [text("We open at nine.\n\n- On"), text(" Sundays we are closed."), done(Finish::Stop)] {
+        chat.model(ONE, event);
+        read.extend(chat.out.iter().filter_map(|effect| match effect {
+            BrainEffect::Write { text, .. } => Some(text.reveal().clone()),
+            _ => None,
+        }));
+    }
+    assert_eq!(read, ["We open at nine.\n\n", "- On Sundays we are closed."]);
+    assert_eq!((chat.said(), read.concat()), (vec![whole], whole.to_owned()));
+}
+
+#[test]
+fn a_conversation_that_goes_on_is_not_greeted_again() {
+    let mut brain = PipelineBrain::new(Persona::new(&config(), Modality::Text), Modality::Text);
+    let mut out = Vec::new();
+    brain.handle(Time::ZERO, BrainEvent::Continued, &mut out);
+    assert!(matches!(out.as_slice(), [BrainEffect::Listen(_)]), "{out:?}");
 }
 
 #[test]

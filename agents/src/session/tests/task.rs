@@ -92,6 +92,14 @@ async fn text(commands: &mut mpsc::Receiver<LegCommand>) -> String {
     }
 }
 
+/// The agent's words between the two marks of its work.
+async fn reply(commands: &mut mpsc::Receiver<LegCommand>) -> String {
+    assert_eq!(commands.recv().await, Some(LegCommand::Typing { on: true }));
+    let reply = text(commands).await;
+    assert_eq!(commands.recv().await, Some(LegCommand::Typing { on: false }));
+    reply
+}
+
 #[tokio::test]
 async fn a_chat_from_hello_to_the_stored_record() {
     let bot = BotName::new("demo").unwrap();
@@ -111,6 +119,7 @@ async fn a_chat_from_hello_to_the_stored_record() {
     let setup = SessionSetup {
         offer,
         accept: Accept { bot, version: ConfigVersion(1), config: Arc::new(BotConfig::default()) },
+        before: Vec::new(),
         leg: SignalingLeg { commands: leg_commands, events: leg_events },
         media: None,
         speech: SpeechSet { recognizer: None, voice: Arc::new(Mute), language: "en-US".into() },
@@ -124,9 +133,9 @@ async fn a_chat_from_hello_to_the_stored_record() {
     };
     let caller = async {
         wire.send(LegEvent::Answered).await.unwrap();
-        assert_eq!(text(&mut sent).await, "hello");
+        assert_eq!(reply(&mut sent).await, "hello");
         wire.send(LegEvent::Text { text: "how many?".to_owned().into() }).await.unwrap();
-        assert_eq!(text(&mut sent).await, "42");
+        assert_eq!(reply(&mut sent).await, "42");
         wire.send(LegEvent::Ended { reason: LegEnd::CallerHungUp }).await.unwrap();
     };
     let (record, ()) = tokio::join!(run(setup), caller);

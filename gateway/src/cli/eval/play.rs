@@ -105,6 +105,8 @@ impl Play {
             ServerMessage::AgentProgress { .. }
             | ServerMessage::Clear { .. }
             | ServerMessage::Turn { .. }
+            | ServerMessage::TextPart { .. }
+            | ServerMessage::Typing { .. }
             | ServerMessage::Pong {} => {}
         }
     }

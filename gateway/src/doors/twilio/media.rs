@@ -17,7 +17,7 @@ use super::tickets::Ticket;
 use super::{MEDIA_PATH, authority};
 use crate::answer::{self, Request};
 use crate::doors::socket::{Connection, Counts, Protocol, close, close_of, sized};
-use crate::doors::stream_session::{Refused, StreamSession};
+use crate::doors::stream_session::{Opened, Refused, StreamSession};
 use crate::state::AppState;
 
 /// `<Parameter>`s of the TwiML that we know.
@@ -83,14 +83,15 @@ impl Protocol for Twilio {
         Counts { dropped: self.core.frames_dropped(), flooded: self.core.samples_flooded() }
     }
 
-    async fn open(&self, state: &AppState, start: TwilioStart) -> Result<(StreamSession, Started), Refused> {
+    async fn open(&self, state: &AppState, start: TwilioStart) -> Result<Opened, Refused> {
         let Ticket { bot, caller } =
             self.admitted(state, &start).inspect_err(|refusal| answer::count_refusal(Door::Twilio, refusal))?;
         let request = Request { door: Door::Twilio, modality: Modality::Voice, bot: bot.to_string(), caller };
         let admitted = answer::admit(state, request)?;
         let (session, version) = (admitted.session(), admitted.accept().version);
         let started = Started { session, bot, version, mode: Mode::Voice, rate: RATE };
-        Ok((StreamSession::begin(state, admitted, Some(RATE)).await?.unwatched(), started))
+        let session = StreamSession::begin(state, admitted, Some(RATE)).await?.unwatched();
+        Ok(Opened { session, started, resumed: None })
     }
 
     fn refusal(&self, Refused { error, .. }: Refused) -> Vec<Message> {

@@ -7,6 +7,7 @@ mod signature;
 mod tickets;
 mod voice;
 
+pub(crate) use signature::is_signed;
 pub use tickets::Tickets;
 
 use axum::Router;
@@ -24,7 +25,7 @@ pub fn router(state: AppState) -> Router {
 }
 
 /// Scheme-less address under which Twilio reaches this node: the setting's, else what the request says.
-fn authority(settings: &TwilioSettings, headers: &HeaderMap) -> String {
+pub(crate) fn authority(settings: &TwilioSettings, headers: &HeaderMap) -> String {
     let set = settings.public_url.trim_end_matches('/');
     let set = set.split_once("://").map_or(set, |(_, authority)| authority);
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();

@@ -10,7 +10,7 @@ use tandem_contract::Private;
 const HEADER: HeaderName = HeaderName::from_static("x-twilio-signature");
 
 /// Whether the request is signed by whoever knows the account's auth token. Constant in time.
-pub(super) fn is_signed(
+pub(crate) fn is_signed(
     token: Option<&Private<String>>,
     headers: &HeaderMap,
     url: &str,

@@ -294,6 +294,7 @@ impl Call {
             LegCommand::Transfer { target } => self.transfer(target),
             // Buffered audio and text are matters of WebSocket wires; RTP is never buffered at the far end.
             LegCommand::Clear { .. } | LegCommand::Text { .. } => Vec::new(),
+            LegCommand::Piece { .. } | LegCommand::Typing { .. } => Vec::new(),
         }
     }
 

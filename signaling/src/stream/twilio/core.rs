@@ -246,7 +246,7 @@ impl TwilioCore {
             LegCommand::HangUp => self.leave(now, LegEnd::AgentHungUp, out),
             LegCommand::Clear { utterance } => self.clear(now, utterance.0, out),
             // A caller has no screen.
-            LegCommand::Text { .. } => {}
+            LegCommand::Text { .. } | LegCommand::Piece { .. } | LegCommand::Typing { .. } => {}
             // A media stream cannot transfer its call: 501 Not Implemented (RFC 3261 section 21.5.2), so that the flow
             // goes its way for a failed transfer.
             LegCommand::Transfer { .. } => {

@@ -35,8 +35,10 @@ impl World {
         world.text(START);
         let bot = BotName::new("demo").unwrap();
         let (session, version) = (SessionId::new(NodeId(0)), ConfigVersion(1));
-        world
-            .input(StreamInput::Accepted { started: Started { session, bot, version, mode: Mode::Voice, rate: RATE } });
+        world.input(StreamInput::Accepted {
+            started: Started { session, bot, version, mode: Mode::Voice, rate: RATE },
+            resumed: None,
+        });
         assert_eq!(std::mem::take(&mut world.told), [LegEvent::Answered]);
         world
     }
@@ -62,7 +64,7 @@ impl World {
             match effect {
                 StreamEffect::Leg { event } => self.told.push(event),
                 StreamEffect::Caller { samples } => self.caller += samples.len(),
-                StreamEffect::Start { .. } => {}
+                StreamEffect::Start { .. } | StreamEffect::Park { .. } => {}
             }
         }
         while let Some(item) = self.core.poll_send(self.now) {

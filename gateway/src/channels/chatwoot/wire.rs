@@ -1,0 +1,349 @@
+//! The events of Chatwoot's webhooks, as far as they matter here, and the bodies of our requests.
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tandem_contract::Private;
+
+use crate::channels::conversation::{Inbound, Input, Standing};
+use crate::channels::{News, Place, Unreadable};
+use crate::settings::ChatwootStatus;
+
+/// An event. Those about a message have the message at the top and its conversation inside; those about a conversation have
+/// the conversation at the top.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Event {
+    event: String,
+    account: Option<Account>,
+    conversation: Option<Conversation>,
+    /// Some proxies put the message inside, too.
+    message: Option<Message>,
+    #[serde(flatten)]
+    top: Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Account {
+    id: u64,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Conversation {
+    id: Option<u64>,
+    status: Option<String>,
+    #[serde(default)]
+    meta: Meta,
+    #[serde(default)]
+    custom_attributes: Attributes,
+    /// Seconds since 1970-01-01, with microseconds.
+    updated_at: Option<Value>,
+    changed_attributes: Option<Vec<Value>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Meta {
+    assignee: Option<Value>,
+    /// `User` or `AgentBot`; older versions have none, and only people are assigned.
+    assignee_type: Option<String>,
+    company_id: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Attributes {
+    company_id: Option<Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Message {
+    id: Option<Value>,
+    content: Option<Private<String>>,
+    message_type: Option<Value>,
+    #[serde(default)]
+    private: bool,
+    sender: Option<Sender>,
+    content_attributes: Option<Value>,
+    #[serde(default)]
+    attachments: Vec<Attachment>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Sender {
+    id: Option<Value>,
+    /// `contact`, `user` (a person at work), `agent_bot`.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Attachment {
+    file_type: Option<String>,
+}
+
+/// A message of ours. `content_attributes` come back in the webhook that tells of it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Outgoing<'a> {
+    pub(super) content: &'a str,
+    pub(super) message_type: &'static str,
+    /// Seen by people at work alone.
+    pub(super) private: bool,
+    pub(super) content_attributes: Mark,
+}
+
+/// Says that a message is the bot's, whoever's token sent it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Mark {
+    pub(super) tandem: bool,
+}
+
+impl Event {
+    /// What the event means. `body` stands for the message where it has no id.
+    pub(super) fn news(
+        self,
+        bot_status: ChatwootStatus,
+        account: Option<u64>,
+        body: &[u8],
+    ) -> Result<News, Unreadable> {
+        let about_message = self.event == "message_created";
+        let about_conversation =
+            matches!(self.event.as_str(), "conversation_updated" | "conversation_status_changed" | "status_changed");
+        let (event, own_account) = (self.event.clone(), self.account.as_ref().map(|account| account.id));
+        if let (Some(set), Some(own)) = (account, own_account)
+            && set != own
+        {
+            return Err(Unreadable::Malformed("it is of another account than chatwoot.account_id"));
+        }
+        let (conversation, message) = self.parts(about_message)?;
+        let id = conversation.id;
+        if !about_message && !about_conversation || id.is_none() && !about_message {
+            return Ok(News::nothing(event, conversation.company()));
+        }
+        let id = id.ok_or(Unreadable::Malformed("conversation.id is missing"))?;
+        let account =
+            account.or(own_account).ok_or(Unreadable::Malformed("account.id is missing; set chatwoot.account_id"))?;
+        let standing = conversation.standing(bot_status, event.as_str());
+        let mut inputs: Vec<Input> = standing.map(|standing| Input::Standing { standing }).into_iter().collect();
+        let mut caller = Private::new(String::new());
+        if let Some(message) = message {
+            caller = message.sender_id();
+            match message.input(standing.and_then(|standing| standing.at), body) {
+                Some(input) => inputs.push(input),
+                None => inputs.clear(),
+            }
+        }
+        let place = Place { account: account.to_string().into(), conversation: id.to_string().into() };
+        Ok(News { event, place, caller, inputs, company: conversation.company() })
+    }
+
+    fn parts(self, about_message: bool) -> Result<(Conversation, Option<Message>), Unreadable> {
+        let unreadable = |_| Unreadable::Malformed("the event's fields are not those of Chatwoot");
+        let top = self.top;
+        if !about_message {
+            let conversation = match self.conversation {
+                Some(conversation) => conversation,
+                None => serde_json::from_value(top).map_err(unreadable)?,
+            };
+            return Ok((conversation, None));
+        }
+        let message = match self.message {
+            Some(message) => message,
+            None => serde_json::from_value(top).map_err(unreadable)?,
+        };
+        Ok((self.conversation.unwrap_or_default(), Some(message)))
+    }
+}
+
+impl News {
+    fn nothing(event: String, company: Option<String>) -> Self {
+        let nowhere = || Private::new(String::new());
+        let place = Place { account: nowhere(), conversation: nowhere() };
+        Self { event, place, caller: nowhere(), inputs: Vec::new(), company }
+    }
+}
+
+impl Conversation {
+    /// None: the event does not say.
+    fn standing(&self, bot_status: ChatwootStatus, event: &str) -> Option<Standing> {
+        let status = self.status.as_deref()?;
+        let changes = self.changed_attributes.iter().flatten();
+        let changed = event != "message_created"
+            && (event != "conversation_updated" || changes.into_iter().any(|change| change.get("status").is_some()));
+        let person = self.meta.assignee_type.as_deref().is_none_or(|kind| kind != "AgentBot");
+        let assigned = person && self.meta.assignee.as_ref().is_some_and(|assignee| !assignee.is_null());
+        Some(Standing { bot: status == bot_status.as_str(), assigned, changed, at: self.updated_at_us() })
+    }
+
+    fn updated_at_us(&self) -> Option<u64> {
+        let seconds = self.updated_at.as_ref()?.as_f64().filter(|seconds| (0.0..1e11).contains(seconds))?;
+        // Below 10^17: the sign and the range are checked, and the rest of a microsecond is no matter.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Some((seconds * 1e6) as u64)
+    }
+
+    fn company(&self) -> Option<String> {
+        let custom = self.custom_attributes.company_id.as_ref().and_then(Value::as_str).map(str::to_owned);
+        self.meta.company_id.clone().or(custom)
+    }
+}
+
+impl Message {
+    /// None: of no interest, a note or the bot's own for example.
+    fn input(self, at: Option<u64>, body: &[u8]) -> Option<Input> {
+        let ours = self.content_attributes.as_ref().is_some_and(|attributes| attributes["tandem"] == true);
+        if self.private || ours {
+            return None;
+        }
+        let by_person = self.sender.as_ref().is_some_and(|sender| sender.kind.as_deref() == Some("user"));
+        let text = self.text();
+        // As a number in old versions (Message.message_types).
+        match self.message_type.as_ref()? {
+            kind if kind == "incoming" || *kind == 0 => {
+                let order = self.id.as_ref().and_then(Value::as_u64);
+                let id = self.id.as_ref().map_or_else(|| fingerprint(body), Value::to_string);
+                Some(Input::Message { message: Inbound { id, order, text } })
+            }
+            kind if (kind == "outgoing" || *kind == 1) && by_person => Some(Input::Written { text, at }),
+            _ => None,
+        }
+    }
+
+    /// What a model that cannot see is told of attachments is that they are there.
+    fn text(&self) -> Private<String> {
+        let content = self.content.as_ref().map(|content| content.reveal().clone()).into_iter();
+        let files = self.attachments.iter().map(|file| format!("[{}]", file.file_type.as_deref().unwrap_or("file")));
+        content.chain(files).collect::<Vec<_>>().join("\n").into()
+    }
+
+    fn sender_id(&self) -> Private<String> {
+        let id = self.sender.as_ref().and_then(|sender| sender.id.as_ref());
+        id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)).unwrap_or_default().into()
+    }
+}
+
+fn fingerprint(body: &[u8]) -> String {
+    digest(&SHA256, body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(event: Value) -> News {
+        let body = event.to_string();
+        let event: Event = serde_json::from_str(&body).unwrap();
+        event.news(ChatwootStatus::Open, Some(7), body.as_bytes()).unwrap()
+    }
+
+    fn standing(bot: bool, assigned: bool, changed: bool, at: Option<u64>) -> Input {
+        Input::Standing { standing: Standing { bot, assigned, changed, at } }
+    }
+
+    /// Message events of Chatwoot 4: `Message#webhook_data` with `Conversations::EventDataPresenter`.
+    fn message(kind: Value, sender: &str) -> Value {
+        json!({
+            "event": "message_created", "id": 789, "content": "¿Cuánto cuesta?", "content_type": "text",
+            "content_attributes": {}, "message_type": kind, "private": false, "source_id": null,
+            "created_at": "2025-11-10T18:15:00.000Z", "account": {"id": 7, "name": "Clinic"},
+            "inbox": {"id": 3, "name": "WhatsApp"}, "sender": {"id": 456, "name": "María", "type": sender},
+            "conversation": {"id": 123, "status": "open", "inbox_id": 3, "labels": [], "channel": "Channel::Whatsapp",
+                             "meta": {"sender": {"id": 456}, "assignee": null, "assignee_type": null},
+                             "custom_attributes": {"company_id": "benova"}, "updated_at": 1_762_798_500.25},
+        })
+    }
+
+    #[test]
+    fn a_message_of_the_caller() {
+        let news = read(message(json!("incoming"), "contact"));
+        let at = Some(1_762_798_500_250_000);
+        let text = "¿Cuánto cuesta?".to_owned().into();
+        let message = Inbound { id: "789".to_owned(), order: Some(789), text };
+        assert_eq!(news.inputs, [standing(true, false, false, at), Input::Message { message }]);
+        assert_eq!((news.place.account.reveal().as_str(), news.place.conversation.reveal().as_str()), ("7", "123"));
+        assert_eq!((news.caller.reveal().as_str(), news.company.as_deref()), ("456", Some("benova")));
+    }
+
+    #[test]
+    fn a_message_of_a_person_and_those_that_are_none() {
+        let text = "¿Cuánto cuesta?".to_owned().into();
+        let written = Input::Written { text, at: Some(1_762_798_500_250_000) };
+        assert_eq!(read(message(json!("outgoing"), "user")).inputs.last(), Some(&written));
+        assert_eq!(read(message(json!(1), "user")).inputs.last(), Some(&written));
+        let mut ours = message(json!("outgoing"), "user");
+        ours["content_attributes"] = json!({"tandem": true});
+        let mut note = message(json!("outgoing"), "user");
+        note["private"] = json!(true);
+        for other in [ours, note, message(json!("outgoing"), "agent_bot"), message(json!("activity"), "user")] {
+            assert!(read(other.clone()).inputs.is_empty(), "{other}");
+        }
+    }
+
+    /// The shape of the seeds' tests: the message inside, without ids.
+    #[test]
+    fn a_message_inside_its_event() {
+        let event = json!({
+            "event": "message_created", "conversation": {"id": 123, "meta": {"company_id": "test_company"}},
+            "message": {"content": "Hello", "message_type": "incoming"},
+        });
+        let news = read(event.clone());
+        let [Input::Message { message }] = news.inputs.as_slice() else { panic!("{:?}", news.inputs) };
+        assert_eq!(
+            (message.text.reveal().as_str(), message.id.len(), news.company.as_deref()),
+            ("Hello", 64, Some("test_company"))
+        );
+        let again = read(event);
+        assert_eq!(again.inputs, news.inputs, "a redelivery has the same id");
+    }
+
+    #[test]
+    fn attachments_are_named() {
+        let mut event = message(json!("incoming"), "contact");
+        event["content"] = Value::Null;
+        event["attachments"] = json!([{"id": 1, "file_type": "image", "data_url": "https://chatwoot.example/x.png"}]);
+        let Some(Input::Message { message }) = read(event).inputs.pop() else { panic!("no message") };
+        assert_eq!(message.text.reveal(), "[image]");
+    }
+
+    #[test]
+    fn events_about_a_conversation() {
+        let event = |name: &str, status: &str, meta: Value, changed: Value| {
+            json!({"event": name, "id": 123, "status": status, "meta": meta, "changed_attributes": changed,
+                   "updated_at": 2.5, "messages": [{"id": 1, "content": "x"}]})
+        };
+        let user = json!({"assignee": {"id": 1, "type": "user"}, "assignee_type": "User"});
+        let bot = json!({"assignee": {"id": 1}, "assignee_type": "AgentBot"});
+        let status = json!([{"status": {"previous_value": "open", "current_value": "pending"}}]);
+        let at = Some(2_500_000);
+        for (event, expected) in [
+            (event("conversation_status_changed", "open", json!({}), json!(null)), standing(true, false, true, at)),
+            (event("conversation_updated", "pending", json!({}), status), standing(false, false, true, at)),
+            (event("conversation_updated", "open", user, json!([])), standing(true, true, false, at)),
+            (event("conversation_updated", "open", bot, json!([])), standing(true, false, false, at)),
+        ] {
+            assert_eq!(read(event.clone()).inputs, [expected], "{event}");
+        }
+        assert!(read(json!({"event": "contact_created", "id": 1, "name": "x"})).inputs.is_empty());
+    }
+
+    #[test]
+    fn another_account_is_not_ours() {
+        let mut event = message(json!("incoming"), "contact");
+        event["account"]["id"] = json!(8);
+        let event: Event = serde_json::from_value(event).unwrap();
+        assert!(event.news(ChatwootStatus::Open, Some(7), b"").is_err());
+    }
+
+    #[test]
+    fn our_message_is_frozen() {
+        let ours = Outgoing {
+            content: "Hola",
+            message_type: "outgoing",
+            private: false,
+            content_attributes: Mark { tandem: true },
+        };
+        assert_eq!(
+            serde_json::to_value(ours).unwrap(),
+            json!({"content": "Hola", "message_type": "outgoing", "private": false, "content_attributes": {"tandem": true}})
+        );
+    }
+}

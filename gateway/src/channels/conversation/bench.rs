@@ -1,0 +1,107 @@
+//! Messages of the caller that wait for their turn, and those that have had it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tandem_contract::Private;
+use tandem_media::Time;
+
+/// The caller is taken to have finished when nothing came for this long: people who write in pieces send the next one within
+/// a second or so, and nobody minds an answer that begins this much later.
+pub const QUIET: Duration = Duration::from_millis(1_500);
+/// Longest wait for the end of a caller's pieces. Who writes on and on gets an answer meanwhile.
+pub const GATHER_MAX: Duration = Duration::from_secs(6);
+/// Messages that wait at most. A person does not write this many ahead; the newest is dropped.
+const WAITING_MAX: usize = 32;
+/// Longest message that is passed on, characters: WhatsApp's own limit.
+const TEXT_MAX: usize = 4_096;
+/// How long the id of a message is remembered: redeliveries come within minutes.
+const KNOWN_FOR: Duration = Duration::from_secs(3_600);
+/// Ids that are remembered at most; the oldest is forgotten.
+const KNOWN_MAX: usize = 256;
+
+/// A message as a channel delivers it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inbound {
+    /// The channel's own; a redelivery has the same.
+    pub id: String,
+    /// Place in the conversation, where the channel tells one. Messages that overtook each other are put right by it.
+    pub order: Option<u64>,
+    pub text: Private<String>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Waits,
+    /// It was here before.
+    Known,
+    Full,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bench {
+    waiting: VecDeque<Inbound>,
+    /// When the first and the last of them came.
+    span: Option<(Time, Time)>,
+    known: VecDeque<(String, Time)>,
+    /// Tries to open a session for them.
+    tries: u8,
+}
+
+impl Bench {
+    pub fn take(&mut self, now: Time, mut message: Inbound) -> Taken {
+        while self.known.front().is_some_and(|(_, at)| *at + KNOWN_FOR <= now) {
+            self.known.pop_front();
+        }
+        if self.known.iter().any(|(id, _)| *id == message.id) {
+            return Taken::Known;
+        }
+        if self.waiting.len() == WAITING_MAX {
+            return Taken::Full;
+        }
+        if self.known.len() == KNOWN_MAX {
+            self.known.pop_front();
+        }
+        self.known.push_back((message.id.clone(), now));
+        message.text = message.text.reveal().trim().chars().take(TEXT_MAX).collect::<String>().into();
+        if message.text.reveal().is_empty() {
+            return Taken::Waits;
+        }
+        let later = |other: &Inbound| matches!((other.order, message.order), (Some(other), Some(own)) if other > own);
+        let place = self.waiting.iter().position(later).unwrap_or(self.waiting.len());
+        self.waiting.insert(place, message);
+        self.span = Some((self.span.map_or(now, |(first, _)| first), now));
+        Taken::Waits
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// When they are to be answered.
+    pub fn due(&self) -> Option<Time> {
+        self.span.map(|(first, last)| (last + QUIET).min(first + GATHER_MAX))
+    }
+
+    /// They are answered now: all as one, in order.
+    pub fn all(&mut self) -> Private<String> {
+        let texts: Vec<&str> = self.waiting.iter().map(|message| message.text.reveal().as_str()).collect();
+        let all = texts.join("\n").into();
+        self.clear();
+        all
+    }
+
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.span = None;
+        self.tries = 0;
+    }
+
+    /// No session could be opened for them; how often by now.
+    pub fn refused(&mut self) -> u8 {
+        self.tries = self.tries.saturating_add(1);
+        self.tries
+    }
+}

@@ -1,0 +1,393 @@
+//! Conversations in virtual time, the races among them.
+
+use proptest::prelude::*;
+
+use super::bench::{GATHER_MAX, QUIET};
+use super::*;
+
+const LIMIT: Limit = Limit::utf16(40);
+const SOON: Duration = Duration::from_millis(300);
+
+/// A conversation, its clock, and all that came of it.
+struct World {
+    now: Time,
+    core: Conversation,
+    out: Vec<Effect>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { now: Time::ZERO, core: Conversation::new(Time::ZERO, LIMIT), out: Vec::new() }
+    }
+
+    /// A session that has greeted nobody and listens.
+    fn ready() -> Self {
+        let mut world = Self::new();
+        world.writes("1", "hello");
+        world.news(SessionNews::Typing { on: false });
+        world
+    }
+
+    fn give(&mut self, input: Input) {
+        // The core is serialised between any two inputs: a conversation may be handed over.
+        let stored = serde_json::to_string(&self.core).unwrap();
+        self.core = serde_json::from_str(&stored).unwrap();
+        self.core.handle(self.now, input, &mut self.out);
+    }
+
+    fn writes(&mut self, id: &str, text: &str) {
+        self.give(Input::Message { message: inbound(id, None, text) });
+    }
+
+    fn news(&mut self, news: SessionNews) {
+        let run = self.core.run;
+        self.give(Input::Session { run, news });
+    }
+
+    fn says(&mut self, text: &str) {
+        self.news(SessionNews::Text { text: text.to_owned().into() });
+        self.news(SessionNews::Typing { on: false });
+    }
+
+    fn posted(&mut self, delivery: Delivery) {
+        self.give(Input::Posted { delivery });
+    }
+
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(due) = self.core.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.core.handle_timeout(self.now, &mut self.out);
+        }
+        self.now = end;
+    }
+
+    fn told(&mut self) -> Vec<String> {
+        self.take(|effect| match effect {
+            Effect::Tell { text, .. } => Some(text.reveal().clone()),
+            _ => None,
+        })
+    }
+
+    fn sent(&mut self) -> Vec<String> {
+        self.take(|effect| match effect {
+            Effect::Post { post: Post::Text { text } } => Some(text.reveal().clone()),
+            _ => None,
+        })
+    }
+
+    fn take<T>(&mut self, wanted: impl Fn(&Effect) -> Option<T>) -> Vec<T> {
+        let found = self.out.iter().filter_map(&wanted).collect();
+        self.out.retain(|effect| wanted(effect).is_none());
+        found
+    }
+
+    fn has(&self, effect: &Effect) -> bool {
+        self.out.contains(effect)
+    }
+}
+
+fn inbound(id: &str, order: Option<u64>, text: &str) -> Inbound {
+    Inbound { id: id.to_owned(), order, text: text.to_owned().into() }
+}
+
+fn standing(bot: bool, changed: bool, at: u64) -> Input {
+    Input::Standing { standing: Standing { bot, assigned: false, changed, at: Some(at) } }
+}
+
+fn person_writes() -> Input {
+    Input::Written { text: "I take over.".to_owned().into(), at: None }
+}
+
+#[test]
+fn messages_in_quick_succession_are_one_question() {
+    let mut world = World::new();
+    world.writes("1", "I want to know about Botox");
+    world.news(SessionNews::Typing { on: false });
+    world.pass(SOON);
+    world.writes("2", "for my forehead");
+    world.pass(QUIET - SOON);
+    assert!(world.told().is_empty(), "the caller may go on");
+    world.writes("3", "?");
+    world.pass(QUIET);
+    assert_eq!(world.told(), ["I want to know about Botox\nfor my forehead\n?"]);
+}
+
+#[test]
+fn who_writes_on_and_on_is_answered_meanwhile() {
+    let mut world = World::ready();
+    let mut number = 10;
+    while world.told().is_empty() {
+        assert!(world.now < Time::ZERO + GATHER_MAX + SOON, "nobody answers");
+        world.writes(&number.to_string(), "and");
+        number += 1;
+        world.pass(SOON);
+    }
+}
+
+#[test]
+fn what_comes_during_an_answer_waits_and_is_answered_after_it() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    assert_eq!(world.told(), ["hello"]);
+    world.writes("2", "?");
+    world.pass(QUIET * 4);
+    world.writes("3", "are you there");
+    assert!(world.told().is_empty(), "one question at a time");
+    world.says("Hello!");
+    assert_eq!(world.sent(), ["Hello!"]);
+    world.pass(QUIET);
+    assert_eq!(world.told(), ["?\nare you there"]);
+}
+
+#[test]
+fn a_redelivery_is_not_answered_again_and_late_ones_find_their_place() {
+    let mut world = World::new();
+    world.give(Input::Message { message: inbound("b", Some(2), "second") });
+    world.give(Input::Message { message: inbound("a", Some(1), "first") });
+    world.give(Input::Message { message: inbound("b", Some(2), "second") });
+    world.news(SessionNews::Typing { on: false });
+    world.pass(QUIET);
+    assert_eq!(world.told(), ["first\nsecond"]);
+    world.says("Yes.");
+    world.give(Input::Message { message: inbound("a", Some(1), "first") });
+    world.pass(QUIET * 10);
+    assert!(world.told().is_empty());
+}
+
+#[test]
+fn a_long_answer_leaves_part_by_part() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    world.says("This is the first sentence of it. And this is the second one.");
+    assert_eq!(world.sent(), ["This is the first sentence of it."]);
+    assert!(world.sent().is_empty(), "one at a time");
+    world.posted(Delivery::Done);
+    assert_eq!(world.sent(), ["And this is the second one."]);
+    world.posted(Delivery::Done);
+    assert!(world.sent().is_empty());
+}
+
+#[test]
+fn a_channel_that_is_down_gets_the_same_part_again() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    world.says("Hello!");
+    for _ in 0..4 {
+        assert_eq!(world.sent(), ["Hello!"]);
+        world.posted(Delivery::Later);
+        world.pass(Duration::from_secs(16));
+    }
+    assert_eq!(world.sent(), ["Hello!"]);
+    world.posted(Delivery::Later);
+    world.pass(Duration::from_secs(600));
+    assert!(world.sent().is_empty(), "it is given up");
+}
+
+#[test]
+fn a_person_silences_an_answer_that_is_being_made() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    let run = world.core.run;
+    world.give(person_writes());
+    assert!(world.has(&Effect::End { run, person: true }));
+    // The session was still at it: what it says now belongs to nobody.
+    for news in [SessionNews::Text { text: "Hello!".to_owned().into() }, SessionNews::Typing { on: false }] {
+        world.give(Input::Session { run, news });
+    }
+    world.writes("2", "thank you");
+    world.pass(QUIET * 10);
+    assert!(world.sent().is_empty());
+    assert!(world.core.bench.is_empty(), "a person answers it");
+}
+
+#[test]
+fn a_person_silences_an_answer_that_is_being_sent() {
+    for delivery in [Delivery::Done, Delivery::Later, Delivery::Failed] {
+        let mut world = World::ready();
+        world.pass(QUIET);
+        world.says("This is the first sentence of it. And this is the second one.");
+        assert_eq!(world.sent().len(), 1);
+        world.give(person_writes());
+        world.posted(delivery);
+        world.pass(Duration::from_secs(600));
+        assert!(world.sent().is_empty(), "{delivery:?}: neither the rest nor the same again");
+    }
+}
+
+#[test]
+fn our_own_message_is_no_take_over() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    world.says("Hello!");
+    // The channel tells of it before it has answered us.
+    world.give(Input::Written { text: "Hello!".to_owned().into(), at: None });
+    world.posted(Delivery::Done);
+    world.writes("2", "and?");
+    world.pass(QUIET);
+    assert_eq!(world.told(), ["hello", "and?"]);
+}
+
+#[test]
+fn the_bot_comes_back_when_the_status_does() {
+    let mut world = World::ready();
+    world.give(standing(true, false, 1));
+    world.give(Input::Written { text: "I take over.".to_owned().into(), at: Some(5) });
+    world.give(standing(true, false, 6));
+    assert!(world.core.hold.by_person(), "the status has not moved");
+    world.give(standing(true, true, 4));
+    assert!(world.core.hold.by_person(), "that was before the person came");
+    world.give(standing(false, true, 7));
+    world.give(standing(true, true, 8));
+    world.give(standing(false, true, 7));
+    assert!(!world.core.hold.by_person(), "the last one came late");
+    world.out.clear();
+    world.writes("9", "hello again");
+    world.news(SessionNews::Typing { on: false });
+    world.pass(QUIET);
+    assert_eq!(world.told(), ["hello again"]);
+}
+
+#[test]
+fn an_assignment_silences_and_its_end_does_not() {
+    let mut world = World::ready();
+    let assigned =
+        |assigned, at| Input::Standing { standing: Standing { bot: true, assigned, changed: false, at: Some(at) } };
+    world.give(assigned(true, 1));
+    assert!(world.core.hold.by_person());
+    world.give(assigned(false, 2));
+    assert!(!world.core.hold.by_person());
+}
+
+#[test]
+fn a_transfer_leaves_behind_the_last_words_and_ends_the_session() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    world.news(SessionNews::Text { text: "I'll get somebody.".to_owned().into() });
+    world.news(SessionNews::Transfer);
+    assert_eq!(world.sent(), ["I'll get somebody."]);
+    assert!(!world.has(&Effect::Post { post: Post::HandOver }), "one at a time");
+    world.posted(Delivery::Done);
+    assert!(world.has(&Effect::Post { post: Post::HandOver }));
+    let run = world.core.run;
+    world.posted(Delivery::Done);
+    assert!(world.has(&Effect::Transferred { run, done: true }));
+    // News from before the hand-over come after it.
+    world.give(standing(true, false, 1));
+    world.writes("2", "hurry");
+    world.pass(QUIET * 4);
+    assert_eq!(world.told(), ["hello"], "a person has it");
+}
+
+#[test]
+fn a_transfer_that_fails_goes_back_to_the_bot() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    let run = world.core.run;
+    world.news(SessionNews::Transfer);
+    world.posted(Delivery::Failed);
+    assert!(world.has(&Effect::Transferred { run, done: false }));
+    world.says("Nobody is there.");
+    assert_eq!(world.sent(), ["Nobody is there."]);
+}
+
+#[test]
+fn a_full_node_is_asked_again_until_the_caller_has_waited_enough() {
+    let mut world = World::new();
+    world.writes("1", "hello");
+    for _ in 0..3 {
+        world.news(SessionNews::Refused { again: true });
+        world.pass(OPEN_AGAIN);
+    }
+    assert_eq!(world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(())).len(), 4);
+    world.news(SessionNews::Refused { again: false });
+    world.pass(OPEN_AGAIN * 10);
+    assert!(world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(())).is_empty());
+}
+
+#[test]
+fn a_session_that_ends_before_it_listens_is_not_opened_for_ever() {
+    let mut world = World::new();
+    world.writes("1", "hello");
+    world.news(SessionNews::Text { text: "We are closed.".to_owned().into() });
+    world.news(SessionNews::HungUp);
+    assert_eq!(world.sent(), ["We are closed."]);
+    world.posted(Delivery::Done);
+    world.pass(QUIET * 10);
+    assert_eq!(world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(())).len(), 1);
+}
+
+#[test]
+fn an_idle_session_ends_and_an_old_conversation_is_forgotten() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    world.says("Hello!");
+    world.posted(Delivery::Done);
+    let run = world.core.run;
+    world.pass(SESSION_IDLE);
+    assert!(world.has(&Effect::End { run, person: false }));
+    assert!(!world.has(&Effect::Forget));
+    world.pass(FORGET_AFTER);
+    assert!(world.has(&Effect::Forget));
+}
+
+#[test]
+fn a_closing_node_answers_what_was_asked() {
+    let mut world = World::ready();
+    world.give(Input::Closing);
+    world.pass(QUIET);
+    assert_eq!(world.told(), ["hello"]);
+    world.says("Hello!");
+    assert!(!world.has(&Effect::Forget), "the answer is on its way");
+    world.posted(Delivery::Done);
+    assert!(world.has(&Effect::Forget));
+}
+
+/// What may happen, in any order.
+fn event() -> impl Strategy<Value = u8> {
+    0..14_u8
+}
+
+proptest! {
+    /// Whatever comes in whatever order: one question at a time, each message answered at most once and in order, one post at a
+    /// time, and silence while a person has the conversation.
+    #[test]
+    fn nothing_is_said_twice_or_over_a_person(events in prop::collection::vec(event(), 1..120)) {
+        let mut world = World::new();
+        let (mut written, mut at, mut told, mut leaving) = (0_u32, 0_u64, Vec::new(), false);
+        for event in events {
+            at += 1;
+            match event {
+                0..=2 => {
+                    written += 1;
+                    world.writes(&written.to_string(), &written.to_string());
+                }
+                3 => world.writes(&written.to_string(), &written.to_string()),
+                4 => world.news(SessionNews::Text { text: "A first sentence comes here. A second sentence too.".to_owned().into() }),
+                5 | 6 => world.news(SessionNews::Typing { on: false }),
+                7 => world.give(person_writes()),
+                8 => world.give(standing(true, true, at)),
+                9 => world.give(standing(false, true, at)),
+                10 => world.news(SessionNews::Transfer),
+                11 => world.news(SessionNews::Gone),
+                12 if leaving => { leaving = false; world.posted(Delivery::Done); }
+                _ => world.pass(SOON * 2),
+            }
+            let person = world.core.hold.by_person();
+            for effect in std::mem::take(&mut world.out) {
+                match effect {
+                    Effect::Tell { text, .. } => {
+                        prop_assert!(!person, "asked over a person");
+                        told.extend(text.reveal().lines().map(|line| line.parse::<u32>().unwrap()));
+                    }
+                    Effect::Post { .. } => {
+                        prop_assert!(!leaving && !person, "sent over a person, or two at once");
+                        leaving = true;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        prop_assert!(told.windows(2).all(|two| two[0] < two[1]), "{told:?}");
+    }
+}

@@ -1,0 +1,213 @@
+//! One conversation with its session: owns the core, its timer, the session's wire and what is being sent.
+//!
+//! One task. Receives: news by webhook, the session's commands, what became of a post. Ends when the core has nothing left to
+//! remember, or the node ends and all is answered.
+
+use std::sync::Arc;
+
+use tandem_agents::session::SignalingLeg;
+use tandem_contract::call::{Modality, Refusal};
+use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
+use tandem_contract::{Private, SessionId};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Channel;
+use super::conversation::{Conversation, Delivery, Effect, Input, Run, SessionNews};
+use super::desk::Key;
+use crate::answer::{self, Request};
+use crate::state::AppState;
+
+/// Leg commands and events that may wait on their way. Full, commands: they wait in the session. Full, events: the room waits
+/// for the session, which awaits nothing.
+const RING: usize = 32;
+
+pub(super) struct Room {
+    state: AppState,
+    channel: Arc<dyn Channel>,
+    key: Key,
+    caller: Private<String>,
+    core: Conversation,
+    inbox: mpsc::Receiver<Input>,
+    session: Option<Wire>,
+    /// The conversation's last session: the next one continues it.
+    last: Option<SessionId>,
+    /// At most one post at a time, and what shows the typing.
+    leaving: JoinSet<Option<Delivery>>,
+    effects: Vec<Effect>,
+    over: bool,
+}
+
+/// This end of a session's leg.
+struct Wire {
+    run: Run,
+    events: mpsc::Sender<LegEvent>,
+    commands: mpsc::Receiver<LegCommand>,
+}
+
+impl Room {
+    pub(super) fn new(
+        state: AppState,
+        channel: Arc<dyn Channel>,
+        key: Key,
+        caller: Private<String>,
+        inbox: mpsc::Receiver<Input>,
+    ) -> Self {
+        let core = Conversation::new(state.clock.now(), channel.limit());
+        let (leaving, effects) = (JoinSet::new(), Vec::new());
+        Self { state, channel, key, caller, core, inbox, session: None, last: None, leaving, effects, over: false }
+    }
+
+    /// `leave` takes the room out of the registry, unless something was put into its inbox meanwhile.
+    pub(super) async fn run(
+        mut self,
+        close: CancellationToken,
+        leave: impl Fn(&mpsc::Receiver<Input>) -> bool + Send + 'static,
+    ) {
+        let mut closing = false;
+        loop {
+            let due = self.core.poll_timeout();
+            let timer = async {
+                match due {
+                    Some(due) => sleep_until(Instant::from_std(self.state.clock.instant(due))).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let input = tokio::select! {
+                Some(input) = self.inbox.recv() => Some(input),
+                input = heard(&mut self.session) => Some(input),
+                Some(posted) = self.leaving.join_next() => match posted {
+                    Ok(None) => continue,
+                    Ok(Some(delivery)) => Some(Input::Posted { delivery }),
+                    Err(error) => {
+                        warn!(%error, "a message was not sent");
+                        Some(Input::Posted { delivery: Delivery::Failed })
+                    }
+                },
+                () = close.cancelled(), if !closing => {
+                    closing = true;
+                    Some(Input::Closing)
+                }
+                () = timer => None,
+            };
+            self.take(input).await;
+            if std::mem::take(&mut self.over) && leave(&self.inbox) {
+                return;
+            }
+        }
+    }
+
+    async fn take(&mut self, input: Option<Input>) {
+        let now = self.state.clock.now();
+        match input {
+            Some(input) => self.core.handle(now, input, &mut self.effects),
+            None => self.core.handle_timeout(now, &mut self.effects),
+        }
+        // A refusal has effects of its own, so that one look is not enough.
+        while !self.effects.is_empty() {
+            for effect in std::mem::take(&mut self.effects) {
+                self.perform(effect).await;
+            }
+        }
+    }
+
+    async fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open { run } => self.open(run).await,
+            Effect::Tell { run, text } => self.tell(run, LegEvent::Text { text }).await,
+            Effect::Transferred { run, done } => self.transferred(run, done).await,
+            Effect::End { run, person } => {
+                let reason = if person { LegEnd::Transferred } else { LegEnd::CallerHungUp };
+                self.end(run, reason).await;
+            }
+            Effect::Post { post } => {
+                let post = self.channel.post(&self.key.place, post);
+                self.leaving.spawn(async move { Some(post.await) });
+            }
+            Effect::Typing { on } => {
+                let shown = self.channel.show_typing(&self.key.place, on);
+                self.leaving.spawn(async move {
+                    shown.await;
+                    None
+                });
+            }
+            Effect::Forget => self.over = true,
+        }
+    }
+
+    async fn open(&mut self, run: Run) {
+        let request = Request {
+            door: self.key.door,
+            modality: Modality::Text,
+            bot: self.key.bot.clone(),
+            caller: self.caller.clone(),
+        };
+        match answer::admit(&self.state, request) {
+            Ok(admitted) => {
+                info!(session = %admitted.session(), "a conversation has a session");
+                let ((to_room, commands), (events, from_room)) = (mpsc::channel(RING), mpsc::channel(RING));
+                let admitted = match self.last.replace(admitted.session()) {
+                    Some(earlier) => admitted.continuing(earlier).await,
+                    None => admitted,
+                };
+                admitted.start(SignalingLeg { commands: to_room, events: from_room }, None);
+                self.session = Some(Wire { run, events, commands });
+                self.tell(run, LegEvent::Answered).await;
+            }
+            Err(refusal) => {
+                let again = matches!(refusal, Refusal::BotBusy { .. } | Refusal::NodeFull { .. });
+                let input = Input::Session { run, news: SessionNews::Refused { again } };
+                self.core.handle(self.state.clock.now(), input, &mut self.effects);
+            }
+        }
+    }
+
+    async fn tell(&self, run: Run, event: LegEvent) {
+        if let Some(wire) = self.session.as_ref().filter(|wire| wire.run == run) {
+            // Closed: the session has ended, and the room is about to hear of it.
+            let _ = wire.events.send(event).await;
+        }
+    }
+
+    /// RFC 3265 in the words of a leg: 200, the target answered; 501, this wire reaches nobody.
+    async fn transferred(&mut self, run: Run, done: bool) {
+        let status = if done { 200 } else { 501 };
+        self.tell(run, LegEvent::TransferProgress { status }).await;
+        if done {
+            self.end(run, LegEnd::Transferred).await;
+        }
+    }
+
+    async fn end(&mut self, run: Run, reason: LegEnd) {
+        self.tell(run, LegEvent::Ended { reason }).await;
+        self.session.take_if(|wire| wire.run == run);
+    }
+}
+
+/// The next news of the session.
+async fn heard(session: &mut Option<Wire>) -> Input {
+    let Some(wire) = session else { return std::future::pending().await };
+    loop {
+        let news = match wire.commands.recv().await {
+            Some(LegCommand::Text { text, .. }) => SessionNews::Text { text },
+            Some(LegCommand::Typing { on }) => SessionNews::Typing { on },
+            Some(LegCommand::Transfer { .. }) => SessionNews::Transfer,
+            Some(LegCommand::HangUp) => {
+                // Full: the session is told by the end of its wire.
+                let _ = wire.events.try_send(LegEvent::Ended { reason: LegEnd::AgentHungUp });
+                SessionNews::HungUp
+            }
+            // Messages are whole, and nothing is played.
+            Some(LegCommand::Piece { .. } | LegCommand::Clear { .. }) => continue,
+            None => SessionNews::Gone,
+        };
+        let run = wire.run;
+        if matches!(news, SessionNews::HungUp | SessionNews::Gone) {
+            *session = None;
+        }
+        return Input::Session { run, news };
+    }
+}
