@@ -33,7 +33,7 @@ use crate::engines::{self, Engines};
 use crate::http;
 use crate::models::Models;
 use crate::settings::{Settings, load};
-use crate::state::{AppState, Parts};
+use crate::state::{About, AppState, Chats, Parts};
 use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
 use crate::store::{FolderLock, make_folder};
@@ -106,13 +106,12 @@ impl Node {
             calls,
             keys,
             tickets: Tickets::default(),
-            parked: Parked::default(),
-            channels,
+            chats: Chats { parked: Parked::default(), channels },
             clock,
             tasks: TaskTracker::new(),
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),
             brain: Arc::new(engines::brain),
-            engines: installed.parts(&models),
+            about: About { engines: installed.parts(&models), metrics },
             models,
             speech: {
                 let installed = Arc::clone(&installed);
@@ -120,7 +119,6 @@ impl Node {
             },
             tools,
             worker,
-            metrics,
             settings,
         });
         let http_close = CancellationToken::new();
@@ -137,7 +135,7 @@ impl Node {
         let limit = self.state.settings.node.drain_limit();
         info!(sessions = registry.active(), limit_s = limit.as_secs(), "draining");
         registry.start_draining();
-        self.state.channels.close();
+        self.state.chats.channels.close();
         tokio::select! {
             _ = registry.idle_within(limit) => {}
             () = hurry => info!("told twice: running sessions end now"),
@@ -223,7 +221,7 @@ fn serve_http(state: &AppState, listener: TcpListener, http_close: CancellationT
             warn!(%error, "the HTTP server has ended");
         }
     });
-    let metrics = state.metrics.clone();
+    let metrics = state.about.metrics.clone();
     state.tasks.spawn(async move {
         let mut tick = tokio::time::interval(METRICS_UPKEEP);
         while http_close.run_until_cancelled(tick.tick()).await.is_some() {

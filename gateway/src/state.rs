@@ -59,10 +59,7 @@ pub struct Parts {
     pub calls: FileCalls,
     pub keys: Keys,
     pub tickets: Tickets,
-    /// Chats that wait for their client.
-    pub parked: Parked,
-    /// Conversations that come by webhook.
-    pub channels: Channels,
+    pub chats: Chats,
     pub clock: Clock,
     /// Every task of the node is spawned here, so that the drain can wait for it.
     pub tasks: TaskTracker,
@@ -72,6 +69,19 @@ pub struct Parts {
     pub models: Arc<Models>,
     pub tools: Arc<dyn Tools>,
     pub worker: WorkerHandle,
+    pub about: About,
+}
+
+/// Chats that outlive a connection.
+pub struct Chats {
+    /// Those that wait for their client.
+    pub parked: Parked,
+    /// Those that come by webhook.
+    pub channels: Channels,
+}
+
+/// What the node tells of itself.
+pub struct About {
     pub engines: Vec<EnginePart>,
     pub metrics: PrometheusHandle,
 }

@@ -61,7 +61,7 @@ async fn chatwoot(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let channel = state.channels.chatwoot.clone();
+    let channel = state.chats.channels.chatwoot.clone();
     let channel = channel.ok_or_else(|| not_set("set chatwoot.base_url and chatwoot.api_token"))?;
     let bot = parameters.bot.unwrap_or_else(|| state.settings.chatwoot.bot.clone());
     let news = take(&state, channel, bot, &(uri, headers, body))?;
@@ -77,7 +77,7 @@ async fn messages(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let channel = state.channels.messages.clone();
+    let channel = state.chats.channels.messages.clone();
     let channel = channel.ok_or_else(|| not_set("set twilio.account_sid and twilio.auth_token"))?;
     let bot = parameters.bot.unwrap_or_else(|| state.settings.twilio.bot.clone());
     take(&state, channel, bot, &(uri, headers, body))?;
@@ -104,7 +104,7 @@ fn take(
     let news = channel.read(&Webhook { headers, url: &url, body, now }).map_err(unreadable)?;
     let News { event, company, .. } = &news;
     let answered = Answered { queued: !news.inputs.is_empty(), event: event.clone(), company: company.clone() };
-    state.channels.deliver(state, channel, &bot.to_string(), news).map_err(busy)?;
+    state.chats.channels.deliver(state, channel, &bot.to_string(), news).map_err(busy)?;
     Ok(answered)
 }
 

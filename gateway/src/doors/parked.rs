@@ -73,7 +73,7 @@ async fn wait(
         () = session.over() => false,
         () = tokio::time::sleep(RESUME_WITHIN) => true,
     };
-    state.parked.claims.remove(&id);
+    state.chats.parked.claims.remove(&id);
     if lost {
         session.tell(LegEvent::Ended { reason: LegEnd::WireLost }).await;
     }

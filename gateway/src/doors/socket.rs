@@ -168,7 +168,7 @@ impl<P: Protocol> Connection<P> {
     /// The session waits for its client to come back.
     fn park(&mut self, written: Vec<Written>) {
         if let Some(session) = self.session.take() {
-            self.state.parked.keep(&self.state, session, written);
+            self.state.chats.parked.keep(&self.state, session, written);
         }
     }
 

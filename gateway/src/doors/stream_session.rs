@@ -95,10 +95,10 @@ async fn resume(state: &AppState, id: SessionId, token: Option<&Private<String>>
         error: PublicError::NotFound,
         message: "there is no lost chat with this id; start without `resume` for a new one".into(),
     };
-    let bot = state.parked.bot(id).ok_or_else(gone)?;
+    let bot = state.chats.parked.bot(id).ok_or_else(gone)?;
     let token = token.map(|token| token.reveal().as_str());
     state.may_reach(&bot, token).inspect_err(|refusal| answer::count_refusal(Door::Websocket, refusal))?;
-    let (session, written) = state.parked.take(id).await.ok_or_else(gone)?;
+    let (session, written) = state.chats.parked.take(id).await.ok_or_else(gone)?;
     let started = session.started.clone().ok_or_else(gone)?;
     Ok(Opened { session, started, resumed: Some(written) })
 }
