@@ -21,7 +21,7 @@ pub fn text(node: &Node) -> String {
     line("talk", &format!("http://{http}/"));
     line("look", &format!("http://{http}/api/v1/calls   http://{http}/metrics"));
     line("bots", &settings.data.dir.join("bots").display().to_string());
-    for engine in &node.state.engines {
+    for engine in &node.state.about.engines {
         line(engine.part, &format!("{}, {}", engine.info.name, engine.info.quality));
     }
     for file in &node.broken_bots {

@@ -37,5 +37,5 @@ async fn version() -> impl IntoResponse {
 }
 
 async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], state.metrics.render())
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], state.about.metrics.render())
 }

@@ -33,7 +33,7 @@ use crate::engines::{self, Engines};
 use crate::http;
 use crate::models::Models;
 use crate::settings::{Settings, load};
-use crate::state::{Access, AppState, Chats, Parts};
+use crate::state::{About, Access, AppState, Chats, Parts};
 use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
 use crate::store::{FolderLock, make_folder};
@@ -110,7 +110,7 @@ impl Node {
             tasks: TaskTracker::new(),
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),
             brain: Arc::new(engines::brain),
-            engines: installed.parts(&models),
+            about: About { engines: installed.parts(&models), metrics },
             models,
             speech: {
                 let installed = Arc::clone(&installed);
@@ -118,7 +118,6 @@ impl Node {
             },
             tools,
             worker,
-            metrics,
             settings,
         });
         let http_close = CancellationToken::new();
@@ -221,7 +220,7 @@ fn serve_http(state: &AppState, listener: TcpListener, http_close: CancellationT
             warn!(%error, "the HTTP server has ended");
         }
     });
-    let metrics = state.metrics.clone();
+    let metrics = state.about.metrics.clone();
     state.tasks.spawn(async move {
         let mut tick = tokio::time::interval(METRICS_UPKEEP);
         while http_close.run_until_cancelled(tick.tick()).await.is_some() {

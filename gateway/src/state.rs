@@ -57,14 +57,6 @@ pub struct Access {
     pub tickets: Tickets,
 }
 
-/// Written conversations that outlive a connection.
-pub struct Chats {
-    /// Those that wait for their client.
-    pub parked: Parked,
-    /// Those that come by webhook.
-    pub channels: Channels,
-}
-
 pub struct Parts {
     /// As they are in force: addresses with the ports that were really taken.
     pub settings: Settings,
@@ -83,6 +75,19 @@ pub struct Parts {
     pub models: Arc<Models>,
     pub tools: Arc<dyn Tools>,
     pub worker: WorkerHandle,
+    pub about: About,
+}
+
+/// Chats that outlive a connection.
+pub struct Chats {
+    /// Those that wait for their client.
+    pub parked: Parked,
+    /// Those that come by webhook.
+    pub channels: Channels,
+}
+
+/// What the node tells of itself.
+pub struct About {
     pub engines: Vec<EnginePart>,
     pub metrics: PrometheusHandle,
 }

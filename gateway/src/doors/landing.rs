@@ -89,7 +89,7 @@ async fn about(State(state): State<AppState>, headers: HeaderMap) -> axum::Json<
     let host = headers.get(header::HOST).map_or("localhost", host_name);
     // With its port, also where it is SIP's default: people copy it into soft phones that ask for one.
     let sip = format!("sip:{DEMO_BOT}@{host}:{}", state.settings.sip.addr.port());
-    let engines = state.engines.iter().map(|EnginePart { part, info }| Engine {
+    let engines = state.about.engines.iter().map(|EnginePart { part, info }| Engine {
         part,
         name: info.name.clone(),
         quality: info.quality.clone(),

@@ -150,7 +150,7 @@ impl World {
         let offer = CallOffer { session, door, modality, bot: bot.clone(), caller: Private::new("caller".into()) };
         let accept = Accept { bot, version: ConfigVersion(1), config: Arc::new(config) };
         let rate = (modality == Modality::Voice).then_some(RATE);
-        let facts = SessionFacts { offer, accept, rate, started_at_ms: 0 };
+        let facts = SessionFacts { offer, accept, before: Vec::new(), rate, started_at_ms: 0 };
         let brain = Box::new(FakeBrain { script: Box::new(script), told: tell });
         (SessionCore::new(Time::ZERO, facts, brain), told)
     }

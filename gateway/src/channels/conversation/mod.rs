@@ -280,6 +280,8 @@ impl Conversation {
                 self.type_on(false, out);
             }
             SessionNews::Text { text } => self.reply.push(text),
+            // Asked once more: it is on its way.
+            SessionNews::Transfer if self.transferring => {}
             SessionNews::Transfer => {
                 self.send_reply();
                 self.transferring = true;
@@ -323,17 +325,17 @@ impl Conversation {
 
     fn posted(&mut self, now: Time, delivery: Delivery, out: &mut Vec<Effect>) {
         let outcome = self.tray.posted(now, delivery);
-        if outcome == Outcome::HandedOver {
-            self.hold.handed_over();
-        }
-        if outcome == Outcome::Other || !std::mem::take(&mut self.transferring) {
+        if outcome == Outcome::Other {
             return;
         }
         let done = outcome == Outcome::HandedOver;
-        out.push(Effect::Transferred { run: self.run, done });
+        if std::mem::take(&mut self.transferring) {
+            out.push(Effect::Transferred { run: self.run, done });
+            // A session whose transfer is done ends by what it was told.
+            self.talk = if done { Talk::None } else { self.talk };
+        }
         if done {
-            // The session ends by what it was told.
-            self.talk = Talk::None;
+            self.hold.handed_over();
             self.fall_silent(out);
         }
     }
