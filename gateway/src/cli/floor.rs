@@ -61,7 +61,7 @@ impl Floor {
     }
 
     /// So long into the other side's next speech.
-    pub fn into_reply(&self, wait: Duration) -> Time {
+    pub fn in_reply(&self, wait: Duration) -> Time {
         self.reply.map_or(self.since + PATIENCE, |reply| reply + wait)
     }
 

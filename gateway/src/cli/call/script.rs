@@ -100,7 +100,7 @@ impl Script {
         match self.steps.front().map(|step| step.when) {
             Some(When::At(at)) => Some(self.answered + at),
             Some(When::After(wait)) => Some(self.floor.since() + wait),
-            Some(When::Interrupting(wait)) => Some(self.floor.into_reply(wait)),
+            Some(When::Interrupting(wait)) => Some(self.floor.in_reply(wait)),
             Some(When::Politely) => self.floor.quiet_for(QUIET),
             None => self.floor.quiet_for(END_QUIET),
         }

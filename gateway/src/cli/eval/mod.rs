@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use self::caller::Callee;
 use self::report::{Report, Status};
-use self::scenario::{File, Scenario};
+use self::scenario::{Act, File, Scenario};
 use self::window::{Finding, Verdict};
 use super::SettingsFile;
 use super::own_node::OwnNode;
@@ -190,7 +190,14 @@ impl Eval {
 fn source(path: &Path, text: &str) -> anyhow::Result<Source> {
     let name = path.display().to_string();
     let file = scenario::read(text).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-    Ok(Source { name, folder: path.parent().unwrap_or(Path::new("")).to_owned(), file })
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    for step in file.scenarios.iter().flat_map(|scenario| &scenario.value.steps) {
+        if let Some(Act::Play(sound)) = &step.value.act {
+            let (sound, line) = (folder.join(sound), step.referenced.line());
+            anyhow::ensure!(sound.is_file(), "{name}: line {line}: there is no file {}", sound.display());
+        }
+    }
+    Ok(Source { name, folder, file })
 }
 
 impl Stage {

@@ -227,7 +227,7 @@ impl Play {
             }
             Some(_) => {
                 let due = match step.value.interrupts {
-                    Some(after) => Some(self.floor.into_reply(after)),
+                    Some(after) => Some(self.floor.in_reply(after)),
                     None => self.floor.quiet_for(self.quiet()),
                 };
                 match due {

@@ -431,7 +431,8 @@ impl TryFrom<String> for Span {
 /// # Errors
 /// What is wrong with it, for its author.
 pub fn read(text: &str) -> Result<File, String> {
-    let file: File = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let file: File =
+        serde_saphyr::from_str(text).map_err(|error| error.to_string().trim_start_matches("error: ").to_owned())?;
     let mut names = BTreeSet::new();
     if file.scenarios.is_empty() {
         return Err("there is no scenario in `scenarios`".into());
