@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 46] = [
+const CORES: [&str; 52] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -60,6 +60,12 @@ const CORES: [&str; 46] = [
     "agents/src/turn/",
     "agents/src/session/",
     "signaling/src/sip/call/machine",
+    "loadtest/src/twilio/caller",
+    "loadtest/src/twilio/message",
+    "loadtest/src/twilio/player",
+    "loadtest/src/vendors/deepgram",
+    "loadtest/src/vendors/elevenlabs",
+    "loadtest/src/vendors/tone",
 ];
 
 /// Within them, the shells: they own the clock and the tasks.
