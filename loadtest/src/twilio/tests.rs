@@ -81,7 +81,7 @@ struct Place {
 }
 
 async fn media(State(place): State<Place>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(|caller| async move {
+    upgrade.on_upgrade(move |caller| async move {
         let told = Agent::serve(caller, place.vendors).await.unwrap();
         place.told.send(told).await.unwrap();
     })
