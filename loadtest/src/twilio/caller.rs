@@ -303,3 +303,116 @@ impl<'a> Caller<'a> {
         Heard { played: self.player.figures, ..self.heard }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    const AGENT: [u8; 160] = [0x20; 160];
+    /// Frames of each line, and of each interruption.
+    const SAYS: (usize, usize) = (50, 100);
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        talk: Talk,
+    }
+
+    /// What the agent does in these frames of 20 ms, counted from the caller's first.
+    #[derive(Default)]
+    struct Agent {
+        speaks: Vec<std::ops::Range<u64>>,
+        clears: Vec<u64>,
+    }
+
+    /// Holds a call until the caller is done; says when it was, and how many frames were speech.
+    fn hold(flags: &[&str], agent: &Agent) -> (Heard, u64, usize) {
+        let talk = Cli::parse_from(["x"].iter().chain(flags)).talk;
+        let lengths = Lengths { lines: vec![SAYS.0; 2], interruptions: vec![SAYS.1; 2] };
+        let mut caller = Caller::new(&talk, &lengths, 1);
+        caller.begin(Time::ZERO);
+        let mut said = 0;
+        for number in 1..10_000 {
+            let now = Time::from_millis(number * 20);
+            said += usize::from(caller.frame(now) != Frame::Noise);
+            caller.sent(now, now);
+            let between = now + Duration::from_millis(5);
+            if agent.speaks.iter().any(|span| span.contains(&number)) {
+                caller.received(between, &AGENT);
+            }
+            if agent.clears.contains(&number) {
+                caller.cleared(between);
+            }
+            if caller.is_done() {
+                return (caller.finish(), number, said);
+            }
+        }
+        panic!("never done");
+    }
+
+    /// Line in frames 1 to 50; the answer from 80 on; at 140 an interruption of 100 frames; the answer to it from 270 on.
+    #[test]
+    fn turns_and_interruptions_are_counted_once() {
+        let agent = Agent { speaks: vec![80..150, 270..300], clears: vec![152] };
+        let (heard, _, said) = hold(&["--turns", "1", "--barge-every", "1", "--spread-ms", "0"], &agent);
+        assert_eq!((heard.responses, heard.after_barge_in), (vec![605.0], vec![605.0]));
+        assert_eq!((heard.clears, heard.barge_ins), (vec![225.0], 1));
+        assert_eq!((heard.missed, heard.early, heard.played.gaps), (0, 0, 0));
+        assert_eq!(said, SAYS.0 + SAYS.1);
+    }
+
+    #[test]
+    fn an_interruption_without_clear_is_told_as_one() {
+        let agent = Agent { speaks: vec![80..400], clears: vec![270] };
+        let (heard, ..) = hold(&["--turns", "1", "--barge-every", "1"], &agent);
+        assert_eq!((heard.clears.len(), heard.barge_ins), (0, 1), "it came after the interruption's end");
+    }
+
+    #[test]
+    fn silence_is_missed_after_its_time() {
+        let (heard, done, _) = hold(&["--turns", "2", "--timeout-ms", "1000"], &Agent::default());
+        assert_eq!((heard.missed, heard.responses.len()), (2, 0));
+        assert!((200..300).contains(&done), "{done}");
+    }
+
+    #[test]
+    fn an_answer_that_is_over_cannot_be_interrupted() {
+        let agent = Agent { speaks: vec![80..90], clears: Vec::new() };
+        let (heard, ..) = hold(&["--turns", "1", "--barge-every", "1"], &agent);
+        assert_eq!((heard.responses.len(), heard.barge_ins, heard.missed), (1, 0, 1));
+    }
+
+    #[test]
+    fn an_agent_that_speaks_into_the_line_is_early_and_no_response() {
+        let agent = Agent { speaks: vec![20..80], clears: Vec::new() };
+        let (heard, ..) = hold(&["--turns", "1"], &agent);
+        assert_eq!((heard.early, heard.responses.len(), heard.missed), (1, 0, 0));
+    }
+
+    #[test]
+    fn digital_silence_is_no_answer() {
+        let (talk, lengths) = (Cli::parse_from(["x"]).talk, Lengths { lines: vec![1], interruptions: vec![1] });
+        let mut caller = Caller::new(&talk, &lengths, 0);
+        caller.received(Time::ZERO, &[0xff; 160]);
+        assert_eq!(caller.finish().played, Played::default());
+    }
+
+    #[test]
+    fn marks_come_back_when_all_before_them_is_played_or_thrown_away() {
+        let (talk, lengths) = (Cli::parse_from(["x"]).talk, Lengths { lines: vec![1], interruptions: vec![1] });
+        let mut caller = Caller::new(&talk, &lengths, 0);
+        let at = Time::from_millis;
+        caller.received(at(0), &AGENT);
+        caller.marked(at(1), "a".to_owned());
+        caller.received(at(2), &AGENT);
+        caller.marked(at(3), "b".to_owned());
+        assert_eq!((caller.timeout_of_marks(), caller.poll_mark(at(19))), (Some(at(20)), None));
+        assert_eq!(caller.poll_mark(at(20)).as_deref(), Some("a"));
+        caller.cleared(at(25));
+        assert_eq!(caller.poll_mark(at(25)).as_deref(), Some("b"));
+        caller.marked(at(30), "c".to_owned());
+        assert_eq!(caller.poll_mark(at(30)).as_deref(), Some("c"), "nothing is left to play");
+    }
+}

@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 56] = [
+const CORES: [&str; 62] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -70,6 +70,12 @@ const CORES: [&str; 56] = [
     "gateway/src/channels/split",
     "gateway/src/channels/chatwoot/wire",
     "gateway/src/channels/twilio/wire",
+    "loadtest/src/twilio/caller",
+    "loadtest/src/twilio/message",
+    "loadtest/src/twilio/player",
+    "loadtest/src/vendors/deepgram",
+    "loadtest/src/vendors/elevenlabs",
+    "loadtest/src/vendors/tone",
 ];
 
 /// Within them, the shells: they own the clock and the tasks.
