@@ -36,9 +36,18 @@ pub(super) struct Room {
     /// The conversation's last session: the next one continues it.
     last: Option<SessionId>,
     /// At most one post at a time, and what shows the typing.
-    leaving: JoinSet<Option<Delivery>>,
+    leaving: JoinSet<Left>,
+    /// What the channel is to show next, once it has shown the last.
+    typing: Option<bool>,
+    showing: bool,
     effects: Vec<Effect>,
     over: bool,
+}
+
+/// What has left for the channel.
+enum Left {
+    Posted(Delivery),
+    Shown,
 }
 
 /// This end of a session's leg.
@@ -58,7 +67,21 @@ impl Room {
     ) -> Self {
         let core = Conversation::new(state.clock.now(), channel.limit());
         let (leaving, effects) = (JoinSet::new(), Vec::new());
-        Self { state, channel, key, caller, core, inbox, session: None, last: None, leaving, effects, over: false }
+        Self {
+            state,
+            channel,
+            key,
+            caller,
+            core,
+            inbox,
+            session: None,
+            last: None,
+            leaving,
+            typing: None,
+            showing: false,
+            effects,
+            over: false,
+        }
     }
 
     /// `leave` takes the room out of the registry, unless something was put into its inbox meanwhile.
@@ -80,8 +103,12 @@ impl Room {
                 Some(input) = self.inbox.recv() => Some(input),
                 input = heard(&mut self.session) => Some(input),
                 Some(posted) = self.leaving.join_next() => match posted {
-                    Ok(None) => continue,
-                    Ok(Some(delivery)) => Some(Input::Posted { delivery }),
+                    Ok(Left::Shown) => {
+                        self.showing = false;
+                        self.show_typing();
+                        continue;
+                    }
+                    Ok(Left::Posted(delivery)) => Some(Input::Posted { delivery }),
                     Err(error) => {
                         warn!(%error, "a message was not sent");
                         Some(Input::Posted { delivery: Delivery::Failed })
@@ -125,16 +152,28 @@ impl Room {
             }
             Effect::Post { post } => {
                 let post = self.channel.post(&self.key.place, post);
-                self.leaving.spawn(async move { Some(post.await) });
+                self.leaving.spawn(async move { Left::Posted(post.await) });
             }
             Effect::Typing { on } => {
-                let shown = self.channel.show_typing(&self.key.place, on);
-                self.leaving.spawn(async move {
-                    shown.await;
-                    None
-                });
+                self.typing = Some(on);
+                self.show_typing();
             }
             Effect::Forget => self.over = true,
+        }
+    }
+
+    /// One request at a time: two would overtake each other. What was outdated meanwhile is not shown.
+    fn show_typing(&mut self) {
+        if self.showing {
+            return;
+        }
+        if let Some(on) = self.typing.take() {
+            self.showing = true;
+            let shown = self.channel.show_typing(&self.key.place, on);
+            self.leaving.spawn(async move {
+                shown.await;
+                Left::Shown
+            });
         }
     }
 

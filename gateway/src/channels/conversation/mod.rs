@@ -277,7 +277,8 @@ impl Conversation {
                 if !self.transferring {
                     self.talk = Talk::Ready { since: now };
                 }
-                self.type_on(false, out);
+                // It goes on with what came meanwhile.
+                self.type_on(!self.bench.is_empty(), out);
             }
             SessionNews::Text { text } => self.reply.push(text),
             // Asked once more: it is on its way.
