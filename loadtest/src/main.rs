@@ -26,7 +26,7 @@ enum Command {
     /// Call a running server by SIP
     Run(run::RunArgs),
     /// Call as Twilio does, with stand-ins for Deepgram, OpenAI and ElevenLabs: a running server, or one that is started for it
-    Twilio(twilio::TwilioArgs),
+    Twilio(Box<twilio::TwilioArgs>),
     /// Only the stand-ins
     Vendors(vendors::VendorsArgs),
     /// Start servers, call them by SIP and as Twilio, and write docs/performance.md

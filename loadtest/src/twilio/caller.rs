@@ -320,10 +320,10 @@ mod tests {
         talk: Talk,
     }
 
-    /// What the agent does in these frames of 20 ms, counted from the caller's first.
+    /// What the agent does in these frames of 20 ms, counted from the caller's first: from, and until before.
     #[derive(Default)]
     struct Agent {
-        speaks: Vec<std::ops::Range<u64>>,
+        speaks: Vec<(u64, u64)>,
         clears: Vec<u64>,
     }
 
@@ -339,7 +339,7 @@ mod tests {
             said += usize::from(caller.frame(now) != Frame::Noise);
             caller.sent(now, now);
             let between = now + Duration::from_millis(5);
-            if agent.speaks.iter().any(|span| span.contains(&number)) {
+            if agent.speaks.iter().any(|span| (span.0..span.1).contains(&number)) {
                 caller.received(between, &AGENT);
             }
             if agent.clears.contains(&number) {
@@ -355,7 +355,7 @@ mod tests {
     /// Line in frames 1 to 50; the answer from 80 on; at 140 an interruption of 100 frames; the answer to it from 270 on.
     #[test]
     fn turns_and_interruptions_are_counted_once() {
-        let agent = Agent { speaks: vec![80..150, 270..300], clears: vec![152] };
+        let agent = Agent { speaks: vec![(80, 150), (270, 300)], clears: vec![152] };
         let (heard, _, said) = hold(&["--turns", "1", "--barge-every", "1", "--spread-ms", "0"], &agent);
         assert_eq!((heard.responses, heard.after_barge_in), (vec![605.0], vec![605.0]));
         assert_eq!((heard.clears, heard.barge_ins), (vec![225.0], 1));
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn an_interruption_without_clear_is_told_as_one() {
-        let agent = Agent { speaks: vec![80..400], clears: vec![270] };
+        let agent = Agent { speaks: vec![(80, 400)], clears: vec![270] };
         let (heard, ..) = hold(&["--turns", "1", "--barge-every", "1"], &agent);
         assert_eq!((heard.clears.len(), heard.barge_ins), (0, 1), "it came after the interruption's end");
     }
@@ -379,14 +379,14 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_over_cannot_be_interrupted() {
-        let agent = Agent { speaks: vec![80..90], clears: Vec::new() };
+        let agent = Agent { speaks: vec![(80, 90)], clears: Vec::new() };
         let (heard, ..) = hold(&["--turns", "1", "--barge-every", "1"], &agent);
         assert_eq!((heard.responses.len(), heard.barge_ins, heard.missed), (1, 0, 1));
     }
 
     #[test]
     fn an_agent_that_speaks_into_the_line_is_early_and_no_response() {
-        let agent = Agent { speaks: vec![20..80], clears: Vec::new() };
+        let agent = Agent { speaks: vec![(20, 80)], clears: Vec::new() };
         let (heard, ..) = hold(&["--turns", "1"], &agent);
         assert_eq!((heard.early, heard.responses.len(), heard.missed), (1, 0, 0));
     }

@@ -6,8 +6,6 @@ mod caller;
 mod message;
 mod player;
 mod report;
-#[cfg(test)]
-mod tests;
 mod words;
 
 use std::fs::OpenOptions;
@@ -298,3 +296,6 @@ impl Window {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

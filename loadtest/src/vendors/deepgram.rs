@@ -296,7 +296,7 @@ const ENERGY: [u32; 256] = {
     let mut code = 0;
     while code < 256 {
         let inverted = !(code as u8);
-        let sample = ((((inverted & 0x0f) as u32) << 3) + 0x84 << ((inverted >> 4) & 7)) - 0x84;
+        let sample = (((((inverted & 0x0f) as u32) << 3) + 0x84) << ((inverted >> 4) & 7)) - 0x84;
         table[code] = sample * sample;
         code += 1;
     }

@@ -71,7 +71,7 @@ pub struct Delays {
 /// 25 ms hold eleven periods of the tone.
 fn whole_periods(text: &str) -> Result<u64, String> {
     let ms: u64 = text.parse().map_err(|error: std::num::ParseIntError| error.to_string())?;
-    if ms == 0 || ms % 25 != 0 {
+    if ms == 0 || !ms.is_multiple_of(25) {
         return Err("is to be a multiple of 25, and not 0".to_owned());
     }
     Ok(ms)
