@@ -2,6 +2,7 @@
 //!
 //! A key `[section] key` is overridden by `TANDEM_SECTION_KEY`. `docs/settings.md` is generated from these types.
 
+mod costs;
 #[cfg(test)]
 mod doc;
 pub mod load;
@@ -16,6 +17,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::Private;
 
+pub use costs::{BudgetSettings, ModelsSettings, micro};
 pub use load::load;
 pub use vendors::{
     AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
@@ -39,6 +41,8 @@ pub struct Settings {
     pub openai: OpenAiSettings,
     pub anthropic: AnthropicSettings,
     pub gemini: GeminiSettings,
+    pub models: ModelsSettings,
+    pub budget: BudgetSettings,
     pub deepgram: DeepgramSettings,
     pub elevenlabs: ElevenLabsSettings,
     pub cartesia: CartesiaSettings,
@@ -58,6 +62,8 @@ impl Default for Settings {
             openai: OpenAiSettings::default(),
             anthropic: AnthropicSettings::default(),
             gemini: GeminiSettings::default(),
+            models: ModelsSettings::default(),
+            budget: BudgetSettings::default(),
             deepgram: DeepgramSettings::default(),
             elevenlabs: ElevenLabsSettings::default(),
             cartesia: CartesiaSettings::default(),
