@@ -18,10 +18,13 @@ use thiserror::Error;
 pub struct ModelsSettings {
     /// Models as `vendor/model`, commas between, in the order in which they are asked: `openai/gpt-4.1-nano,
     /// gemini/gemini-2.5-flash-lite`. They also answer for every bot whose budget is nearly spent.
+    #[schemars(with = "String")]
     pub cheap: Listed<ModelName>,
     /// The same. Empty: the model of the first of `[openai]`, `[anthropic]`, `[gemini]` that is set.
+    #[schemars(with = "String")]
     pub balanced: Listed<ModelName>,
     /// The same. Empty: as `balanced`.
+    #[schemars(with = "String")]
     pub premium: Listed<ModelName>,
     /// Whether an answer that was asked for with `temperature` 0 and called no tool is kept, for who asks exactly the same.
     pub cache: bool,
@@ -29,6 +32,7 @@ pub struct ModelsSettings {
     pub cache_minutes: u32,
     /// Prices in US dollars per million tokens (input, cached input, output) in place of the published ones, commas between:
     /// `openai/llama3.2=0.10/0.01/0.40`. Models without a price cost nothing.
+    #[schemars(with = "String")]
     pub prices: Listed<ModelPrice>,
 }
 
@@ -130,8 +134,7 @@ impl fmt::Display for ModelPrice {
 }
 
 /// Several of a kind: a text with commas between them, so that a variable can hold it, or a list of texts.
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T>(pub Vec<T>);
 
 impl<T> Default for Listed<T> {
@@ -177,9 +180,11 @@ mod tests {
         let text = settings("cheap = 'openai/a, google/b'\nprices = 'openai/a=0.1/0.01/0.4'").unwrap();
         let list = settings("cheap = ['openai/a', 'gemini/b']\nprices = ['openai/a=0.10/0.01/0.40']").unwrap();
         assert_eq!(text, list);
-        let written = toml::to_string(&text).unwrap();
-        assert!(written.contains("cheap = \"openai/a, gemini/b\""), "{written}");
-        assert!(written.contains("prices = \"openai/a=0.1/0.01/0.4\""), "{written}");
+        let written = serde_json::to_value(&text).unwrap();
+        assert_eq!(
+            (&written["cheap"], &written["prices"]),
+            (&"openai/a, gemini/b".into(), &"openai/a=0.1/0.01/0.4".into())
+        );
         assert_eq!(text.prices.0[0].price.input, Microdollars(100_000));
     }
 
