@@ -108,7 +108,7 @@ impl Admitted {
         permit.register(SessionHandle { commands, events: events.clone() });
         let span = info_span!("session", session = %offer.session, bot = %accept.bot);
         let door = offer.door;
-        let model = state.models.of(&accept.config);
+        let model = state.models.session(&accept, offer.session);
         // Only there does somebody sit behind the chat.
         let abilities = Abilities { model: model.is_some(), people: door == Door::Chatwoot };
         let setup = SessionSetup {
@@ -121,7 +121,7 @@ impl Admitted {
             leg,
             media,
             tools: Arc::clone(&state.tools),
-            log: Arc::new(state.calls.clone()),
+            log: state.models.costs.log(state.calls.clone()),
             clock: state.clock,
             commands: inbox,
             watch: events,

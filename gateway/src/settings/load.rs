@@ -35,6 +35,9 @@ const USUAL: [(&str, &str); 17] = [
 /// for a service named `tandem`.
 const FOREIGN: [&str; 5] = ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_TOOLS", "TANDEM_SERVICE_", "TANDEM_PORT"];
 
+/// Of a budget: more is a slip.
+const MOST_DOLLARS: f64 = 1e9;
+
 #[derive(Debug, Error)]
 pub enum SettingsError {
     #[error("cannot read {path}")]
@@ -219,6 +222,17 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
     if !account.chars().all(|digit| digit.is_ascii_digit()) {
         return bad("chatwoot.account_id", format!("{account:?}"), "the number of an account is wanted, such as 1");
     }
+    let budget = &settings.budget;
+    for (key, dollars) in [
+        ("budget.alert_usd", budget.alert_usd),
+        ("budget.throttle_usd", budget.throttle_usd),
+        ("budget.stop_usd", budget.stop_usd),
+        ("budget.session_usd", budget.session_usd),
+    ] {
+        if !(0.0..MOST_DOLLARS).contains(&dollars) {
+            return bad(key, dollars.to_string(), "an amount of US dollars is wanted, or 0 for no limit");
+        }
+    }
     if settings.data.dir.as_os_str().is_empty() {
         return bad("data.dir", "\"\"".into(), "a folder is wanted");
     }
@@ -293,6 +307,8 @@ mod tests {
             ("[gemini]\nbase_url = \"x\"", "gemini.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\nbase_url = \"chatwoot.example\"", "chatwoot.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\naccount_id = \"me\"", "chatwoot.account_id = \"me\": the number"),
+            ("[budget]\nstop_usd = -1", "budget.stop_usd = -1: an amount of US dollars"),
+            ("[models]\ncheap = \"gpt\"", "models.cheap = \"gpt\": \"gpt\" is no model"),
             ("[[", "tandem.toml is not TOML"),
         ];
         for (text, message) in table {

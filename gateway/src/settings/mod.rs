@@ -3,6 +3,7 @@
 //! A key `[section] key` is overridden by `TANDEM_SECTION_KEY`. `docs/settings.md` is generated from these types.
 
 mod channels;
+mod costs;
 #[cfg(test)]
 mod doc;
 pub mod load;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::Private;
 
 pub use channels::{ChatwootSettings, ChatwootStatus};
+pub use costs::{BudgetSettings, ModelsSettings, micro};
 pub use load::load;
 pub use vendors::{
     AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
@@ -41,6 +43,8 @@ pub struct Settings {
     pub openai: OpenAiSettings,
     pub anthropic: AnthropicSettings,
     pub gemini: GeminiSettings,
+    pub models: ModelsSettings,
+    pub budget: BudgetSettings,
     pub deepgram: DeepgramSettings,
     pub elevenlabs: ElevenLabsSettings,
     pub cartesia: CartesiaSettings,
@@ -61,6 +65,8 @@ impl Default for Settings {
             openai: OpenAiSettings::default(),
             anthropic: AnthropicSettings::default(),
             gemini: GeminiSettings::default(),
+            models: ModelsSettings::default(),
+            budget: BudgetSettings::default(),
             deepgram: DeepgramSettings::default(),
             elevenlabs: ElevenLabsSettings::default(),
             cartesia: CartesiaSettings::default(),

@@ -114,7 +114,7 @@ impl Event {
         }
         let (conversation, message) = self.parts(about_message)?;
         let id = conversation.id;
-        if !about_message && (!about_conversation || id.is_none()) {
+        if !(about_message || about_conversation && id.is_some()) {
             return Ok(News::nothing(event, conversation.company()));
         }
         let id = id.ok_or(Unreadable::Malformed("conversation.id is missing"))?;

@@ -14,11 +14,13 @@ mod words;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_saphyr::Spanned;
-use tandem_contract::bot::BotConfig;
-use tandem_contract::{BotName, Private};
+use tandem_contract::call::Accept;
+use tandem_contract::{BotName, ConfigVersion, NodeId, Private, SessionId};
+use tandem_models::LanguageModel;
 use tokio::time::Instant;
 
 use self::caller::Callee;
@@ -100,7 +102,7 @@ impl Eval {
             }
         };
         let settings = self.settings.load()?;
-        let models = Models::open(&settings)?;
+        let (models, _) = Models::open(&settings)?;
         let own = match self.url {
             Some(_) => None,
             None => Some(Box::pin(OwnNode::start(settings, &bots)).await?),
@@ -217,9 +219,16 @@ impl Stage {
             }
         };
         let seconds = began.elapsed().as_secs_f64();
-        let model = self.models.of(&BotConfig::default());
+        let model = self.judge();
         judge::judge(model.as_deref(), &mut findings).await;
         Report { file: source.name.clone(), name: scenario.name.clone(), mode, session, seconds, findings }
+    }
+
+    /// The node's own language model.
+    fn judge(&self) -> Option<Arc<dyn LanguageModel>> {
+        let bot = BotName::new("judge").ok()?;
+        let accept = Accept { bot, version: ConfigVersion(1), config: Arc::default() };
+        self.models.session(&accept, SessionId::new(NodeId::default()))
     }
 }
 
