@@ -63,8 +63,8 @@ impl Costs {
             spending,
             cache: settings.models.cache.then(cache),
             organization: Organization(ORGANIZATION.into()),
-            budget: settings.budget.organization(),
-            session: settings.budget.session(),
+            budget: settings.models.budget(),
+            session: settings.models.session_budget(),
         };
         costs.restore(Vec::new());
         (costs, alerts)
@@ -129,10 +129,10 @@ async fn keep(
             _ = tick.tick() => false,
         };
         let statements = spending.statements();
-        if !same(&kept, &statements) {
-            if let Some(written) = write(&path, statements).await {
-                kept = written;
-            }
+        if !same(&kept, &statements)
+            && let Some(written) = write(&path, statements).await
+        {
+            kept = written;
         }
         if closing {
             return;

@@ -140,7 +140,7 @@ async fn a_bot_that_has_spent_its_budget_is_answered_by_nobody_and_others_are() 
 #[tokio::test]
 async fn what_was_spent_outlives_the_process_and_stands_in_the_record() {
     let vendor = FakeVendor::start([openai("Hello.")]).unwrap();
-    let settings = with_openai(&vendor, &format!("[budget]\nstop_usd = 1\n[models]\n{PRICES}"));
+    let settings = with_openai(&vendor, &format!("[models]\nbudget_stop_usd = 1\n{PRICES}"));
     let folder = tempfile::tempdir().unwrap();
     let path = crate::store::spending::path_in(folder.path());
     let session = id();

@@ -11,7 +11,7 @@ use tandem_models::budget::{Budget, Period};
 use tandem_models::price::{Microdollars, Price};
 use thiserror::Error;
 
-/// Tiers of models, kept answers and prices. A bot whose `llm_config.provider` is `tier` gets the tier that `llm_config.model`
+/// Tiers of models, kept answers, prices and budgets. A bot whose `llm_config.provider` is `tier` gets the tier that `llm_config.model`
 /// names, and one that names no model gets `balanced`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -34,6 +34,17 @@ pub struct ModelsSettings {
     /// `openai/llama3.2=0.10/0.01/0.40`. Models without a price cost nothing.
     #[schemars(with = "String")]
     pub prices: Listed<ModelPrice>,
+    /// When the account of what all bots' models cost together begins anew, UTC. Accounts are kept in `spending.json` of the
+    /// data folder. A bot's own budget is in `limits` of its config.
+    pub budget_period: BudgetPeriod,
+    /// US dollars after which the log has a warning. 0: never.
+    pub budget_alert_usd: f64,
+    /// US dollars after which the cheap models answer. 0: never.
+    pub budget_throttle_usd: f64,
+    /// US dollars after which no model answers, and callers hear an apology. 0: never.
+    pub budget_stop_usd: f64,
+    /// US dollars after which no model answers in one conversation. 0: never.
+    pub session_stop_usd: f64,
 }
 
 impl Default for ModelsSettings {
@@ -45,25 +56,13 @@ impl Default for ModelsSettings {
             cache: false,
             cache_minutes: 60,
             prices: Listed::default(),
+            budget_period: BudgetPeriod::default(),
+            budget_alert_usd: 0.0,
+            budget_throttle_usd: 0.0,
+            budget_stop_usd: 0.0,
+            session_stop_usd: 0.0,
         }
     }
-}
-
-/// What the models of all bots together may cost; a bot's own budget is `limits.budget_usd_per_day` or
-/// `limits.budget_usd_per_month` of its config. 0: no limit. Accounts are kept in `spending.json` of the data folder.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BudgetSettings {
-    /// When the account begins anew, UTC.
-    pub period: BudgetPeriod,
-    /// US dollars after which the log has a warning.
-    pub alert_usd: f64,
-    /// US dollars after which the cheap models answer.
-    pub throttle_usd: f64,
-    /// US dollars after which no model answers: callers hear an apology.
-    pub stop_usd: f64,
-    /// US dollars after which no model answers in one conversation.
-    pub session_usd: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,20 +73,21 @@ pub enum BudgetPeriod {
     Month,
 }
 
-impl BudgetSettings {
+impl ModelsSettings {
     /// Of the organization.
-    pub fn organization(&self) -> Budget {
-        let period = match self.period {
+    pub fn budget(&self) -> Budget {
+        let period = match self.budget_period {
             BudgetPeriod::Day => Period::Day,
             BudgetPeriod::Month => Period::Month,
         };
-        let [alert, throttle, stop] = [self.alert_usd, self.throttle_usd, self.stop_usd].map(limit);
+        let [alert, throttle, stop] =
+            [self.budget_alert_usd, self.budget_throttle_usd, self.budget_stop_usd].map(limit);
         Budget { period, alert, throttle, stop }
     }
 
     /// Of one conversation.
-    pub fn session(&self) -> Budget {
-        Budget { period: Period::Session, stop: limit(self.session_usd), ..Budget::default() }
+    pub fn session_budget(&self) -> Budget {
+        Budget { period: Period::Session, stop: limit(self.session_stop_usd), ..Budget::default() }
     }
 }
 
@@ -205,9 +205,9 @@ mod tests {
 
     #[test]
     fn nothing_is_no_limit() {
-        let budget = BudgetSettings { stop_usd: 2.5, ..BudgetSettings::default() };
+        let settings = ModelsSettings { budget_stop_usd: 2.5, ..ModelsSettings::default() };
         let stop = Some(Microdollars(2_500_000));
-        assert_eq!(budget.organization(), Budget { period: Period::Month, stop, ..Budget::default() });
-        assert_eq!(budget.session(), Budget { period: Period::Session, ..Budget::default() });
+        assert_eq!(settings.budget(), Budget { period: Period::Month, stop, ..Budget::default() });
+        assert_eq!(settings.session_budget(), Budget { period: Period::Session, ..Budget::default() });
     }
 }

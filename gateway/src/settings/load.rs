@@ -222,12 +222,12 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
     if !account.chars().all(|digit| digit.is_ascii_digit()) {
         return bad("chatwoot.account_id", format!("{account:?}"), "the number of an account is wanted, such as 1");
     }
-    let budget = &settings.budget;
+    let models = &settings.models;
     for (key, dollars) in [
-        ("budget.alert_usd", budget.alert_usd),
-        ("budget.throttle_usd", budget.throttle_usd),
-        ("budget.stop_usd", budget.stop_usd),
-        ("budget.session_usd", budget.session_usd),
+        ("models.budget_alert_usd", models.budget_alert_usd),
+        ("models.budget_throttle_usd", models.budget_throttle_usd),
+        ("models.budget_stop_usd", models.budget_stop_usd),
+        ("models.session_stop_usd", models.session_stop_usd),
     ] {
         if !(0.0..MOST_DOLLARS).contains(&dollars) {
             return bad(key, dollars.to_string(), "an amount of US dollars is wanted, or 0 for no limit");
@@ -307,7 +307,7 @@ mod tests {
             ("[gemini]\nbase_url = \"x\"", "gemini.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\nbase_url = \"chatwoot.example\"", "chatwoot.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\naccount_id = \"me\"", "chatwoot.account_id = \"me\": the number"),
-            ("[budget]\nstop_usd = -1", "budget.stop_usd = -1: an amount of US dollars"),
+            ("[models]\nbudget_stop_usd = -1", "models.budget_stop_usd = -1: an amount of US dollars"),
             ("[models]\ncheap = \"gpt\"", "models.cheap = \"gpt\": \"gpt\" is no model"),
             ("[[", "tandem.toml is not TOML"),
         ];

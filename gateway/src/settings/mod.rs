@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::Private;
 
 pub use channels::{ChatwootSettings, ChatwootStatus};
-pub use costs::{BudgetSettings, ModelsSettings, micro};
+pub use costs::{ModelsSettings, micro};
 pub use load::load;
 pub use vendors::{
     AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
@@ -44,7 +44,6 @@ pub struct Settings {
     pub anthropic: AnthropicSettings,
     pub gemini: GeminiSettings,
     pub models: ModelsSettings,
-    pub budget: BudgetSettings,
     pub deepgram: DeepgramSettings,
     pub elevenlabs: ElevenLabsSettings,
     pub cartesia: CartesiaSettings,
@@ -66,7 +65,6 @@ impl Default for Settings {
             anthropic: AnthropicSettings::default(),
             gemini: GeminiSettings::default(),
             models: ModelsSettings::default(),
-            budget: BudgetSettings::default(),
             deepgram: DeepgramSettings::default(),
             elevenlabs: ElevenLabsSettings::default(),
             cartesia: CartesiaSettings::default(),

@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_secs(2);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// What the bot writes back.
+/// What a bot that greets writes back.
 ///
 /// # Errors
 /// When there is no such bot, or it says nothing.
@@ -27,13 +27,22 @@ pub(super) async fn ask(http: &str, key: &Private<String>, bot: &str, question: 
     let (mut socket, _) = connect_async(&url).await.with_context(|| format!("cannot reach {url}"))?;
     let start = json!({ "type": "start", "mode": "text", "bot": bot, "token": key.reveal() });
     send(&mut socket, &start).await?;
-    send(&mut socket, &json!({ "type": "text", "text": question })).await?;
     let mut answer: Vec<String> = Vec::new();
+    let mut greeted = false;
     let mut patience = PATIENCE;
     while let Ok(message) = timeout(patience, socket.next()).await {
-        let Some(Message::Text(text)) = message.transpose()? else { break };
+        let text = match message.transpose()? {
+            Some(Message::Text(text)) => text,
+            Some(Message::Close(_)) | None => break,
+            Some(_) => continue,
+        };
         let message: Value = serde_json::from_str(&text)?;
         match message["type"].as_str() {
+            // What is written before the bot has greeted may not be read.
+            Some("text") if !greeted => {
+                greeted = true;
+                send(&mut socket, &json!({ "type": "text", "text": question })).await?;
+            }
             Some("text") => {
                 answer.extend(message["text"].as_str().map(str::to_owned));
                 patience = QUIET;
@@ -42,7 +51,7 @@ pub(super) async fn ask(http: &str, key: &Private<String>, bot: &str, question: 
             _ => {}
         }
     }
-    anyhow::ensure!(!answer.is_empty(), "{bot} said nothing for {} s", PATIENCE.as_secs());
+    anyhow::ensure!(!answer.is_empty(), "{bot} said nothing");
     send(&mut socket, &json!({ "type": "bye" })).await?;
     Ok(answer.join(" "))
 }

@@ -53,12 +53,15 @@ struct Wanted<'a> {
     language: &'a str,
 }
 
+/// Opens an account, of these settings and for this model.
+type Make<S, V> = Box<dyn Fn(&S, &str) -> Result<V, SpeechError> + Send + Sync>;
+
 /// A vendor's account, opened for each model that a bot names.
 struct PerModel<S, V> {
     settings: S,
     /// The model of the settings.
     own: String,
-    make: Box<dyn Fn(&S, &str) -> Result<V, SpeechError> + Send + Sync>,
+    make: Make<S, V>,
     opened: DashMap<String, Arc<V>>,
 }
 
