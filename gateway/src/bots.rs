@@ -79,6 +79,10 @@ impl FileBots {
         self.bots.keys()
     }
 
+    pub fn configs(&self) -> impl Iterator<Item = (&BotName, &BotConfig)> {
+        self.bots.iter().map(|(name, accept)| (name, &*accept.config))
+    }
+
     /// The configs of the bots that are phoned.
     pub fn voicebots(&self) -> impl Iterator<Item = &Arc<BotConfig>> {
         self.bots.values().map(|accept| &accept.config).filter(|config| config.allows(Modality::Voice))

@@ -91,7 +91,7 @@ impl Node {
         let worker = Worker::start(clock, WorkerSettings { rtp_ports: ports.first..=ports.last })
             .context("cannot start the media worker")?;
         let tools = Arc::new(tools::builtin(&data)?);
-        let models = Arc::new(Models::open(&settings.openai)?);
+        let models = Arc::new(Models::open(&settings)?);
         let installed = Arc::new(engines.await??);
         let (keys, new_key) = match known_keys {
             Some(keys) => (keys, None),

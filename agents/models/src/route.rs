@@ -5,34 +5,13 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use serde::{Deserialize, Serialize};
+pub use tandem_contract::bot::Tier;
 
 use crate::budget::{Budget, Level};
 use crate::cache::{Cache, Cached};
 use crate::resilient::Resilient;
 use crate::spending::{Metered, Payer, Spending};
 use crate::{Completion, LanguageModel, ModelError, ModelEvent, ModelStream};
-
-/// How good a model a bot wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tier {
-    Cheap,
-    #[default]
-    Balanced,
-    Premium,
-}
-
-impl Tier {
-    /// For metrics: one word.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Cheap => "cheap",
-            Self::Balanced => "balanced",
-            Self::Premium => "premium",
-        }
-    }
-}
 
 /// The policy: what is asked of those who want a tier and stand at a level. None: nothing.
 pub fn tier_at(wanted: Tier, level: Level) -> Option<Tier> {
@@ -128,7 +107,7 @@ impl LanguageModel for Routed {
                 };
                 return;
             };
-            metrics::counter!("tandem_model_routes_total", "tier" => tier.word()).increment(1);
+            metrics::counter!("tandem_model_routes_total", "tier" => tier.as_str()).increment(1);
             let mut answer = tiers.of(tier).complete(Completion { payer: Some(payer), ..request });
             while let Some(event) = answer.next().await {
                 yield event;

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use tandem_contract::bot::ModelVendor;
 use tandem_contract::bot::flow::BUILTIN_TOOLS;
-use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, FliteVoice, RecognizerVendor, VoiceVendor};
+use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, ESPEAK_NG, FliteVoice, RecognizerVendor, VoiceVendor};
 
 use super::Findings;
 
@@ -29,14 +30,11 @@ const WITH_FLOW: [(&str, &str); 6] = [
 
 /// What a bot without one does not get of its language model yet.
 const WITH_MODEL: [(&str, &str); 4] = [
-    ("/llm_config/fallback", "where the model fails, the caller is told so"),
+    ("/llm_config/fallback/parameters", "the fallback is asked with the parameters of llm_config"),
     ("/system_prompt/voice_specific/speaking_rate", "the embedded voices have no knobs"),
     ("/system_prompt/voice_specific/interruption_sensitivity", "`turn` says when an interruption counts"),
     ("/voice_settings/model_settings", "the embedded voices have no knobs; llm_config names the model"),
 ];
-
-/// Vendors of language models, as `llm_config.provider` names them.
-const MODEL_VENDORS: [&str; 1] = ["openai"];
 
 pub(super) fn check(config: &Value, findings: &mut Findings) {
     let has = |key: &str| config.get(key).is_some();
@@ -60,10 +58,15 @@ pub(super) fn check(config: &Value, findings: &mut Findings) {
 }
 
 fn model(config: &Value, findings: &mut Findings) {
-    let provider = config.pointer("/llm_config/provider").and_then(Value::as_str);
-    if let Some(provider) = provider.filter(|provider| !MODEL_VENDORS.contains(&provider.to_lowercase().as_str())) {
-        let message = format!("{provider} is not connected; the model of the node's settings answers instead");
-        findings.not_supported("/llm_config/provider", message);
+    for (place, instead) in [
+        ("/llm_config/provider", "its fallback or the model of the node's settings answers instead"),
+        ("/llm_config/fallback/provider", "where the model fails, the caller is told so"),
+    ] {
+        let provider = config.pointer(place).and_then(Value::as_str);
+        if let Some(provider) = provider.filter(|provider| ModelVendor::from_name(provider).is_none()) {
+            let known = ModelVendor::ALL.map(ModelVendor::as_str).join(", ");
+            findings.not_supported(place, format!("{provider} is not known here ({known} are); {instead}"));
+        }
     }
 }
 
@@ -86,29 +89,30 @@ fn lists(config: &Value, findings: &mut Findings) {
 fn engines(config: &Value, findings: &mut Findings) {
     let Some(livekit) = config.get("livekit_config") else { return };
     let get = |key: &str| livekit.get(key).and_then(Value::as_str);
-    let recognizers = RecognizerVendor::ALL.map(RecognizerVendor::as_str);
-    let voices = VoiceVendor::ALL.map(VoiceVendor::as_str);
     let names = |key: &str, vendors: &[&str]| get(key).is_some_and(|name| vendors.contains(&&*name.to_lowercase()));
-    let (hears, speaks) = (names("stt_provider", &recognizers), names("tts_provider", &voices));
     let mut unless = |key: &str, known: &[&str], instead: &str| {
         if let Some(found) = get(key).filter(|found| !known.contains(found)) {
-            findings.not_supported(format!("/livekit_config/{key}"), format!("{found} is not embedded; {instead}"));
+            findings.not_supported(format!("/livekit_config/{key}"), format!("{found} is not known here; {instead}"));
         }
     };
-    if !hears {
-        unless("stt_provider", &["pocketsphinx", "none"], "deepgram is connected where its key is set");
-        unless("stt_model", &[], "the embedded recognizer has one model");
+    let recognizers = RecognizerVendor::ALL.map(RecognizerVendor::as_str);
+    if !names("stt_provider", &recognizers) {
+        let connected = format!("{} are connected where their keys are set", recognizers.join(", "));
+        unless("stt_provider", &["pocketsphinx", "none"], &connected);
+        unless("stt_model", &[], "a model is of the vendor that stt_provider names");
         if get("stt_provider") == Some("pocketsphinx") {
             unless("stt_language", &[EMBEDDED_LANGUAGE], "callers are understood in en-US");
         }
     }
-    if !speaks {
-        unless("tts_provider", &["flite", "test"], "elevenlabs is connected where its key is set");
-        unless("tts_model", &[], "the embedded voices have no models");
-    }
-    if !speaks && get("tts_provider") != Some("test") {
-        let flite = FliteVoice::ALL.map(FliteVoice::as_str);
-        unless("tts_voice_id", &flite, "flite's voice slt speaks instead; rms, awb and kal are there too");
+    let voices = VoiceVendor::ALL.map(VoiceVendor::as_str);
+    if !names("tts_provider", &voices) {
+        let connected = format!("{} are connected where their keys are set", voices.join(", "));
+        unless("tts_provider", &["flite", ESPEAK_NG, "test"], &connected);
+        unless("tts_model", &[], "a model is of the vendor that tts_provider names");
+        if !names("tts_provider", &[ESPEAK_NG, "test"]) {
+            let flite = FliteVoice::ALL.map(FliteVoice::as_str);
+            unless("tts_voice_id", &flite, "flite's voice slt speaks instead; rms, awb and kal are there too");
+        }
     }
     for key in ["vad_enabled", "vad_threshold"].into_iter().filter(|key| livekit.get(key).is_some()) {
         findings.not_supported(format!("/livekit_config/{key}"), "not acted on: voice detection is always on");

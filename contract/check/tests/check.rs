@@ -63,7 +63,6 @@ fn seed_examples_pass_and_say_what_is_not_supported() {
     assert!(report.config.is_some(), "{report}");
     let found = findings(chatbot, Severity::NotSupported);
     for pointer in [
-        "/llm_config/fallback",
         "/database_config",
         "/vector_db_config",
         "/tools_available/0",
@@ -75,6 +74,7 @@ fn seed_examples_pass_and_say_what_is_not_supported() {
     ] {
         assert!(found.iter().any(|(at, _)| at == pointer), "{pointer}: {found:#?}");
     }
+    assert!(!found.iter().any(|(at, _)| at.starts_with("/llm_config")), "{found:#?}");
     let voicebot = include_str!("../../tests/seeds/voicebot.json");
     assert!(check(voicebot).config.is_some());
     let found = findings(voicebot, Severity::NotSupported);
@@ -87,6 +87,33 @@ fn seed_examples_pass_and_say_what_is_not_supported() {
     let plan: Vec<_> =
         found.iter().filter(|(at, _)| at.contains("stop_speaking_plan")).map(|(at, _)| at.as_str()).collect();
     assert_eq!(plan, ["/voice_settings/stop_speaking_plan/back_off_seconds"]);
+}
+
+#[test]
+fn vendors_that_nobody_knows_are_told() {
+    let text = json!({
+        "system_prompt": {},
+        "llm_config": { "provider": "Google", "model": "x", "fallback": { "provider": "parrot", "model": "y", "parameters": {} } },
+        "livekit_config": { "stt_provider": "shell", "stt_model": "x", "tts_provider": "parrot", "tts_model": "x", "tts_voice_id": "y" },
+    });
+    expect(
+        &text.to_string(),
+        Severity::NotSupported,
+        &[
+            ("/llm_config/fallback/provider", "parrot is not known here (openai, anthropic, gemini are)"),
+            ("/llm_config/fallback/parameters", "with the parameters of llm_config"),
+            ("/livekit_config/stt_provider", "deepgram, openai are connected"),
+            ("/livekit_config/stt_model", "stt_provider names"),
+            ("/livekit_config/tts_provider", "elevenlabs, cartesia, deepgram, openai are connected"),
+            ("/livekit_config/tts_model", "tts_provider names"),
+            ("/livekit_config/tts_voice_id", "slt speaks instead"),
+        ],
+    );
+    let known = json!({
+        "flow": { "start": "a", "states": { "a": { "hang_up": true } } },
+        "livekit_config": { "stt_provider": "openai", "stt_model": "x", "tts_provider": "espeak-ng", "tts_voice_id": "de" },
+    });
+    expect(&known.to_string(), Severity::NotSupported, &[]);
 }
 
 #[test]

@@ -108,12 +108,13 @@ block! {
     LivekitConfig {
         ;
         room_prefix: String,
-        /// `pocketsphinx` is embedded.
+        /// `pocketsphinx` is embedded; the vendors are those of `RecognizerVendor`.
         stt_provider: String,
         stt_model: String,
         /// BCP 47.
         stt_language: String,
-        /// `flite` is embedded; `test` speaks each word as a pair of tones.
+        /// `flite` is embedded, `espeak-ng` a program beside; `test` speaks each word as a pair of tones; the vendors are
+        /// those of `VoiceVendor`.
         tts_provider: String,
         tts_voice_id: String,
         tts_model: String,

@@ -4,6 +4,7 @@
 mod block;
 pub mod blocks;
 pub mod flow;
+pub mod model;
 pub mod turn;
 pub mod voice;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub use block::Nullable;
 use block::is_default;
+pub use model::{ModelName, ModelVendor, Tier};
 pub use turn::{TurnBlock, TurnPolicy};
 pub use voice::{FliteVoice, RecognizerChoice, RecognizerVendor, VoiceChoice, VoiceVendor};
 

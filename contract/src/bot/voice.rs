@@ -8,9 +8,12 @@ use crate::call::Modality;
 /// The voice that a bot speaks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VoiceChoice {
-    /// Nothing is said: the node's vendor, or this embedded voice.
+    /// Nothing is said: the first of [`VoiceVendor::ALL`] that the node has, or an embedded voice: this one for English,
+    /// espeak-ng for other languages where it is installed.
     Best(FliteVoice),
     Flite(FliteVoice),
+    /// A program beside the node; `tts_voice_id` or the bot's language is its voice.
+    EspeakNg,
     Vendor(VoiceVendor),
     /// Each word a pair of tones, for tests that measure what was heard.
     Test,
@@ -20,12 +23,17 @@ pub enum VoiceChoice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VoiceVendor {
     ElevenLabs,
+    Cartesia,
+    /// Its voices are called Aura.
+    Deepgram,
+    OpenAi,
 }
 
 /// Who listens for a bot over the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecognizerVendor {
     Deepgram,
+    OpenAi,
 }
 
 /// The voices of Debian's libflite1 that the engine knows.
@@ -41,7 +49,7 @@ pub enum FliteVoice {
 /// The recognizer that a bot hears with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RecognizerChoice {
-    /// Nothing is said: the node's vendor, or the embedded one.
+    /// Nothing is said: the first of [`RecognizerVendor::ALL`] that the node has, or the embedded one.
     #[default]
     Best,
     Pocketsphinx,
@@ -53,24 +61,33 @@ pub enum RecognizerChoice {
 /// The language that the embedded engines know, BCP 47.
 pub const EMBEDDED_LANGUAGE: &str = "en-US";
 
+/// As `livekit_config.tts_provider` says it.
+pub const ESPEAK_NG: &str = "espeak-ng";
+
 impl VoiceVendor {
-    pub const ALL: [Self; 1] = [Self::ElevenLabs];
+    /// The best first: those who say when each word sounds, so that an interruption is known to the word.
+    pub const ALL: [Self; 4] = [Self::ElevenLabs, Self::Cartesia, Self::Deepgram, Self::OpenAi];
 
     /// As `livekit_config.tts_provider` says it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ElevenLabs => "elevenlabs",
+            Self::Cartesia => "cartesia",
+            Self::Deepgram => "deepgram",
+            Self::OpenAi => "openai",
         }
     }
 }
 
 impl RecognizerVendor {
-    pub const ALL: [Self; 1] = [Self::Deepgram];
+    /// The best first: one that hears while the caller speaks.
+    pub const ALL: [Self; 2] = [Self::Deepgram, Self::OpenAi];
 
     /// As `livekit_config.stt_provider` says it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Deepgram => "deepgram",
+            Self::OpenAi => "openai",
         }
     }
 }
@@ -97,6 +114,7 @@ impl BotConfig {
         match provider.as_deref() {
             Some("test") => VoiceChoice::Test,
             Some("flite") => VoiceChoice::Flite(flite),
+            Some(ESPEAK_NG) => VoiceChoice::EspeakNg,
             other => VoiceVendor::ALL
                 .into_iter()
                 .find(|vendor| Some(vendor.as_str()) == other)
@@ -120,6 +138,13 @@ impl BotConfig {
     pub fn language(&self) -> &str {
         let language = self.livekit_config.as_ref().and_then(|config| config.stt_language.as_deref());
         language.unwrap_or(EMBEDDED_LANGUAGE)
+    }
+
+    /// Whether its agent speaks English, of whatever country. So does that of callers who speak several languages ("multi", as
+    /// Deepgram calls it): no voice has that name.
+    pub fn speaks_english(&self) -> bool {
+        let language = self.language().split(['-', '_']).next().unwrap_or_default();
+        ["en", "multi"].iter().any(|english| language.eq_ignore_ascii_case(english))
     }
 
     /// Whether a language model answers: there is something to tell it, and no flow that decides what is said.
@@ -159,6 +184,16 @@ mod tests {
         );
         assert_eq!(config.voice(), VoiceChoice::Vendor(VoiceVendor::ElevenLabs));
         assert_eq!(config.recognizer(), RecognizerChoice::Vendor(RecognizerVendor::Deepgram));
-        assert_eq!(config.language(), "de-DE");
+        assert_eq!((config.language(), config.speaks_english()), ("de-DE", false));
+        for vendor in VoiceVendor::ALL {
+            let config = self::config(&format!(r#"{{"tts_provider": "{}"}}"#, vendor.as_str()));
+            assert_eq!((config.voice(), config.speaks_english()), (VoiceChoice::Vendor(vendor), true));
+        }
+        for vendor in RecognizerVendor::ALL {
+            let config = self::config(&format!(r#"{{"stt_provider": "{}"}}"#, vendor.as_str()));
+            assert_eq!(config.recognizer(), RecognizerChoice::Vendor(vendor));
+        }
+        let config = self::config(r#"{"tts_provider": "espeak-ng", "tts_voice_id": "de"}"#);
+        assert_eq!(config.voice(), VoiceChoice::EspeakNg);
     }
 }

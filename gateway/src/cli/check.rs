@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use tandem_check::Finding;
 
 use super::SettingsFile;
 use crate::bots::FileBots;
-use crate::engines::{Engines, check_bot};
+use crate::engines::{Engines, check_bot, check_vendors};
 use crate::models::Models;
 use crate::settings::{Settings, load};
 
@@ -28,7 +29,7 @@ pub struct Check {
 impl Check {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let report = match &self.bot {
-            Some(path) => bot(path)?,
+            Some(path) => bot(path, &self.settings.load()?)?,
             None => node(&self.settings.load()?)?,
         };
         std::io::stdout().write_all(report.text.as_bytes())?;
@@ -62,9 +63,11 @@ impl Report {
     }
 }
 
-fn bot(path: &Path) -> anyhow::Result<Report> {
+fn bot(path: &Path, settings: &Settings) -> anyhow::Result<Report> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let found = check_bot(&text);
+    let mut found = check_bot(&text);
+    // Warnings are the last of the findings.
+    found.findings.extend(found.config.iter().flat_map(|config| check_vendors(config, settings)));
     Ok(Report { text: format!("{found}\n"), failed: found.has_errors() })
 }
 
@@ -72,7 +75,7 @@ fn node(settings: &Settings) -> anyhow::Result<Report> {
     let mut report = Report::default();
     in_force(settings, &mut report);
     limits(settings, &mut report);
-    engines(&Models::open(&settings.openai)?, &mut report);
+    engines(&Engines::open(settings)?, &Models::open(settings)?, &mut report);
     bots(settings, &mut report)?;
     Ok(report)
 }
@@ -110,8 +113,7 @@ fn open_files() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn engines(models: &Models, report: &mut Report) {
-    let engines = Engines::embedded();
+fn engines(engines: &Engines, models: &Models, report: &mut Report) {
     for part in engines.parts(models) {
         report.ok(&format!("{}: {}, {}", part.part, part.info.name, part.info.quality));
     }
@@ -128,8 +130,11 @@ fn bots(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
         return Ok(());
     }
     let (bots, broken) = FileBots::load(data)?;
-    for name in bots.names() {
+    for (name, config) in bots.configs() {
         report.ok(&format!("bot {name}"));
+        for Finding { pointer, message, .. } in check_vendors(config, settings) {
+            report.warn(&format!("bot {name}, {pointer}: {message}"));
+        }
     }
     for file in broken {
         let why = file.reason.unwrap_or_else(|| format!("{} findings", file.findings.len()));

@@ -6,30 +6,34 @@ use std::sync::Arc;
 
 use tandem_agents::brain::{self, Abilities, Brain, BrainEffect, BrainEvent};
 use tandem_agents::session::SpeechSet;
-use tandem_check::Hearing;
-use tandem_contract::bot::voice::EMBEDDED_LANGUAGE;
+use tandem_check::{Finding, Hearing, Severity};
+use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, ESPEAK_NG};
 use tandem_contract::bot::{BotConfig, FliteVoice, RecognizerChoice, VoiceChoice};
 use tandem_contract::call::{Accept, CallOffer, Modality};
 use tandem_media::Time;
 use tandem_speech::catalog::{self, Missing, SpeechCatalog};
+use tandem_speech::espeak_ng::EspeakNg;
 use tandem_speech::{EngineInfo, Grammar, Recognizer, SpeakRequest, SpeechError, Voice, VoiceEvent};
 use tokio::sync::mpsc;
-use tracing::error;
+use tracing::{error, warn};
 
 use self::vendors::SpeechVendors;
-use crate::models::Models;
+use crate::models::{self, Models};
 use crate::settings::Settings;
 use crate::state::EnginePart;
 
 const POCKETSPHINX: &str = "pocketsphinx";
 const FLITE: &str = "flite";
 const TEST: &str = "test";
+/// BCP 47, undetermined: a voice that knows all languages knows it too.
+const UNKNOWN_LANGUAGE: &str = "und";
 /// Hz: of the telephone and of the browser.
 const REHEARSED_RATES: [u32; 2] = [8_000, 16_000];
 
 /// What is installed here, and what is reached over the network.
 pub struct Engines {
     catalog: SpeechCatalog,
+    espeak_ng: Result<EspeakNg, SpeechError>,
     vendors: SpeechVendors,
 }
 
@@ -39,12 +43,17 @@ impl Engines {
     /// # Errors
     /// When a vendor's key or address can never be used.
     pub fn open(settings: &Settings) -> anyhow::Result<Self> {
-        Ok(Self { catalog: SpeechCatalog::detect(), vendors: SpeechVendors::open(settings)? })
+        Ok(Self { vendors: SpeechVendors::open(settings)?, ..Self::embedded() })
     }
 
     /// What is installed here, and nobody else.
     pub fn embedded() -> Self {
-        Self { catalog: SpeechCatalog::detect(), vendors: SpeechVendors::default() }
+        let processes = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            catalog: SpeechCatalog::detect(),
+            espeak_ng: EspeakNg::find(&std::env::var_os("PATH").unwrap_or_default(), processes),
+            vendors: SpeechVendors::default(),
+        }
     }
 
     /// The engines of a conversation, by the config of its bot. `rate`: Hz of its audio; none for chat. Must be called inside
@@ -56,28 +65,44 @@ impl Engines {
 
     /// Without one the callers have the keypad. The embedded one knows its own language alone.
     fn recognizer(&self, config: &BotConfig, rate: Option<u32>) -> (Option<Arc<dyn Recognizer>>, String) {
-        let choice = config.recognizer();
-        let vendor = rate.and_then(|rate| self.vendors.recognizer(config, choice, rate));
-        if let Some(line) = vendor {
-            return (Some(line), config.language().to_owned());
+        if let Some(vendor) = rate.and_then(|rate| self.vendors.recognizer(config, rate)) {
+            return (Some(vendor), config.language().to_owned());
         }
-        let embedded = (choice != RecognizerChoice::None).then(|| self.catalog.recognizer(POCKETSPHINX).ok());
+        let wanted = config.recognizer() != RecognizerChoice::None;
+        let embedded = wanted.then(|| self.catalog.recognizer(POCKETSPHINX).ok());
         (embedded.flatten(), EMBEDDED_LANGUAGE.to_owned())
     }
 
     fn voice(&self, config: &BotConfig, rate: Option<u32>) -> Arc<dyn Voice> {
-        let choice = config.voice();
-        let vendor = rate.and_then(|rate| self.vendors.voice(config, choice, rate));
-        vendor.unwrap_or_else(|| match choice {
-            VoiceChoice::Test => self.installed(TEST, ""),
-            VoiceChoice::Flite(voice) | VoiceChoice::Best(voice) => self.installed(FLITE, voice.as_str()),
-            VoiceChoice::Vendor(_) => self.installed(FLITE, FliteVoice::default().as_str()),
-        })
+        let embedded = self.embedded_voice(config);
+        rate.and_then(|rate| self.vendors.voice(config, rate, &embedded)).unwrap_or(embedded)
+    }
+
+    /// Who speaks where no vendor does. Flite knows English alone, so espeak-ng speaks the other languages where it is
+    /// installed.
+    fn embedded_voice(&self, config: &BotConfig) -> Arc<dyn Voice> {
+        let (flite, language) = match config.voice() {
+            VoiceChoice::Test => return self.installed(TEST, ""),
+            VoiceChoice::Flite(voice) => return self.installed(FLITE, voice.as_str()),
+            VoiceChoice::EspeakNg => {
+                let id = config.livekit_config.as_ref().and_then(|livekit| livekit.tts_voice_id.as_deref());
+                (FliteVoice::default(), Some(id.unwrap_or(config.language())))
+            }
+            VoiceChoice::Best(voice) => (voice, Some(config.language()).filter(|_| !config.speaks_english())),
+            VoiceChoice::Vendor(_) => {
+                (FliteVoice::default(), Some(config.language()).filter(|_| !config.speaks_english()))
+            }
+        };
+        let espeak = language.map(|language| self.espeak_ng.clone().and_then(|engine| engine.voice(language)));
+        let espeak = espeak.and_then(|voice| {
+            voice.inspect_err(|error| warn!(%error, "flite stands in, in its own language: English")).ok()
+        });
+        espeak.unwrap_or_else(|| self.installed(FLITE, flite.as_str()))
     }
 
     /// The voice that a bot opens with, if it is one that remembers prompts.
     pub fn rehearsed(&self, config: &BotConfig) -> Option<Arc<dyn Voice>> {
-        (!self.vendors.speak(config.voice())).then(|| self.voice(config, None))
+        (!self.vendors.speak(config)).then(|| self.voice(config, None))
     }
 
     /// A voice by name; where it is not installed, one that says so to whoever wants to speak with it.
@@ -87,11 +112,25 @@ impl Engines {
 
     /// For the start page: each part of a conversation, what does it here and how well.
     pub fn parts(&self, models: &Models) -> Vec<EnginePart> {
-        vec![
-            EnginePart { part: "recogniser", info: self.vendors.ears().unwrap_or_else(|| self.best(POCKETSPHINX)) },
-            EnginePart { part: "voice", info: self.vendors.mouth().unwrap_or_else(|| self.best(FLITE)) },
-            EnginePart { part: "language model", info: models.info() },
-        ]
+        let vendors = &self.vendors;
+        let recognizer = vendors.recognizer_info().unwrap_or_else(|| self.best(POCKETSPHINX));
+        let voice = vendors.voice_info(EMBEDDED_LANGUAGE).unwrap_or_else(|| self.best(FLITE));
+        let mut parts =
+            vec![EnginePart { part: "recogniser", info: recognizer }, EnginePart { part: "voice", info: voice }];
+        if let Some(info) = self.foreign_voice() {
+            parts.push(EnginePart { part: "foreign voice", info });
+        }
+        parts.push(EnginePart { part: "language model", info: models.info() });
+        parts
+    }
+
+    /// What speaks other languages than English, where no vendor speaks them all.
+    fn foreign_voice(&self) -> Option<EngineInfo> {
+        if self.vendors.voice_info(UNKNOWN_LANGUAGE).is_some() {
+            return None;
+        }
+        let info = self.espeak_ng.as_ref().ok()?.voice(UNKNOWN_LANGUAGE).ok()?.info();
+        Some(EngineInfo { name: ESPEAK_NG.to_owned(), ..info })
     }
 
     /// The provider's first engine, or why there is none.
@@ -135,6 +174,19 @@ impl Hearing for InstalledRecognizer {
 pub fn check_bot(text: &str) -> tandem_check::Report {
     let recognizer = InstalledRecognizer::find();
     tandem_check::check(text, recognizer.as_ref().map(|recognizer| recognizer as &dyn Hearing))
+}
+
+/// Where a bot names vendors that the settings do not: what `check_bot`, which knows no settings, cannot say.
+pub fn check_vendors(config: &BotConfig, settings: &Settings) -> Vec<Finding> {
+    let warning = |(pointer, vendor): (&str, &str)| Finding {
+        severity: Severity::Warning,
+        pointer: pointer.to_owned(),
+        message: format!(
+            "{vendor} is not set on this node, and the best that is there stands in; set {}_API_KEY",
+            vendor.to_uppercase()
+        ),
+    };
+    vendors::unset(config, settings).into_iter().chain(models::unset(config, settings)).map(warning).collect()
 }
 
 /// Stands in where no voice is installed, and says so to whoever wants to speak.
@@ -191,7 +243,6 @@ impl Brain for HangUp {
 mod tests {
     use std::sync::mpsc::{SyncSender, sync_channel};
 
-    use tandem_check::Severity;
     use tandem_contract::bot::flow::Flow;
 
     use super::*;
@@ -226,6 +277,24 @@ mod tests {
             let found = catalog.voice(FLITE, Some(voice.as_str()));
             assert!(!matches!(found, Err(SpeechError::NotSupported { .. })), "{voice:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn other_languages_than_english_are_spoken_by_espeak_ng() {
+        let engines = Engines::embedded();
+        if let Err(error) = &engines.espeak_ng {
+            println!("SKIPPED-PEER espeak-ng ({error})");
+            return;
+        }
+        let name = |livekit: &str| {
+            let config = serde_json::from_str(&format!(r#"{{"livekit_config": {livekit}}}"#)).unwrap();
+            engines.speech(&config, Some(8_000)).voice.info().name
+        };
+        assert_eq!(name(r#"{"stt_language": "de-DE"}"#), "espeak-ng de-de");
+        assert_eq!(name(r#"{"tts_provider": "espeak-ng", "tts_voice_id": "pt-br"}"#), "espeak-ng pt-br");
+        assert!(!name(r#"{"stt_language": "en-GB"}"#).starts_with("espeak"));
+        assert!(!name(r#"{"stt_language": "de-DE", "tts_provider": "flite"}"#).starts_with("espeak"));
+        assert!(!name(r#"{"stt_language": "-"}"#).starts_with("espeak"), "flite stands in");
     }
 
     #[test]

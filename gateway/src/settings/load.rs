@@ -12,13 +12,19 @@ use super::Settings;
 pub const DEFAULT_FILE: &str = "tandem.toml";
 const PREFIX: &str = "TANDEM_";
 /// Names under which keys are known everywhere, and the settings that they set. A `TANDEM_*` of the same setting counts more.
-const USUAL: [(&str, &str); 7] = [
+const USUAL: [(&str, &str); 13] = [
     ("OPENAI_API_KEY", "openai.api_key"),
     ("OPENAI_BASE_URL", "openai.base_url"),
+    ("ANTHROPIC_API_KEY", "anthropic.api_key"),
+    ("ANTHROPIC_BASE_URL", "anthropic.base_url"),
+    ("GEMINI_API_KEY", "gemini.api_key"),
+    ("GEMINI_BASE_URL", "gemini.base_url"),
     ("DEEPGRAM_API_KEY", "deepgram.api_key"),
     ("DEEPGRAM_BASE_URL", "deepgram.base_url"),
     ("ELEVENLABS_API_KEY", "elevenlabs.api_key"),
     ("ELEVENLABS_BASE_URL", "elevenlabs.base_url"),
+    ("CARTESIA_API_KEY", "cartesia.api_key"),
+    ("CARTESIA_BASE_URL", "cartesia.base_url"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
 ];
 /// Variables with our prefix that are no settings: builds and test runs set the first three, Kubernetes sets the others
@@ -190,10 +196,16 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
     if settings.node.max_sessions == 0 {
         return bad("node.max_sessions", "0".into(), "a node that takes no session is no use");
     }
-    let url = &settings.openai.base_url;
-    if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains('@') {
-        let reason = "a URL without user and password is wanted, such as http://127.0.0.1:11434/v1";
-        return bad("openai.base_url", "[hidden]".into(), reason);
+    let Settings { openai, anthropic, gemini, .. } = settings;
+    for (key, url) in [
+        ("openai.base_url", &openai.base_url),
+        ("anthropic.base_url", &anthropic.base_url),
+        ("gemini.base_url", &gemini.base_url),
+    ] {
+        if !(url.starts_with("https://") || url.starts_with("http://")) || url.contains('@') {
+            let reason = "a URL without user and password is wanted, such as http://127.0.0.1:11434/v1";
+            return bad(key, "[hidden]".into(), reason);
+        }
     }
     if settings.data.dir.as_os_str().is_empty() {
         return bad("data.dir", "\"\"".into(), "a folder is wanted");
@@ -266,6 +278,7 @@ mod tests {
             ("[http]\nport = 1", "unknown field `port`"),
             ("[openai]\nbase_url = \"\"", "openai.base_url = [hidden]: a URL without user"),
             ("[openai]\nbase_url = \"http://a:b@c/v1\"", "openai.base_url = [hidden]: a URL without user"),
+            ("[gemini]\nbase_url = \"x\"", "gemini.base_url = [hidden]: a URL without user"),
             ("[[", "tandem.toml is not TOML"),
         ];
         for (text, message) in table {

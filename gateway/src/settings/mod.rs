@@ -17,7 +17,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::Private;
 
 pub use load::load;
-pub use vendors::{DeepgramSettings, ElevenLabsSettings, OpenAiSettings, TwilioSettings};
+pub use vendors::{
+    AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
+    TwilioSettings,
+};
 
 /// All settings of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,8 +37,11 @@ pub struct Settings {
     pub data: Data,
     pub node: Node,
     pub openai: OpenAiSettings,
+    pub anthropic: AnthropicSettings,
+    pub gemini: GeminiSettings,
     pub deepgram: DeepgramSettings,
     pub elevenlabs: ElevenLabsSettings,
+    pub cartesia: CartesiaSettings,
     pub twilio: TwilioSettings,
 }
 
@@ -50,8 +56,11 @@ impl Default for Settings {
             data: Data::default(),
             node: Node::default(),
             openai: OpenAiSettings::default(),
+            anthropic: AnthropicSettings::default(),
+            gemini: GeminiSettings::default(),
             deepgram: DeepgramSettings::default(),
             elevenlabs: ElevenLabsSettings::default(),
+            cartesia: CartesiaSettings::default(),
             twilio: TwilioSettings::default(),
         }
     }

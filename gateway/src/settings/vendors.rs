@@ -1,14 +1,24 @@
 //! Vendors: keys, and where their servers are.
+//!
+//! A vendor is set by its key, or by an address that is not its own: a server of one's own may need none. It is asked by all
+//! bots that name it. Bots that name none get it too, as far as it is known to do what they need: a vendor at its own address
+//! does all that it sells; another server that speaks like it does what the settings name a model or a voice for (most
+//! servers that speak like OpenAI have language models alone).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tandem_models::anthropic::AnthropicConfig;
+use tandem_models::gemini::GeminiConfig;
 use tandem_models::openai::OpenAiConfig;
+use tandem_speech::aura::AuraConfig;
+use tandem_speech::cartesia::CartesiaConfig;
 use tandem_speech::elevenlabs::ElevenLabsConfig;
+use tandem_speech::openai_speech::OpenAiSpeechConfig;
 
 use super::Secret;
 
-/// The language model: OpenAI, or any server that speaks its `/v1/chat/completions` (vLLM, Ollama, llama.cpp). Bots with a
-/// `system_prompt` or an `llm_config` and without a `flow` are answered by it.
+/// A language model, a voice and a recognizer: OpenAI, or any server that speaks its `/v1/chat/completions` (vLLM, Ollama,
+/// llama.cpp). Bots with a `system_prompt` or an `llm_config` and without a `flow` are answered by the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OpenAiSettings {
@@ -18,23 +28,104 @@ pub struct OpenAiSettings {
     pub base_url: String,
     /// The model of bots that name none of this vendor in `llm_config`.
     pub model: String,
+    /// The model that speaks, for bots that name none in `livekit_config.tts_model`. Empty: `gpt-4o-mini-tts`; a server at another
+    /// address then speaks only for bots whose `tts_provider` is `openai`.
+    pub speech_model: String,
+    /// The voice of bots that name none in `livekit_config.tts_voice_id`.
+    pub voice: String,
+    /// The model that hears, for bots that name none in `livekit_config.stt_model`. Empty: `gpt-4o-mini-transcribe`; a server at
+    /// another address then hears only for bots whose `stt_provider` is `openai`.
+    pub transcription_model: String,
 }
 
 impl Default for OpenAiSettings {
     fn default() -> Self {
-        let base_url = OpenAiConfig::BASE_URL.to_owned();
-        Self { api_key: Secret::default(), base_url, model: "gpt-4.1-mini".to_owned() }
+        Self {
+            api_key: Secret::default(),
+            base_url: OpenAiConfig::BASE_URL.to_owned(),
+            model: "gpt-4.1-mini".to_owned(),
+            speech_model: String::new(),
+            voice: OpenAiSpeechConfig::VOICE.to_owned(),
+            transcription_model: String::new(),
+        }
     }
 }
 
 impl OpenAiSettings {
     /// Whether there is a model to ask: with a key, or on a server that may need none.
     pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url.trim_end_matches('/') != OpenAiConfig::BASE_URL
+        self.api_key.value().is_some() || !self.is_openai()
+    }
+
+    /// Whether bots that name no voice get this one.
+    pub fn speaks_unasked(&self) -> bool {
+        self.is_set() && (self.is_openai() || !self.speech_model.is_empty())
+    }
+
+    /// Whether bots that name no recognizer get this one.
+    pub fn hears_unasked(&self) -> bool {
+        self.is_set() && (self.is_openai() || !self.transcription_model.is_empty())
+    }
+
+    fn is_openai(&self) -> bool {
+        self.base_url.trim_end_matches('/') == OpenAiConfig::BASE_URL
     }
 }
 
-/// The recognizer of bots whose `livekit_config.stt_provider` is `deepgram`.
+/// The language model of bots whose `llm_config.provider` is `anthropic`; and of those that name none, where `[openai]` is not set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnthropicSettings {
+    /// Also read from `ANTHROPIC_API_KEY`.
+    pub api_key: Secret,
+    /// Up to and without `/v1`; also read from `ANTHROPIC_BASE_URL`.
+    pub base_url: String,
+    /// The model of bots that name none of this vendor in `llm_config`.
+    pub model: String,
+}
+
+impl AnthropicSettings {
+    /// Whether there is a model to ask: with a key, or at a proxy of one's own that adds it.
+    pub fn is_set(&self) -> bool {
+        self.api_key.value().is_some() || self.base_url.trim_end_matches('/') != AnthropicConfig::BASE_URL
+    }
+}
+
+impl Default for AnthropicSettings {
+    fn default() -> Self {
+        let base_url = AnthropicConfig::BASE_URL.to_owned();
+        Self { api_key: Secret::default(), base_url, model: "claude-haiku-4-5".to_owned() }
+    }
+}
+
+/// The language model of bots whose `llm_config.provider` is `gemini`; and of those that name none, where neither `[openai]` nor `[anthropic]` is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GeminiSettings {
+    /// Also read from `GEMINI_API_KEY`.
+    pub api_key: Secret,
+    /// Up to and without `/v1beta`; also read from `GEMINI_BASE_URL`.
+    pub base_url: String,
+    /// The model of bots that name none of this vendor in `llm_config`.
+    pub model: String,
+}
+
+impl GeminiSettings {
+    /// Whether there is a model to ask: with a key, or at a proxy of one's own that adds it.
+    pub fn is_set(&self) -> bool {
+        self.api_key.value().is_some() || self.base_url.trim_end_matches('/') != GeminiConfig::BASE_URL
+    }
+}
+
+impl Default for GeminiSettings {
+    fn default() -> Self {
+        let base_url = GeminiConfig::BASE_URL.to_owned();
+        Self { api_key: Secret::default(), base_url, model: "gemini-2.5-flash".to_owned() }
+    }
+}
+
+/// The recognizer of bots whose `livekit_config.stt_provider` is `deepgram` or nothing, and the voice of those whose
+/// `tts_provider` is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeepgramSettings {
@@ -42,8 +133,12 @@ pub struct DeepgramSettings {
     pub api_key: Secret,
     /// `wss://` or `https://`, without a path; also read from `DEEPGRAM_BASE_URL`.
     pub base_url: String,
-    /// The model of bots that name none in `livekit_config.stt_model`.
+    /// The model of bots that name none in `livekit_config.stt_model`; one whose name begins with `flux` judges the end of a
+    /// turn too.
     pub model: String,
+    /// The voice of bots that name none in `livekit_config.tts_voice_id`; its name ends with its language. Empty:
+    /// `aura-2-thalia-en`; a server at another address then speaks only for bots whose `tts_provider` is `deepgram`.
+    pub voice: String,
 }
 
 impl DeepgramSettings {
@@ -53,15 +148,30 @@ impl DeepgramSettings {
     pub fn is_set(&self) -> bool {
         self.api_key.value().is_some() || self.base_url != Self::BASE_URL
     }
+
+    /// The voice of the node.
+    pub fn voice(&self) -> &str {
+        if self.voice.is_empty() { AuraConfig::VOICE } else { &self.voice }
+    }
+
+    /// Whether bots that name no voice get this one.
+    pub fn speaks_unasked(&self) -> bool {
+        self.is_set() && (self.base_url == Self::BASE_URL || !self.voice.is_empty())
+    }
 }
 
 impl Default for DeepgramSettings {
     fn default() -> Self {
-        Self { api_key: Secret::default(), base_url: Self::BASE_URL.to_owned(), model: "nova-3".to_owned() }
+        Self {
+            api_key: Secret::default(),
+            base_url: Self::BASE_URL.to_owned(),
+            model: "nova-3".to_owned(),
+            voice: String::new(),
+        }
     }
 }
 
-/// The voice of bots whose `livekit_config.tts_provider` is `elevenlabs`.
+/// The voice of bots whose `livekit_config.tts_provider` is `elevenlabs` or nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ElevenLabsSettings {
@@ -89,6 +199,38 @@ impl Default for ElevenLabsSettings {
             base_url: ElevenLabsConfig::BASE_URL.to_owned(),
             model: ElevenLabsConfig::MODEL.to_owned(),
             voice: ElevenLabsConfig::VOICE.to_owned(),
+        }
+    }
+}
+
+/// The voice of bots whose `livekit_config.tts_provider` is `cartesia`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CartesiaSettings {
+    /// Also read from `CARTESIA_API_KEY`.
+    pub api_key: Secret,
+    /// `wss://` or `https://`, without a path; also read from `CARTESIA_BASE_URL`.
+    pub base_url: String,
+    /// The model of bots that name none in `livekit_config.tts_model`.
+    pub model: String,
+    /// The voice of bots that name none in `livekit_config.tts_voice_id`.
+    pub voice: String,
+}
+
+impl CartesiaSettings {
+    /// Whether there is a voice to ask for: with a key, or on a server of one's own.
+    pub fn is_set(&self) -> bool {
+        self.api_key.value().is_some() || self.base_url != CartesiaConfig::BASE_URL
+    }
+}
+
+impl Default for CartesiaSettings {
+    fn default() -> Self {
+        Self {
+            api_key: Secret::default(),
+            base_url: CartesiaConfig::BASE_URL.to_owned(),
+            model: CartesiaConfig::MODEL.to_owned(),
+            voice: CartesiaConfig::VOICE.to_owned(),
         }
     }
 }

@@ -1,0 +1,166 @@
+//! The vendors that speak: one table.
+
+use std::sync::Arc;
+
+use reqwest::Client;
+use tandem_contract::bot::VoiceVendor;
+use tandem_speech::aura::{Aura, AuraConfig};
+use tandem_speech::cartesia::{Cartesia, CartesiaConfig};
+use tandem_speech::elevenlabs::{ElevenLabs, ElevenLabsConfig};
+use tandem_speech::openai_speech::{OpenAiSpeech, OpenAiSpeechConfig};
+use tandem_speech::{EngineInfo, SpeechError, Voice};
+
+use super::{PerModel, Wanted};
+use crate::settings::{CartesiaSettings, DeepgramSettings, ElevenLabsSettings, OpenAiSettings, Settings};
+
+/// How the names of all of ElevenLabs' voice models begin; generators of configs leave it out.
+const ELEVEN: &str = "eleven_";
+
+/// An account with a vendor that speaks.
+pub(super) trait Speaks: Send + Sync {
+    /// For one conversation; inside a tokio runtime.
+    fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError>;
+    /// Of the node's own voice.
+    fn info(&self) -> Result<EngineInfo, SpeechError>;
+    /// Whether the node's own voice speaks this language, BCP 47.
+    fn knows(&self, _language: &str) -> bool {
+        true
+    }
+}
+
+pub(super) fn is_set(vendor: VoiceVendor, settings: &Settings) -> bool {
+    match vendor {
+        VoiceVendor::ElevenLabs => settings.elevenlabs.is_set(),
+        VoiceVendor::Cartesia => settings.cartesia.is_set(),
+        VoiceVendor::Deepgram => settings.deepgram.is_set(),
+        VoiceVendor::OpenAi => settings.openai.is_set(),
+    }
+}
+
+/// Whether it also speaks for bots that name nobody.
+pub(super) fn is_unasked(vendor: VoiceVendor, settings: &Settings) -> bool {
+    match vendor {
+        VoiceVendor::ElevenLabs | VoiceVendor::Cartesia => is_set(vendor, settings),
+        VoiceVendor::Deepgram => settings.deepgram.speaks_unasked(),
+        VoiceVendor::OpenAi => settings.openai.speaks_unasked(),
+    }
+}
+
+pub(super) fn open(vendor: VoiceVendor, settings: &Settings, client: &Client) -> Result<Box<dyn Speaks>, SpeechError> {
+    let client = client.clone();
+    Ok(match vendor {
+        VoiceVendor::ElevenLabs => {
+            Box::new(PerModel::open(settings.elevenlabs.clone(), &settings.elevenlabs.model, elevenlabs)?)
+        }
+        VoiceVendor::Cartesia => {
+            Box::new(PerModel::open(settings.cartesia.clone(), &settings.cartesia.model, cartesia)?)
+        }
+        VoiceVendor::Deepgram => Box::new(aura(client, &settings.deepgram)?),
+        VoiceVendor::OpenAi => {
+            let own = match settings.openai.speech_model.as_str() {
+                "" => OpenAiSpeechConfig::MODEL,
+                named => named,
+            };
+            let make = move |of: &OpenAiSettings, model: &str| openai(client.clone(), of, model);
+            Box::new(PerModel::open(settings.openai.clone(), own, make)?)
+        }
+    })
+}
+
+fn elevenlabs(settings: &ElevenLabsSettings, model: &str) -> Result<ElevenLabs, SpeechError> {
+    let model = if model.starts_with(ELEVEN) { model.to_owned() } else { format!("{ELEVEN}{model}") };
+    ElevenLabs::new(ElevenLabsConfig {
+        base_url: settings.base_url.clone(),
+        key: settings.api_key.value(),
+        model,
+        voice: settings.voice.clone(),
+        ..ElevenLabsConfig::default()
+    })
+}
+
+fn cartesia(settings: &CartesiaSettings, model: &str) -> Result<Cartesia, SpeechError> {
+    Cartesia::new(CartesiaConfig {
+        base_url: settings.base_url.clone(),
+        key: settings.api_key.value(),
+        model: model.to_owned(),
+        voice: settings.voice.clone(),
+        ..CartesiaConfig::default()
+    })
+}
+
+/// With Deepgram the voice is the model, so that there is one account.
+fn aura(client: Client, settings: &DeepgramSettings) -> Result<AuraAccount, SpeechError> {
+    let voice = settings.voice().to_owned();
+    let config = AuraConfig {
+        base_url: settings.base_url.clone(),
+        key: settings.api_key.value(),
+        voice: voice.clone(),
+        ..AuraConfig::default()
+    };
+    Ok(AuraAccount { aura: Aura::new(client, config)?, voice })
+}
+
+fn openai(client: Client, settings: &OpenAiSettings, model: &str) -> Result<OpenAiSpeech, SpeechError> {
+    let config = OpenAiSpeechConfig {
+        base_url: settings.base_url.clone(),
+        key: settings.api_key.value(),
+        model: model.to_owned(),
+        voice: settings.voice.clone(),
+        ..OpenAiSpeechConfig::default()
+    };
+    OpenAiSpeech::new(client, config)
+}
+
+impl Speaks for PerModel<ElevenLabsSettings, ElevenLabs> {
+    fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError> {
+        self.of(wanted.model)?.line(wanted.voice, wanted.rate, Some(wanted.language))
+    }
+
+    fn info(&self) -> Result<EngineInfo, SpeechError> {
+        Ok(self.of(None)?.info())
+    }
+}
+
+impl Speaks for PerModel<CartesiaSettings, Cartesia> {
+    fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError> {
+        self.of(wanted.model)?.line(wanted.voice, wanted.rate, Some(wanted.language))
+    }
+
+    fn info(&self) -> Result<EngineInfo, SpeechError> {
+        Ok(self.of(None)?.info())
+    }
+}
+
+struct AuraAccount {
+    aura: Aura,
+    /// Of the node.
+    voice: String,
+}
+
+impl Speaks for AuraAccount {
+    /// A bot may name the voice under either key: it is both.
+    fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError> {
+        self.aura.voice(if wanted.voice.is_empty() { wanted.model.unwrap_or_default() } else { wanted.voice })
+    }
+
+    fn info(&self) -> Result<EngineInfo, SpeechError> {
+        Ok(self.aura.voice("")?.info())
+    }
+
+    /// "aura-2-thalia-en" speaks English.
+    fn knows(&self, language: &str) -> bool {
+        let primary = language.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+        let primary = if primary == "multi" { "en" } else { &primary };
+        self.voice.rsplit('-').next() == Some(primary)
+    }
+}
+
+impl Speaks for PerModel<OpenAiSettings, OpenAiSpeech> {
+    fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError> {
+        self.of(wanted.model)?.voice(wanted.voice)
+    }
+
+    fn info(&self) -> Result<EngineInfo, SpeechError> {
+        Ok(self.of(None)?.voice("")?.info())
+    }
+}
