@@ -26,6 +26,21 @@ pub struct CallRecord {
     pub timeline: Vec<TimelineEntry>,
     /// Absent for chat.
     pub media: Option<MediaStats>,
+    /// Absent where no language model was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+}
+
+/// What the language models of a session have cost. Answers that were cut off are estimates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    pub input_tokens: u64,
+    /// Part of `input_tokens` that the vendor had cached.
+    pub cached_input_tokens: u64,
+    pub output_tokens: u64,
+    /// Millionths of a US dollar. Models whose price nobody knows cost nothing.
+    pub microdollars: u64,
 }
 
 /// How a session ended. `Interrupted` is what a record says that was found half-written after a restart.

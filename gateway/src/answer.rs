@@ -94,7 +94,7 @@ impl Admitted {
         permit.register(SessionHandle { commands, events: events.clone() });
         let span = info_span!("session", session = %offer.session, bot = %accept.bot);
         let door = offer.door;
-        let model = state.models.of(&accept.config);
+        let model = state.models.session(&accept, offer.session);
         let setup = SessionSetup {
             brain: (state.brain)(&offer, &accept, Abilities { model: model.is_some() }),
             model,
@@ -104,7 +104,7 @@ impl Admitted {
             leg,
             media,
             tools: Arc::clone(&state.tools),
-            log: Arc::new(state.calls.clone()),
+            log: state.models.costs.log(state.calls.clone()),
             clock: state.clock,
             commands: inbox,
             watch: events,

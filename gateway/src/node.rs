@@ -34,7 +34,7 @@ use crate::settings::{Settings, load};
 use crate::state::{AppState, Parts};
 use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
-use crate::store::{FolderLock, make_folder};
+use crate::store::{FolderLock, make_folder, spending};
 
 /// How long a session may take to say goodbye to its wire and its record once it has to end now.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -91,7 +91,9 @@ impl Node {
         let worker = Worker::start(clock, WorkerSettings { rtp_ports: ports.first..=ports.last })
             .context("cannot start the media worker")?;
         let tools = Arc::new(tools::builtin(&data)?);
-        let models = Arc::new(Models::open(&settings)?);
+        let (models, alerts) = Models::open(&settings)?;
+        let accounts = spending::path_in(&data);
+        models.costs.restore(spending::read(&accounts).context(BROKEN_ACCOUNTS)?);
         let installed = Arc::new(engines.await??);
         let (keys, new_key) = match known_keys {
             Some(keys) => (keys, None),
@@ -108,7 +110,7 @@ impl Node {
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),
             brain: Arc::new(engines::brain),
             engines: installed.parts(&models),
-            models,
+            models: Arc::new(models),
             speech: {
                 let installed = Arc::clone(&installed);
                 Arc::new(move |config, rate| installed.speech(config, rate))
@@ -121,6 +123,7 @@ impl Node {
         let http_close = CancellationToken::new();
         state.tasks.spawn(doors::sip::serve(state.clone(), incoming, sip_close.clone()));
         rehearse(&state, installed, voicebots, http_close.clone());
+        state.tasks.spawn(state.models.costs.keep(accounts, alerts, http_close.clone()));
         serve_http(&state, listener, http_close.clone());
         Ok(Self { state, new_key, broken_bots, door, sip_close, http_close, call_log, _lock: lock })
     }
@@ -166,6 +169,9 @@ impl Node {
 const BROKEN_KEYS: &str =
     "the API's keys cannot be read (without the file, the next start makes a new key and the old ones are void)";
 
+/// The same.
+const BROKEN_ACCOUNTS: &str = "what models have cost cannot be read (without the file, budgets begin anew)";
+
 async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
     let addr = settings.http.addr;
     TcpListener::bind(addr).await.with_context(|| no_socket("HTTP", addr, "http.addr"))
@@ -196,7 +202,7 @@ fn rehearse(state: &AppState, engines: Arc<Engines>, voicebots: Vec<Arc<BotConfi
     let models = Arc::clone(&state.models);
     state.tasks.spawn(close.run_until_cancelled_owned(async move {
         for config in voicebots {
-            let abilities = Abilities { model: models.of(&config).is_some() };
+            let abilities = Abilities { model: models.answer_for(&config) };
             if let Some(voice) = engines.rehearsed(&config) {
                 engines::rehearse(&config, abilities, &*voice).await;
             }

@@ -98,6 +98,17 @@ pub struct Usage {
     pub output: u64,
 }
 
+impl Usage {
+    #[must_use]
+    pub fn plus(self, more: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(more.input),
+            cached_input: self.cached_input.saturating_add(more.cached_input),
+            output: self.output.saturating_add(more.output),
+        }
+    }
+}
+
 /// Why the model stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -120,6 +120,8 @@ pub fn system_clock() -> Clock {
 /// The accounts of a node.
 pub struct Spending {
     accounts: DashMap<Scope, Account>,
+    /// Tokens of the sessions that are open.
+    tokens: DashMap<SessionId, Usage>,
     prices: PriceList,
     clock: Clock,
     alerts: mpsc::Sender<Alert>,
@@ -130,7 +132,7 @@ impl Spending {
     pub fn new(prices: PriceList, clock: Clock) -> (Arc<Self>, mpsc::Receiver<Alert>) {
         // Full: see `ALERTS`.
         let (alerts, taken) = mpsc::channel(ALERTS);
-        (Arc::new(Self { accounts: DashMap::new(), prices, clock, alerts }), taken)
+        (Arc::new(Self { accounts: DashMap::new(), tokens: DashMap::new(), prices, clock, alerts }), taken)
     }
 
     /// From here on, and for what was spent in the running period already.
@@ -145,12 +147,20 @@ impl Spending {
     pub fn open(&self, session: SessionId, budget: Budget) {
         let budget = Budget { period: Period::Session, ..budget };
         self.accounts.insert(Scope::Session { session }, Account::new(budget));
+        self.tokens.insert(session, Usage::default());
     }
 
     /// What the session spent. None: it had no account.
     pub fn close(&self, session: SessionId) -> Option<Microdollars> {
+        self.tokens.remove(&session);
         let (_, account) = self.accounts.remove(&Scope::Session { session })?;
         Some(account.spent((self.clock)()))
+    }
+
+    /// The tokens of a session and what they cost until now. None: it has no account.
+    pub fn used(&self, session: SessionId) -> Option<(Usage, Microdollars)> {
+        let tokens = *self.tokens.get(&session)?;
+        Some((tokens, self.spent(&Scope::Session { session })))
     }
 
     /// In the running period.
@@ -170,6 +180,9 @@ impl Spending {
 
     /// Charges all accounts of the payer; says what it cost. A model without a price costs nothing, and is counted.
     pub fn charge(&self, payer: &Payer, model: &str, usage: &Usage) -> Microdollars {
+        if let Some(mut tokens) = self.tokens.get_mut(&payer.session) {
+            *tokens = tokens.plus(usage);
+        }
         let Some(price) = self.prices.of(model) else {
             metrics::counter!("tandem_model_unpriced_tokens_total", "model" => model.to_owned())
                 .increment(usage.input + usage.output);

@@ -167,3 +167,18 @@ fn charges_from_many_threads_add_up() {
     });
     assert_eq!(spent(&spending, &payer)[..2], [each * 2_000; 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_knows_its_tokens_with_and_without_a_price() {
+    let (spending, _) = spending();
+    let payer = payer("acme");
+    assert_eq!(spending.used(payer.session), None);
+    spending.open(payer.session, Budget::default());
+    let usage = |input, output| Usage { input, cached_input: 1, output };
+    spending.charge(&payer, "dear", &usage(3, 2));
+    spending.charge(&payer, "free", &usage(10, 1));
+    let both = Usage { input: 13, cached_input: 2, output: 3 };
+    assert_eq!(spending.used(payer.session), Some((both, Microdollars(50))));
+    spending.close(payer.session);
+    assert_eq!(spending.used(payer.session), None);
+}

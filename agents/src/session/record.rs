@@ -103,6 +103,8 @@ impl Story {
             turns: self.turns.clone(),
             timeline: self.timeline.clone(),
             media: self.media.clone(),
+            // Whoever stores the record knows the prices.
+            cost: None,
         })
     }
 }

@@ -106,6 +106,17 @@ fn limits(config: &Value, findings: &mut Findings) {
     if config.pointer("/limits/max_sessions").and_then(Value::as_u64) == Some(0) {
         findings.error("/limits/max_sessions", "nobody could call this bot; allow at least 1 session");
     }
+    let budgets = ["budget_usd_per_day", "budget_usd_per_month"].map(|key| format!("/limits/{key}"));
+    let amounts = budgets.each_ref().map(|place| config.pointer(place).and_then(Value::as_f64));
+    for (place, amount) in budgets.iter().zip(amounts) {
+        if amount.is_some_and(|dollars| dollars <= 0.0) {
+            findings
+                .error(place, "nothing could be asked; write an amount of US dollars, or leave it out for no limit");
+        }
+    }
+    if amounts.iter().all(Option::is_some) {
+        findings.error(&budgets[0], "a bot has one budget; leave out this or budget_usd_per_month");
+    }
     for (key, range) in BOUNDS {
         let seed = SEED_TURN.iter().filter(|(counterpart, ..)| *counterpart == key);
         let places = seed.map(|(_, place, unit)| ((*place).to_owned(), *unit)).chain([(format!("/turn/{key}"), 1.0)]);

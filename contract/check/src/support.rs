@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use tandem_contract::bot::ModelVendor;
 use tandem_contract::bot::flow::BUILTIN_TOOLS;
+use tandem_contract::bot::model::TIER;
 use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, ESPEAK_NG, FliteVoice, RecognizerVendor, VoiceVendor};
+use tandem_contract::bot::{ModelVendor, Tier};
 
 use super::Findings;
 
@@ -58,6 +59,10 @@ pub(super) fn check(config: &Value, findings: &mut Findings) {
 }
 
 fn model(config: &Value, findings: &mut Findings) {
+    let provider = config.pointer("/llm_config/provider").and_then(Value::as_str).unwrap_or_default();
+    if provider.eq_ignore_ascii_case(TIER) {
+        return tier(config, findings);
+    }
     for (place, instead) in [
         ("/llm_config/provider", "its fallback or the model of the node's settings answers instead"),
         ("/llm_config/fallback/provider", "where the model fails, the caller is told so"),
@@ -67,6 +72,15 @@ fn model(config: &Value, findings: &mut Findings) {
             let known = ModelVendor::ALL.map(ModelVendor::as_str).join(", ");
             findings.not_supported(place, format!("{provider} is not known here ({known} are); {instead}"));
         }
+    }
+}
+
+fn tier(config: &Value, findings: &mut Findings) {
+    let model = config.pointer("/llm_config/model").and_then(Value::as_str).unwrap_or_default();
+    let tiers = Tier::ALL.map(Tier::as_str);
+    if !tiers.contains(&&*model.to_lowercase()) {
+        let known = tiers.join(", ");
+        findings.not_supported("/llm_config/model", format!("{model} is no tier ({known} are); balanced answers"));
     }
 }
 

@@ -117,6 +117,23 @@ fn vendors_that_nobody_knows_are_told() {
 }
 
 #[test]
+fn a_bot_has_one_budget_and_a_tier_that_exists() {
+    let text = json!({
+        "limits": { "budget_usd_per_day": 0, "budget_usd_per_month": 2.5 },
+        "llm_config": { "provider": "tier", "model": "best" },
+    });
+    expect(
+        &text.to_string(),
+        Severity::Error,
+        &[("/limits/budget_usd_per_day", "nothing could be asked"), ("/limits/budget_usd_per_day", "one budget")],
+    );
+    expect(&text.to_string(), Severity::NotSupported, &[("/llm_config/model", "cheap, balanced, premium are")]);
+    let good =
+        json!({ "limits": { "budget_usd_per_day": 2 }, "llm_config": { "provider": "tier", "model": "Premium" } });
+    assert!(check(&good.to_string()).findings.is_empty(), "{}", check(&good.to_string()));
+}
+
+#[test]
 fn syntax_errors_name_line_and_column() {
     expect("{\n  \"flow\": {,\n}", Severity::Error, &[("", "line 2 column 12")]);
 }

@@ -10,7 +10,7 @@ pub mod voice;
 
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 pub use block::Nullable;
 use block::is_default;
@@ -61,11 +61,17 @@ pub struct BotConfig {
 pub struct Limits {
     /// Sessions at once; the next caller gets 486 (SIP) or close 4486 (WebSocket).
     pub max_sessions: u32,
+    /// US dollars that its language models may cost a day (UTC), or a month; not both. The log has a warning at 80 %, the
+    /// node's cheap models answer from 90 %, none does when it is spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_usd_per_day: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_usd_per_month: Option<Number>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_sessions: 200 }
+        Self { max_sessions: 200, budget_usd_per_day: None, budget_usd_per_month: None }
     }
 }
 

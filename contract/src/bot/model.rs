@@ -17,6 +17,9 @@ pub enum ModelVendor {
     Gemini,
 }
 
+/// `llm_config.provider` of a bot that leaves the choice to its node: `llm_config.model` is then the name of a [`Tier`].
+pub const TIER: &str = "tier";
+
 /// A model of a vendor's: `openai/gpt-4.1-mini`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelName {
@@ -82,6 +85,8 @@ impl FromStr for ModelName {
 }
 
 impl Tier {
+    pub const ALL: [Self; 3] = [Self::Cheap, Self::Balanced, Self::Premium];
+
     /// As metrics say it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -105,6 +110,14 @@ impl BotConfig {
     }
 }
 
+impl BotConfig {
+    /// What it wants of the node's models, if it leaves the choice to the node.
+    pub fn tier(&self) -> Option<Tier> {
+        let named = self.llm_config.as_ref().filter(|llm| llm.provider.eq_ignore_ascii_case(TIER))?;
+        Tier::ALL.into_iter().find(|tier| named.model.eq_ignore_ascii_case(tier.as_str()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +133,15 @@ mod tests {
                        "fallback": {"provider": "openai", "model": "gpt-5-mini"}}"#;
         assert_eq!(models(both), ["gemini/gemini-3.8-flash", "openai/gpt-5-mini"]);
         assert!(models(r#"{"provider": "parrot", "model": "x"}"#).is_empty());
+    }
+
+    #[test]
+    fn a_tier_is_no_vendor() {
+        let config = |model: &str| -> BotConfig {
+            serde_json::from_str(&format!(r#"{{"llm_config": {{"provider": "tier", "model": "{model}"}}}}"#)).unwrap()
+        };
+        assert_eq!((config("Premium").models().count(), config("Premium").tier()), (0, Some(Tier::Premium)));
+        assert_eq!(config("best").tier(), None);
     }
 
     #[test]

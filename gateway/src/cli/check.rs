@@ -75,7 +75,7 @@ fn node(settings: &Settings) -> anyhow::Result<Report> {
     let mut report = Report::default();
     in_force(settings, &mut report);
     limits(settings, &mut report);
-    engines(&Engines::open(settings)?, &Models::open(settings)?, &mut report);
+    engines(&Engines::open(settings)?, &Models::open(settings)?.0, &mut report);
     bots(settings, &mut report)?;
     Ok(report)
 }

@@ -1,35 +1,42 @@
 //! The language models of this node: which are reached with the keys at hand, and which of them a bot gets.
 
+mod costs;
 mod vendors;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use dashmap::DashMap;
+use tandem_contract::SessionId;
 use tandem_contract::bot::{BotConfig, ModelName, ModelVendor};
-use tandem_models::resilient::Resilient;
+use tandem_contract::call::Accept;
+use tandem_models::route::{Chains, Routed, Tiers};
 use tandem_models::{LanguageModel, SetupError, client_builder};
 use tandem_speech::EngineInfo;
 use tracing::warn;
 
+use self::costs::{Alerts, Costs};
 use self::vendors::Accounts;
-use crate::settings::Settings;
+use crate::settings::{ModelsSettings, Settings};
 
 /// The models that bots have asked for. Each chain keeps its connections and its breakers, whoever asks it.
 pub struct Models {
     accounts: Accounts,
     /// The model of bots that name none which is here: of the first vendor that is set.
     own: Option<ModelName>,
-    /// Bots bound their number.
-    chains: DashMap<Vec<ModelName>, Arc<Resilient>>,
+    /// The models of each tier.
+    listed: ModelsSettings,
+    /// By the models that a bot names itself; none: the node's. Bots bound their number.
+    tiers: DashMap<Vec<ModelName>, Arc<Tiers>>,
+    pub costs: Costs,
 }
 
 impl Models {
-    /// Must be called inside a tokio runtime.
+    /// And where its budgets' alerts come out. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// When a vendor's key or address can never be sent.
-    pub fn open(settings: &Settings) -> anyhow::Result<Self> {
+    /// When a vendor's key or address can never be sent, or a tier names a model that nobody can be asked for.
+    pub fn open(settings: &Settings) -> anyhow::Result<(Self, Alerts)> {
         let client = client_builder().build().context("no HTTP client can be made")?;
         let accounts = Accounts::new(settings, client);
         let set = || ModelVendor::ALL.into_iter().filter(|vendor| accounts.is_set(*vendor));
@@ -37,32 +44,54 @@ impl Models {
             accounts.open(&accounts.own(vendor)).with_context(|| format!("[{}]", vendor.as_str()))?;
         }
         let own = set().next().map(|vendor| accounts.own(vendor));
-        Ok(Self { accounts, own, chains: DashMap::new() })
+        let listed = settings.models.clone();
+        for name in [&listed.cheap, &listed.balanced, &listed.premium].into_iter().flat_map(|tier| &tier.0) {
+            let section = name.vendor.as_str();
+            anyhow::ensure!(accounts.is_set(name.vendor), "[models] names {name}, and [{section}] has no api_key");
+            accounts.open(name).with_context(|| format!("[models] names {name}"))?;
+        }
+        let (costs, alerts) = Costs::open(settings);
+        Ok((Self { accounts, own, listed, tiers: DashMap::new(), costs }, alerts))
     }
 
-    /// The model that this bot asks: its own and then its fallback, as far as their vendors are here, else the node's.
-    pub fn of(&self, config: &BotConfig) -> Option<Arc<dyn LanguageModel>> {
-        let mut names: Vec<_> = config.models().filter(|name| self.accounts.is_set(name.vendor)).collect();
-        if names.is_empty() {
-            names.push(self.own.clone()?);
-        }
-        match self.chain(&names) {
-            Ok(chain) => Some(chain),
-            Err(error) => {
-                warn!(model = %names[0], %error, "a model cannot be asked");
-                None
-            }
-        }
+    /// Whether somebody answers for this bot.
+    pub fn answer_for(&self, config: &BotConfig) -> bool {
+        self.tiers(config).is_some()
     }
 
-    fn chain(&self, names: &[ModelName]) -> Result<Arc<Resilient>, SetupError> {
-        if let Some(chain) = self.chains.get(names) {
-            return Ok(Arc::clone(&chain));
+    /// The model of one session: the bot's own and then its fallback, as far as their vendors are here, else the node's of the
+    /// tier that it wants. Its budget, and those of its bot and its organization, are in force.
+    pub fn session(&self, accept: &Accept, session: SessionId) -> Option<Arc<dyn LanguageModel>> {
+        let tiers = self.tiers(&accept.config)?;
+        let payer = self.costs.payer(accept, session);
+        let wanted = accept.config.tier().unwrap_or_default();
+        let spending = Arc::clone(&self.costs.spending);
+        Some(Arc::new(Routed::new(tiers, spending, payer, wanted, self.costs.session)))
+    }
+
+    fn tiers(&self, config: &BotConfig) -> Option<Arc<Tiers>> {
+        let names: Vec<_> = config.models().filter(|name| self.accounts.is_set(name.vendor)).collect();
+        if let Some(tiers) = self.tiers.get(&names) {
+            return Some(Arc::clone(&tiers));
         }
-        let mut models = names.iter().map(|name| self.accounts.open(name)).collect::<Result<Vec<_>, _>>()?;
-        let chain = Arc::new(Resilient::new(models.remove(0), models));
-        self.chains.insert(names.to_vec(), Arc::clone(&chain));
-        Ok(chain)
+        let chains = self.chains(&names).inspect_err(|error| warn!(?names, %error, "a model cannot be asked")).ok()?;
+        let tiers = Arc::new(Tiers::new(chains, &self.costs.spending, self.costs.cache.as_ref())?);
+        self.tiers.insert(names, Arc::clone(&tiers));
+        Some(tiers)
+    }
+
+    /// A bot that names models gets these; the node's cheap ones answer where its budget is nearly spent.
+    fn chains(&self, names: &[ModelName]) -> Result<Chains, SetupError> {
+        let open = |names: &[ModelName]| names.iter().map(|name| self.accounts.open(name)).collect::<Result<_, _>>();
+        let cheap = open(&self.listed.cheap.0)?;
+        if !names.is_empty() {
+            return Ok(Chains { cheap, balanced: open(names)?, premium: Vec::new() });
+        }
+        let balanced = match self.listed.balanced.0.as_slice() {
+            [] => open(self.own.as_slice())?,
+            listed => open(listed)?,
+        };
+        Ok(Chains { cheap, balanced, premium: open(&self.listed.premium.0)? })
     }
 
     /// For the start page: the node's own model, and who else is there.

@@ -31,6 +31,9 @@ const USUAL: [(&str, &str); 13] = [
 /// for a service named `tandem`.
 const FOREIGN: [&str; 5] = ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_TOOLS", "TANDEM_SERVICE_", "TANDEM_PORT"];
 
+/// Of a budget: more is a slip.
+const MOST_DOLLARS: f64 = 1e9;
+
 #[derive(Debug, Error)]
 pub enum SettingsError {
     #[error("cannot read {path}")]
@@ -207,6 +210,17 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
             return bad(key, "[hidden]".into(), reason);
         }
     }
+    let models = &settings.models;
+    for (key, dollars) in [
+        ("models.budget_alert_usd", models.budget_alert_usd),
+        ("models.budget_throttle_usd", models.budget_throttle_usd),
+        ("models.budget_stop_usd", models.budget_stop_usd),
+        ("models.session_stop_usd", models.session_stop_usd),
+    ] {
+        if !(0.0..MOST_DOLLARS).contains(&dollars) {
+            return bad(key, dollars.to_string(), "an amount of US dollars is wanted, or 0 for no limit");
+        }
+    }
     if settings.data.dir.as_os_str().is_empty() {
         return bad("data.dir", "\"\"".into(), "a folder is wanted");
     }
@@ -279,6 +293,8 @@ mod tests {
             ("[openai]\nbase_url = \"\"", "openai.base_url = [hidden]: a URL without user"),
             ("[openai]\nbase_url = \"http://a:b@c/v1\"", "openai.base_url = [hidden]: a URL without user"),
             ("[gemini]\nbase_url = \"x\"", "gemini.base_url = [hidden]: a URL without user"),
+            ("[models]\nbudget_stop_usd = -1", "models.budget_stop_usd = -1: an amount of US dollars"),
+            ("[models]\ncheap = \"gpt\"", "models.cheap = \"gpt\": \"gpt\" is no model"),
             ("[[", "tandem.toml is not TOML"),
         ];
         for (text, message) in table {

@@ -2,6 +2,7 @@
 //!
 //! A key `[section] key` is overridden by `TANDEM_SECTION_KEY`. `docs/settings.md` is generated from these types.
 
+mod costs;
 #[cfg(test)]
 mod doc;
 pub mod load;
@@ -16,6 +17,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::Private;
 
+pub use costs::{ModelsSettings, micro};
 pub use load::load;
 pub use vendors::{
     AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
@@ -39,6 +41,7 @@ pub struct Settings {
     pub openai: OpenAiSettings,
     pub anthropic: AnthropicSettings,
     pub gemini: GeminiSettings,
+    pub models: ModelsSettings,
     pub deepgram: DeepgramSettings,
     pub elevenlabs: ElevenLabsSettings,
     pub cartesia: CartesiaSettings,
@@ -58,6 +61,7 @@ impl Default for Settings {
             openai: OpenAiSettings::default(),
             anthropic: AnthropicSettings::default(),
             gemini: GeminiSettings::default(),
+            models: ModelsSettings::default(),
             deepgram: DeepgramSettings::default(),
             elevenlabs: ElevenLabsSettings::default(),
             cartesia: CartesiaSettings::default(),

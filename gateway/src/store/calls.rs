@@ -251,6 +251,7 @@ mod tests {
             turns: Vec::new(),
             timeline: Vec::new(),
             media: None,
+            cost: None,
         }
     }
 

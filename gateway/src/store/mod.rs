@@ -1,7 +1,8 @@
-//! Files as storage, behind the ports of `contract`: call records, the admin key, and the lock on the data folder.
+//! Files as storage, behind the ports of `contract`: call records, the admin key, what models have cost, and the lock on the data folder.
 
 pub mod calls;
 pub mod key;
+pub mod spending;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write as _;
