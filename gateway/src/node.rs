@@ -240,4 +240,4 @@ fn for_live_audio(socket: &TcpStream) -> std::io::Result<()> {
 
 #[cfg(test)]
 #[path = "node_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -18,7 +18,7 @@ use crate::cli::call::script::{Line, Step, When};
 use crate::telemetry;
 
 /// A process has one recorder; the nodes of these tests share it.
-static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| telemetry::install().unwrap());
+pub(crate) static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| telemetry::install().unwrap());
 
 struct Running {
     node: Node,

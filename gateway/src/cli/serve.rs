@@ -12,7 +12,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
 use super::SettingsFile;
+use crate::models::{self, local};
 use crate::node::Node;
+use crate::settings::Settings;
 use crate::store::replace;
 use crate::{banner, logging, telemetry};
 
@@ -46,10 +48,23 @@ impl Serve {
         out.flush()?;
         let settings = &node.state.settings;
         info!(http = %settings.http.addr, sip = %settings.sip.addr, start_us = took.as_micros(), "ready");
+        if let Some(offer) = offer(settings).await {
+            out.write_all(offer.as_bytes())?;
+            out.flush()?;
+        }
         signals.next().await;
         Box::pin(node.drain(signals.next())).await;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Where no language model is set: what was found on this machine. Looked for once calls are taken: nobody waits for it.
+async fn offer(settings: &Settings) -> Option<String> {
+    if models::any_is_set(settings) {
+        return None;
+    }
+    let found = local::find(&local::usual(settings.http.addr.port())).await;
+    Some(local::offer(&found)).filter(|offer| !offer.is_empty())
 }
 
 fn write_ready_file(path: &Path, node: &Node) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! The language models of this node: which are reached with the keys at hand, and which of them a bot gets.
 
 mod costs;
+pub mod local;
 mod vendors;
 
 use std::sync::Arc;
@@ -105,6 +106,11 @@ impl Models {
         let also = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
         EngineInfo { name: own.model.clone(), quality: format!("at {}{also}", self.accounts.address(own.vendor)) }
     }
+}
+
+/// Whether there is a language model at all.
+pub fn any_is_set(settings: &Settings) -> bool {
+    ModelVendor::ALL.into_iter().any(|vendor| vendors::is_set(vendor, settings))
 }
 
 /// Places of a bot's file that name a vendor which is not set here, and the vendor.
