@@ -16,7 +16,8 @@ response: last frame of the caller's line sent to first frame of the answer rece
 after barge-in the same for an interruption. barge-in: first frame of the interruption sent to `clear` received. missed: no \
 answer within eight seconds, or over before it could be interrupted. early: the agent spoke into the line. gaps: more than 20 ms \
 of silence for a player without jitter buffer. CPU: of the server, while all calls are up; KB/call: its peak above its idle. \
-late: how much after its time a caller's frame left, of the callers and stand-in vendors on their own core.";
+late: how much after its time a caller's frame left, of the callers and stand-in vendors on their own core; where that is more \
+than some milliseconds, the row says more about them, or about who else was on that core, than about the server.";
 
 /// What the server's process used: CPU seconds while all calls were up, resident kilobytes.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -30,8 +30,9 @@ use deepgram::DeepgramSide;
 use elevenlabs::ElevenLabsSide;
 use openai::Sentence;
 
-/// Bytes read at once. The codec fills that much with zeros before each read; a frame of audio has 160 to 1,920 bytes.
-pub const READ_BUFFER: usize = 2 * 1024;
+/// Bytes read at once. The codec fills that much with zeros before each read; a frame of audio has 160 to 450 bytes at 8 kHz, and
+/// longer messages take more reads.
+pub const READ_BUFFER: usize = 1024;
 
 /// How fast the stand-ins are. Zero: at once.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
