@@ -250,3 +250,23 @@ async fn what_was_said_in_a_session_is_for_those_with_a_key() {
     let mut socket = chat(&running, &start).await;
     assert_eq!(told(&mut socket, "started").await["type"], "started");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_door_serves_the_pages_of_others() {
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+    let running = start().await;
+    let http = running.node.state.settings.http.addr;
+    for path in ["/ws/v1/session", "/ws/twilio/media"] {
+        let ask = |origin: Option<&str>| {
+            let mut request = format!("ws://{http}{path}").into_client_request().unwrap();
+            if let Some(origin) = origin {
+                request.headers_mut().insert("origin", origin.parse().unwrap());
+            }
+            connect_async(request)
+        };
+        assert!(ask(None).await.is_ok(), "{path}");
+        assert!(ask(Some(&format!("http://{http}"))).await.is_ok(), "{path}");
+        let refused = ask(Some("https://evil.example")).await.err().map(|error| error.to_string());
+        assert!(refused.as_ref().is_some_and(|error| error.contains("403")), "{path}: {refused:?}");
+    }
+}

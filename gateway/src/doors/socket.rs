@@ -13,6 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tandem_contract::leg::LegEvent;
 use tandem_media::Time;
@@ -40,9 +42,32 @@ const IN_FLIGHT: usize = 2;
 /// How far ahead a timer is set that nobody needs.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// A connection's limits.
-pub(super) fn sized(socket: WebSocketUpgrade) -> WebSocketUpgrade {
-    socket.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).read_buffer_size(READ_BUFFER)
+/// Makes a connection of a request; pages of others get none.
+pub(super) fn accept<P: Protocol>(
+    state: AppState,
+    headers: &HeaderMap,
+    socket: WebSocketUpgrade,
+    protocol: impl FnOnce(Time) -> P + Send + 'static,
+) -> Response {
+    if !same_origin(headers) {
+        return (StatusCode::FORBIDDEN, "the Origin of a page must be this server").into_response();
+    }
+    let socket = socket.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).read_buffer_size(READ_BUFFER);
+    let tasks = state.tasks.clone();
+    socket.on_upgrade(move |socket| async move {
+        let protocol = protocol(state.clock.now());
+        // The node's drain waits for its connections as it waits for its sessions.
+        let _ = tasks.spawn(Connection::run(state, socket, protocol)).await;
+    })
+}
+
+/// Whether a request may be served: a browser tells where its page came from (RFC 6454 section 7), and a foreign page
+/// must not speak with the rights of this one. No `Origin`: no browser.
+fn same_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host))
 }
 
 /// A protocol of sessions over a WebSocket: a core, and how its sessions are opened.
@@ -73,7 +98,7 @@ pub(super) struct Counts {
     pub(super) flooded: u64,
 }
 
-pub(super) struct Connection<P: Protocol> {
+struct Connection<P: Protocol> {
     state: AppState,
     protocol: P,
     wire: Wire,
@@ -85,7 +110,7 @@ pub(super) struct Connection<P: Protocol> {
 }
 
 impl<P: Protocol> Connection<P> {
-    pub(super) async fn run(state: AppState, socket: WebSocket, protocol: P) {
+    async fn run(state: AppState, socket: WebSocket, protocol: P) {
         let (effects, timer) = (Vec::new(), Box::pin(sleep_until(Instant::now() + IDLE)));
         let wire = Wire { socket, unsent: false };
         let mut connection = Self { state, protocol, wire, session: None, effects, timer, armed: None };
@@ -295,6 +320,30 @@ mod tests {
     use tandem_signaling::stream::StreamError;
 
     use super::*;
+
+    fn headers(origin: Option<&str>, host: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn pages_of_others_are_kept_out() {
+        for (origin, host, served) in [
+            (None, "127.0.0.1:8080", true),
+            (Some("http://127.0.0.1:8080"), "127.0.0.1:8080", true),
+            (Some("https://Tandem.example"), "tandem.example", true),
+            (Some("http://127.0.0.1:8081"), "127.0.0.1:8080", false),
+            (Some("https://evil.example"), "tandem.example", false),
+            (Some("null"), "tandem.example", false),
+            (Some("https://tandem.example.evil"), "tandem.example", false),
+        ] {
+            assert_eq!(same_origin(&headers(origin, host)), served, "{origin:?} {host}");
+        }
+    }
 
     #[test]
     fn problems_get_the_public_codes() {

@@ -3,15 +3,15 @@
 use axum::Router;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 use tandem_contract::Private;
 use tandem_media::Time;
 use tandem_signaling::stream::{Outgoing, ServerMessage, Start, StreamCore, StreamEffect, StreamInput};
 
-use super::socket::{Connection, Counts, Protocol, close, close_of, sized};
+use super::socket::{Counts, Protocol, accept, close, close_of};
 use super::stream_session::{Opened, Refused, open};
 use crate::public_errors::PublicError;
 use crate::state::AppState;
@@ -31,24 +31,7 @@ async fn upgrade(
     headers: HeaderMap,
     socket: WebSocketUpgrade,
 ) -> Response {
-    if !same_origin(&headers) {
-        return (StatusCode::FORBIDDEN, "the Origin of a page must be this server").into_response();
-    }
-    let tasks = state.tasks.clone();
-    sized(socket).on_upgrade(move |socket| async move {
-        // The node's drain waits for its connections as it waits for its sessions.
-        let native = Native { core: StreamCore::new(state.clock.now()), token: parameters.token };
-        let _ = tasks.spawn(Connection::run(state, socket, native)).await;
-    })
-}
-
-/// Whether a request may be served: a browser tells where its page came from (RFC 6454 section 7), and a foreign page
-/// must not speak with the rights of this one. No `Origin`: no browser.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host))
+    accept(state, &headers, socket, |now| Native { core: StreamCore::new(now), token: parameters.token })
 }
 
 /// The native protocol, and the token of the connection's address.
@@ -124,30 +107,6 @@ mod tests {
     use tandem_signaling::stream::StreamError;
 
     use super::*;
-
-    fn headers(origin: Option<&str>, host: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, host.parse().unwrap());
-        if let Some(origin) = origin {
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-        }
-        headers
-    }
-
-    #[test]
-    fn pages_of_others_are_kept_out() {
-        for (origin, host, served) in [
-            (None, "127.0.0.1:8080", true),
-            (Some("http://127.0.0.1:8080"), "127.0.0.1:8080", true),
-            (Some("https://Tandem.example"), "tandem.example", true),
-            (Some("http://127.0.0.1:8081"), "127.0.0.1:8080", false),
-            (Some("https://evil.example"), "tandem.example", false),
-            (Some("null"), "tandem.example", false),
-            (Some("https://tandem.example.evil"), "tandem.example", false),
-        ] {
-            assert_eq!(same_origin(&headers(origin, host)), served, "{origin:?} {host}");
-        }
-    }
 
     #[test]
     fn an_error_says_whether_it_is_the_end() {

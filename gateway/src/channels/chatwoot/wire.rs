@@ -175,7 +175,6 @@ impl Conversation {
     fn updated_at_us(&self) -> Option<u64> {
         let seconds = self.updated_at.as_ref()?.as_f64().filter(|seconds| (0.0..1e11).contains(seconds))?;
         // Below 10^17: the sign and the range are checked, and the rest of a microsecond is no matter.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         Some((seconds * 1e6) as u64)
     }
 

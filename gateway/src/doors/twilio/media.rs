@@ -16,7 +16,7 @@ use super::signature::is_signed;
 use super::tickets::Ticket;
 use super::{MEDIA_PATH, authority};
 use crate::answer::{self, Request};
-use crate::doors::socket::{Connection, Counts, Protocol, close, close_of, sized};
+use crate::doors::socket::{Counts, Protocol, accept, close, close_of};
 use crate::doors::stream_session::{Opened, Refused, StreamSession};
 use crate::state::AppState;
 
@@ -28,12 +28,7 @@ pub(super) async fn upgrade(State(state): State<AppState>, headers: HeaderMap, s
     let settings = &state.settings.twilio;
     let url = format!("wss://{}{MEDIA_PATH}", authority(settings, &headers));
     let signed = is_signed(settings.auth_token.value().as_ref(), &headers, &url, &[]);
-    let tasks = state.tasks.clone();
-    sized(socket).on_upgrade(move |socket| async move {
-        let twilio = Twilio { core: TwilioCore::new(state.clock.now()), signed };
-        // The node's drain waits for its connections as it waits for its sessions.
-        let _ = tasks.spawn(Connection::run(state, socket, twilio)).await;
-    })
+    accept(state, &headers, socket, move |now| Twilio { core: TwilioCore::new(now), signed })
 }
 
 struct Twilio {
