@@ -53,12 +53,17 @@ impl Gate {
         power >= self.floor && power >= self.noise.power() * self.above_noise
     }
 
+    pub(super) fn is_speech(&self) -> bool {
+        matches!(self.state, State::Speech { .. })
+    }
+
+    /// Score from which a loud frame is voice.
+    pub(super) fn threshold(&self) -> f32 {
+        if self.is_speech() { self.settings.threshold - HYSTERESIS } else { self.settings.threshold }
+    }
+
     pub(super) fn frame(&mut self, score: f32, loud: bool) -> Option<Turn> {
-        let threshold = match self.state {
-            State::Silence { .. } => self.settings.threshold,
-            State::Speech { .. } => self.settings.threshold - HYSTERESIS,
-        };
-        let voice = loud && score >= threshold;
+        let voice = loud && score >= self.threshold();
         self.step(voice)
     }
 

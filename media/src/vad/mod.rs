@@ -16,7 +16,7 @@ use crate::Time;
 use crate::leg::VadSettings;
 use crate::resample::{ResampleError, Resampler, sample_hold_double};
 use gate::{Gate, Turn};
-use network::{FRAME, Network};
+use network::{FRAME, Frame, Network};
 
 /// A change from silence to voice or back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,12 @@ impl VoiceDetector for EarshotDetector {
         {
             done += FRAME;
             let loud = self.gate.is_loud(frame);
-            self.score = self.network.score(frame, loud);
+            let kind = match (loud, self.gate.is_speech()) {
+                (false, _) => Frame::Quiet,
+                (true, false) => Frame::Loud,
+                (true, true) => Frame::InSpeech,
+            };
+            self.score = self.network.score(frame, kind, self.gate.threshold());
             let end = now - duration(self.waiting.len() - done);
             edge = self.gate.frame(self.score, loud).map(|turn| match turn {
                 Turn::Started { ago } => VadEdge::Started { at: now, onset: end - ago },

@@ -12,9 +12,27 @@ const LINGER: u32 = 20;
 /// frames at once; what is older has faded (128 ms).
 const CATCH_UP: usize = 8;
 
+/// Loud frames in a row that are taken for voice in the midst of speech before the network is asked again (256 ms). As much later
+/// is the end of speech known where another loud sound takes its place; where the line falls quiet it is known at once.
+const TRUSTED: u32 = 16;
+
+/// What is known of a frame before the network is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// Too quiet for voice, whatever the network says.
+    Quiet,
+    Loud,
+    /// Loud, in the midst of speech.
+    InSpeech,
+}
+
 /// The network and what it missed. In silence, which is most of what a caller says, it costs nothing.
 pub(super) struct Network {
     detector: Box<earshot::Detector>,
+    /// Its last answer.
+    score: f32,
+    /// Frames since then that were taken for the same.
+    trusted: u32,
     /// Frames since the last loud one.
     quiet: u32,
     /// What it was not told yet: at most `CATCH_UP` frames.
@@ -23,22 +41,43 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn new() -> Self {
-        Self { detector: earshot::Detector::default_boxed(), quiet: LINGER, missed: VecDeque::new() }
+        Self {
+            detector: earshot::Detector::default_boxed(),
+            score: 0.0,
+            trusted: 0,
+            quiet: LINGER,
+            missed: VecDeque::new(),
+        }
     }
 
-    /// How much the frame sounds like voice, 0 to 1; 0 for a quiet one that it slept through.
-    pub(super) fn score(&mut self, frame: &[i16; FRAME], loud: bool) -> f32 {
-        self.quiet = if loud { 0 } else { self.quiet.saturating_add(1) };
-        if self.quiet > LINGER {
-            if self.missed.len() == CATCH_UP {
-                self.missed.pop_front();
+    /// How much the frame sounds like voice, 0 to 1. A voice is taken to go on for `TRUSTED` frames from a score of `enough`.
+    pub(super) fn score(&mut self, pcm: &[i16; FRAME], frame: Frame, enough: f32) -> f32 {
+        self.quiet = if frame == Frame::Quiet { self.quiet.saturating_add(1) } else { 0 };
+        match frame {
+            Frame::Quiet if self.quiet > LINGER => {
+                self.miss(pcm);
+                0.0
             }
-            self.missed.push_back(*frame);
-            return 0.0;
+            Frame::InSpeech if self.score >= enough && self.trusted < TRUSTED => {
+                self.trusted += 1;
+                self.miss(pcm);
+                self.score
+            }
+            Frame::Quiet | Frame::InSpeech | Frame::Loud => {
+                for missed in self.missed.drain(..) {
+                    self.detector.predict_i16(&missed);
+                }
+                self.trusted = 0;
+                self.score = self.detector.predict_i16(pcm);
+                self.score
+            }
         }
-        for missed in self.missed.drain(..) {
-            self.detector.predict_i16(&missed);
+    }
+
+    fn miss(&mut self, pcm: &[i16; FRAME]) {
+        if self.missed.len() == CATCH_UP {
+            self.missed.pop_front();
         }
-        self.detector.predict_i16(frame)
+        self.missed.push_back(*pcm);
     }
 }
