@@ -44,8 +44,9 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
     let session = offer.session;
     let facts = SessionFacts { offer, accept, before, rate, started_at_ms: wall_clock_ms() };
     let mut core = SessionCore::new(clock.now(), facts, brain);
+    let haste = media.as_ref().and_then(|media| media.haste.clone());
     let (media_commands, media_events) = media.map(|media| (media.commands, media.events)).unzip();
-    let wires = Wires::new(media_commands, leg.commands);
+    let wires = Wires::new(media_commands, haste, leg.commands);
     let mut outlets = Outlets::new(session, wires, Engines::new(speech, model, rate), Work::new(tools, log), watch);
     let mut inlets = Inlets { leg: Some(leg.events), media: media_events, commands: Some(commands) };
     let mut timer = Box::pin(sleep_until(Instant::now() + IDLE));

@@ -36,9 +36,9 @@ const MESSAGE_MAX: usize = 4 * TEXT_FRAME_MAX;
 const READ_BUFFER: usize = 4 * 1024;
 /// How long the last frames may take to leave. After that the connection is dropped as it is.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
-/// Frames between the core and the socket: a frame of audio and the mark behind it leave in one write. What else waits, waits in
-/// the core, which knows what may be dropped.
-const IN_FLIGHT: usize = 2;
+/// Frames between the core and the socket: two frames of audio and a mark behind each leave in one write. What else waits, waits
+/// in the core, which knows what may be dropped.
+const IN_FLIGHT: usize = 4;
 /// How far ahead a timer is set that nobody needs.
 const IDLE: Duration = Duration::from_secs(3600);
 

@@ -177,18 +177,20 @@ impl StreamSession {
             biased;
             told = self.watch.recv(), if self.watched => self.event(told),
             command = self.commands.recv() => match command {
-                Some(command) => self.audio_before().into_iter().chain([StreamInput::Leg { command }]).collect(),
+                Some(command) => self.waiting_audio().into_iter().chain([StreamInput::Leg { command }]).collect(),
                 None => self.last_words(),
             },
-            Some(frame) = frame_of(&mut self.port) => vec![StreamInput::Audio { audio: agent_audio(frame) }],
+            Some(frame) = frame_of(&mut self.port) => {
+                let first = StreamInput::Audio { audio: agent_audio(frame) };
+                [first].into_iter().chain(self.waiting_audio()).collect()
+            }
         }
     }
 
-    fn audio_before(&mut self) -> Vec<StreamInput> {
-        let Some(port) = &mut self.port else { return Vec::new() };
-        std::iter::from_fn(|| port.outgoing.try_recv().ok())
-            .map(|frame| StreamInput::Audio { audio: agent_audio(frame) })
-            .collect()
+    fn waiting_audio(&mut self) -> impl Iterator<Item = StreamInput> {
+        let port = &mut self.port;
+        let frames = std::iter::from_fn(|| port.as_mut()?.outgoing.try_recv().ok());
+        frames.map(|frame| StreamInput::Audio { audio: agent_audio(frame) })
     }
 
     fn event(&self, told: Result<SessionEvent, broadcast::error::RecvError>) -> Vec<StreamInput> {

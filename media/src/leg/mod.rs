@@ -137,7 +137,8 @@ pub enum MediaCommand {
 /// Worker to session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaEvent {
-    /// The caller while captured, at the leg's rate, after jitter buffer and concealment: first up to 600 ms, then 20 ms each.
+    /// The caller while captured, at the leg's rate, after jitter buffer and concealment: first up to 600 ms, then 80 ms each,
+    /// or what there is when voice begins or ends.
     Audio { at: Time, capture: CaptureId, samples: Arc<[i16]> },
     /// Voice since `onset` (earlier than `at` by the detector's minimum).
     SpeechStarted { at: Time, onset: Time },

@@ -104,7 +104,7 @@ impl RtpLeg {
     pub fn handle_command(&mut self, now: Time, command: MediaCommand, effects: &mut Effects) {
         match command {
             MediaCommand::Capture { id } => self.listening.capture(self.id, now, id, effects),
-            MediaCommand::StopCapture => self.listening.stop_capture(),
+            MediaCommand::StopCapture => self.listening.stop_capture(self.id, now, effects),
             MediaCommand::Push { tag, samples } => self.speaking.push(tag, samples),
             MediaCommand::Finish { tag } => self.speaking.finish(tag),
             MediaCommand::Pause => self.speaking.pause(),

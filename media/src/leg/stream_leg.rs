@@ -12,6 +12,9 @@ use crate::resample::ResampleError;
 /// Frames that the client may hold beyond the one it plays, so that its player does not run dry between two slots.
 const LEAD_FRAMES: usize = 2;
 
+/// Frames that leave together when it holds no more than that: they share a write to the socket and what it wakes.
+const BURST_FRAMES: usize = 2;
+
 /// What a stream leg is to be.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamLegSetup {
@@ -55,24 +58,24 @@ impl StreamLeg {
         })
     }
 
-    /// Caller audio of any length.
-    pub fn handle_frame(&mut self, now: Time, samples: &[i16], effects: &mut Effects) {
+    /// Caller audio of any length, of which the last sample reached us at `captured`, before it waited for the slot.
+    pub fn handle_frame(&mut self, now: Time, captured: Time, samples: &[i16], effects: &mut Effects) {
         self.stats.packets_received += 1;
         self.inactivity.packet(now);
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.extend_from_slice(samples);
         let mut frames = waiting.chunks_exact(self.frame_len);
         for frame in &mut frames {
-            self.heard(now, frame, effects);
+            self.heard(now, captured, frame, effects);
         }
         let rest = frames.remainder().len();
         waiting.drain(..waiting.len() - rest);
         self.waiting = waiting;
     }
 
-    fn heard(&mut self, now: Time, frame: &[i16], effects: &mut Effects) {
+    fn heard(&mut self, now: Time, captured: Time, frame: &[i16], effects: &mut Effects) {
         if !self.looped {
-            self.listening.hear(self.id, now, now, frame, effects);
+            self.listening.hear(self.id, now, captured, frame, effects);
         } else if !self.speaking.has_floor() {
             let frame = StreamFrame { tag: None, offset: 0, samples: frame.into() };
             effects.frame(self.id, frame);
@@ -84,7 +87,7 @@ impl StreamLeg {
     pub fn handle_command(&mut self, now: Time, command: MediaCommand, effects: &mut Effects) {
         match command {
             MediaCommand::Capture { id } => self.listening.capture(self.id, now, id, effects),
-            MediaCommand::StopCapture => self.listening.stop_capture(),
+            MediaCommand::StopCapture => self.listening.stop_capture(self.id, now, effects),
             MediaCommand::Push { tag, samples } => self.speaking.push(tag, samples),
             MediaCommand::Finish { tag } => self.speaking.finish(tag),
             MediaCommand::Pause => self.speaking.pause(),
@@ -99,16 +102,24 @@ impl StreamLeg {
         }
     }
 
-    /// The leg's slot: a frame out, and at the start of speech two more.
+    /// The leg's slot: two frames out every other time, and four at the start of speech.
     pub fn slot(&mut self, now: Time, late: bool, effects: &mut Effects) {
-        self.speaking.answer(now, effects);
         self.played(self.frame_len);
         self.stats.playout_late += u64::from(late && self.speaking.has_next());
-        while self.ahead <= LEAD_FRAMES * self.frame_len && self.speaking.has_next() {
-            self.send(now, effects);
-        }
+        self.hurry(now, effects);
         if self.inactivity.is_over(now) {
             effects.event(self.id, MediaEvent::Inactive { at: now });
+        }
+    }
+
+    /// Sends what the client lacks, whether or not the slot has come.
+    pub fn hurry(&mut self, now: Time, effects: &mut Effects) {
+        self.speaking.answer(now, effects);
+        if self.ahead > LEAD_FRAMES * self.frame_len {
+            return;
+        }
+        while self.ahead < (LEAD_FRAMES + BURST_FRAMES) * self.frame_len && self.speaking.has_next() {
+            self.send(now, effects);
         }
     }
 

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+pub use core::CallerAudio;
 pub use handle::{WorkerError, WorkerHandle};
-pub use inlet::StreamInlet;
+pub use inlet::{Haste, StreamInlet};
 pub use shell::{Worker, WorkerSettings};
 
 pub use crate::leg::StreamFrame;
@@ -49,6 +50,9 @@ pub struct LegHandle {
     pub events: mpsc::Receiver<MediaEvent>,
     /// Samples per second of everything on this leg.
     pub rate: u32,
+    /// For what is not to wait for the leg's next slot: the first audio behind a silence, the end of the audio. None for RTP, whose
+    /// packets leave at their slots.
+    pub haste: Option<Haste>,
     /// The RTP address to put into SDP; none for streams.
     pub local: Option<SocketAddr>,
 }

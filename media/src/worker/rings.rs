@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tracing::warn;
 
 use super::StreamFrame;
-use super::core::LegInput;
+use super::core::{CallerAudio, LegInput};
 use crate::leg::{LegStats, MediaCommand, MediaEvent};
 
 /// Events that wait for a session that does not read. Beyond this the session is taken for dead and its leg is closed: a
@@ -33,10 +33,10 @@ pub(super) struct Rings {
 /// The rings of a stream leg's door.
 #[derive(Debug)]
 pub(super) struct StreamRings {
-    pub(super) incoming: mpsc::Receiver<Arc<[i16]>>,
+    pub(super) incoming: mpsc::Receiver<CallerAudio>,
     /// Full: the frame is dropped and counted late.
     pub(super) outgoing: mpsc::Sender<StreamFrame>,
-    /// Set while the leg loops: caller audio then wakes the worker instead of waiting for the slot.
+    /// Set while the leg loops: caller audio then does not wait for the slot.
     pub(super) urgent: Arc<AtomicBool>,
 }
 
@@ -79,7 +79,7 @@ impl Rings {
     }
 
     /// Caller audio of a stream leg that waits.
-    pub(super) fn next_audio(&mut self) -> Option<Arc<[i16]>> {
+    fn next_audio(&mut self) -> Option<CallerAudio> {
         self.stream.as_mut()?.incoming.try_recv().ok()
     }
 

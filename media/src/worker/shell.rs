@@ -19,7 +19,7 @@ use tracing::{debug, error};
 
 use super::core::{LegInput, WorkerCore};
 use super::handle::{Control, Opened};
-use super::inlet::StreamInlet;
+use super::inlet::{Haste, StreamInlet};
 use super::ports::Ports;
 use super::rings::{Rings, StreamRings};
 use super::timer::Timer;
@@ -40,7 +40,7 @@ const EVENT_RING: usize = 64;
 const INCOMING_RING: usize = 64;
 /// Agent audio of a stream leg: 640 ms for a client that reads in bursts.
 const OUTGOING_RING: usize = 32;
-/// Looping stream legs with fresh audio; those that do not fit wait for their slot.
+/// Stream legs that are not to wait for their slots; those that do not fit wait.
 const READY_RING: usize = 1024;
 /// Datagrams taken from one socket before the others have their turn.
 const PER_SOCKET: usize = 32;
@@ -85,7 +85,7 @@ pub struct Worker {
     poll: Poll,
     waker: Arc<Waker>,
     control: mpsc::Receiver<Control>,
-    /// Cloned into the inlets of stream legs.
+    /// Cloned for stream legs.
     announce: mpsc::Sender<LegId>,
     ready: mpsc::Receiver<LegId>,
     ports: Ports,
@@ -271,14 +271,13 @@ impl Worker {
         true
     }
 
-    /// Caller audio of looping stream legs.
+    /// Stream legs that are not to wait for their slots.
     fn take_ready(&mut self) {
         for _ in 0..READY_RING {
             let Ok(leg) = self.ready.try_recv() else { return };
-            while let Some(samples) = self.wires.next_audio(leg) {
-                self.core.handle_frame(self.clock.now(), leg, &samples);
-                self.wires.perform(&mut self.core);
-            }
+            let wires = &mut self.wires;
+            self.core.hurry(self.clock.now(), leg, |leg| wires.next_input(leg));
+            self.wires.perform(&mut self.core);
         }
     }
 
@@ -353,9 +352,10 @@ impl Worker {
         // Full: the worker drops the frame and counts it late.
         let (outgoing, audio_out) = mpsc::channel(OUTGOING_RING);
         let urgent = Arc::new(AtomicBool::new(false));
-        let inlet =
-            StreamInlet::new(leg, audio_in, Arc::clone(&urgent), self.announce.clone(), Arc::clone(&self.waker));
-        let (rings, handle) = session_rings(rate, Some(StreamRings { incoming, outgoing, urgent }));
+        let haste = Haste::new(leg, self.announce.clone(), Arc::clone(&self.waker));
+        let inlet = StreamInlet::new(self.clock, audio_in, Arc::clone(&urgent), haste.clone());
+        let (rings, mut handle) = session_rings(rate, Some(StreamRings { incoming, outgoing, urgent }));
+        handle.haste = Some(haste);
         self.wires.insert(leg, Wire { socket: None, rings });
         Ok(Opened { leg: handle, port: Some(StreamPort { incoming: inlet, outgoing: audio_out }) })
     }
@@ -366,7 +366,7 @@ fn session_rings(rate: u32, stream: Option<StreamRings>) -> (Rings, LegHandle) {
     let (commands, taken) = mpsc::channel(COMMAND_RING);
     // Full: audio and progress are dropped, other events wait in the leg.
     let (told, events) = mpsc::channel(EVENT_RING);
-    (Rings::new(taken, told, stream), LegHandle { commands, events, rate, local: None })
+    (Rings::new(taken, told, stream), LegHandle { commands, events, rate, haste: None, local: None })
 }
 
 impl Wires {
@@ -388,10 +388,6 @@ impl Wires {
 
     fn next_input(&mut self, leg: LegId) -> Option<LegInput> {
         self.get(leg)?.rings.next_input()
-    }
-
-    fn next_audio(&mut self, leg: LegId) -> Option<Arc<[i16]>> {
-        self.get(leg)?.rings.next_audio()
     }
 
     /// Does what the core wants done.

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use tandem_contract::leg::LegCommand;
-use tandem_media::leg::MediaCommand;
+use tandem_media::leg::{MediaCommand, Tag};
+use tandem_media::worker::Haste;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -51,15 +52,30 @@ impl<T> Outbox<T> {
 pub(super) struct Wires {
     media: Option<Outbox<MediaCommand>>,
     leg: Outbox<LegCommand>,
+    haste: Option<Haste>,
+    /// What waits for the worker is not to wait for its slot too.
+    hasty: bool,
+    /// Of the audio pushed last.
+    pushed: Option<Tag>,
 }
 
 impl Wires {
-    pub(super) fn new(media: Option<mpsc::Sender<MediaCommand>>, leg: mpsc::Sender<LegCommand>) -> Self {
-        Self { media: media.map(Outbox::new), leg: Outbox::new(leg) }
+    pub(super) fn new(
+        media: Option<mpsc::Sender<MediaCommand>>,
+        haste: Option<Haste>,
+        leg: mpsc::Sender<LegCommand>,
+    ) -> Self {
+        Self { media: media.map(Outbox::new), leg: Outbox::new(leg), haste, hasty: false, pushed: None }
     }
 
     pub(super) fn media(&mut self, command: MediaCommand) {
         let Some(media) = &mut self.media else { return };
+        self.hasty |= match &command {
+            // The first audio of an utterance: the line may be silent.
+            MediaCommand::Push { tag, .. } => self.pushed.replace(*tag) != Some(*tag),
+            MediaCommand::Pause | MediaCommand::Resume | MediaCommand::Clear => true,
+            _ => false,
+        };
         match command {
             // What is still here is part of the queue that is thrown away.
             MediaCommand::Clear => {
@@ -84,6 +100,11 @@ impl Wires {
     pub(super) fn flush(&mut self) {
         if let Some(media) = &mut self.media {
             media.flush();
+        }
+        if std::mem::take(&mut self.hasty)
+            && let Some(haste) = &self.haste
+        {
+            haste.now();
         }
         self.leg.flush();
     }

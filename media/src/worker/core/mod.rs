@@ -18,13 +18,20 @@ const LATE: std::time::Duration = crate::leg::FRAME;
 /// Commands and frames taken for one leg in one slot; what is more waits in its rings.
 const INPUTS_PER_SLOT: usize = 128;
 
+/// What a stream leg's caller sent, any length, and when it reached us.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallerAudio {
+    pub at: Time,
+    pub samples: Arc<[i16]>,
+}
+
 /// What a leg's rings hold for it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LegInput {
     /// Of its session.
     Command(MediaCommand),
-    /// Of its caller, for stream legs: any length.
-    Audio(Arc<[i16]>),
+    /// Of its caller, for stream legs.
+    Audio(CallerAudio),
 }
 
 #[derive(Debug)]
@@ -84,10 +91,18 @@ impl WorkerCore {
         }
     }
 
-    /// Caller audio of a stream leg, any length.
-    pub fn handle_frame(&mut self, now: Time, leg: LegId, samples: &[i16]) {
+    /// Caller audio of a stream leg.
+    pub fn handle_frame(&mut self, now: Time, leg: LegId, audio: &CallerAudio) {
         if let Some(Some(Leg::Stream(stream))) = self.legs.get_mut(leg.0 as usize) {
-            stream.handle_frame(now, samples, &mut self.effects);
+            stream.handle_frame(now, audio.at, &audio.samples, &mut self.effects);
+        }
+    }
+
+    /// A stream leg is not to wait for its slot: takes what `next_input` has for it, and sends what its line lacks.
+    pub fn hurry(&mut self, now: Time, leg: LegId, mut next_input: impl FnMut(LegId) -> Option<LegInput>) {
+        self.take_inputs(now, leg, &mut next_input);
+        if let Some(Some(Leg::Stream(stream))) = self.legs.get_mut(leg.0 as usize) {
+            stream.hurry(now, &mut self.effects);
         }
     }
 
@@ -162,7 +177,7 @@ impl WorkerCore {
                 None => return,
                 Some(LegInput::Command(MediaCommand::Close)) => return self.close(now, leg),
                 Some(LegInput::Command(command)) => self.handle_command(now, leg, command),
-                Some(LegInput::Audio(samples)) => self.handle_frame(now, leg, &samples),
+                Some(LegInput::Audio(audio)) => self.handle_frame(now, leg, &audio),
             }
         }
     }
