@@ -165,6 +165,12 @@ pub struct DigitCollection {
 pub trait Brain: Send {
     /// Handles one event; effects are appended to `out`.
     fn handle(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>);
+
+    /// What the language model would be asked at once if the caller's turn ended with these words. None: nothing, or that is
+    /// not sure. A guess: what is asked in the end is what `handle` says.
+    fn foresee(&self, _said: &str) -> Option<Prompt> {
+        None
+    }
 }
 
 /// Why a bot has no brain.

@@ -43,6 +43,13 @@ pub(super) struct Floor {
     pub(super) question: Option<Question>,
 }
 
+impl Floor {
+    /// Nothing is asked, held or worked on.
+    pub(super) fn is_free(&self) -> bool {
+        self.question.is_none() && self.tools.is_empty() && self.held.is_empty()
+    }
+}
+
 #[derive(Debug)]
 struct CallerInput {
     text: Private<String>,
@@ -117,6 +124,10 @@ impl SessionCore {
             return self.settle_life(now);
         }
         self.settle_question();
+        self.settle_ahead(now);
+        if self.release_answer(now) {
+            return self.settle(now);
+        }
         let has_floor = matches!(
             self.turn.state(),
             TurnState::Thinking { .. } | TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }
@@ -187,6 +198,7 @@ impl SessionCore {
             return;
         }
         self.forget_question();
+        self.ahead.turn_over();
         self.epoch = self.epoch.next();
         let epoch = self.epoch;
         let event = match ask {

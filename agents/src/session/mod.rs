@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::brain::Brain;
 
+mod ahead;
 mod back_off;
 mod commit;
 mod conversation;

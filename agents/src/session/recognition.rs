@@ -100,6 +100,7 @@ impl SessionCore {
     }
 
     pub(super) fn open_recognition(&mut self) {
+        self.ahead.new_utterance();
         let ears = &mut self.ears;
         ears.finishing = false;
         ears.retries = 0;
@@ -158,10 +159,15 @@ impl SessionCore {
         match event {
             RecognizerEvent::Partial { text } => {
                 let ending = self.ears.ending(&text);
+                self.ahead_words(now, &text, ending);
                 self.partial(now, &text, ending);
             }
-            RecognizerEvent::EndOfTurn { text, eager: true, .. } => self.partial(now, &text, Ending::Complete),
+            RecognizerEvent::EndOfTurn { text, eager: true, .. } => {
+                self.ahead_eager(now, &text);
+                self.partial(now, &text, Ending::Complete);
+            }
             RecognizerEvent::TurnResumed => {
+                self.ahead_resumed();
                 let (words, sense) = (self.ears.words, self.ears.sense);
                 self.drive(now, TurnInput::Partial { words, ending: Ending::Unfinished, sense });
             }

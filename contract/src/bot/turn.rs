@@ -45,6 +45,9 @@ block! {
         silence_prompts: Vec<String>,
         /// False: the greeting of a bot that a model answers is heard to its end.
         greeting_interruptible: bool,
+        /// The model is asked before the caller's turn is surely over, and its answer held back until it is. Of a bot that a
+        /// model answers.
+        preemptive_generation: bool,
     }
 }
 
@@ -59,7 +62,7 @@ pub enum Endpointing {
     Adaptive,
 }
 
-/// The policy of a bot: every number of [`TurnBlock`], and how turns end, with the value that counts.
+/// The policy of a bot: every number of [`TurnBlock`], how turns end and when they are answered, with the value that counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnPolicy {
     pub answer_after_ms: u32,
@@ -73,6 +76,7 @@ pub struct TurnPolicy {
     pub silence_timeout_ms: u32,
     pub max_caller_turn_ms: u32,
     pub back_off_ms: u32,
+    pub preemptive_generation: bool,
 }
 
 impl Default for TurnPolicy {
@@ -89,6 +93,7 @@ impl Default for TurnPolicy {
             silence_timeout_ms: 6_000,
             max_caller_turn_ms: 30_000,
             back_off_ms: 0,
+            preemptive_generation: true,
         }
     }
 }
@@ -145,6 +150,7 @@ impl BotConfig {
             silence_timeout_ms: of(|turn| turn.silence_timeout_ms, default.silence_timeout_ms),
             max_caller_turn_ms: of(|turn| turn.max_caller_turn_ms, default.max_caller_turn_ms),
             back_off_ms: of(|turn| turn.back_off_ms, default.back_off_ms),
+            preemptive_generation: turn.preemptive_generation.unwrap_or(default.preemptive_generation),
         }
     }
 }

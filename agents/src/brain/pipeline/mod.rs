@@ -137,6 +137,10 @@ impl Brain for PipelineBrain {
             | BrainEvent::Heard { .. } => {}
         }
     }
+
+    fn foresee(&self, _said: &str) -> Option<Prompt> {
+        Some(self.prompt())
+    }
 }
 
 impl PipelineBrain {
@@ -178,9 +182,11 @@ impl PipelineBrain {
     }
 
     fn ask(&mut self, out: &mut Vec<BrainEffect>) {
-        let exchanges = self.exchanges.iter().cloned().collect();
-        let prompt = Prompt { persona: self.persona.clone(), exchanges };
-        out.push(BrainEffect::Complete { epoch: self.reply.epoch, prompt });
+        out.push(BrainEffect::Complete { epoch: self.reply.epoch, prompt: self.prompt() });
+    }
+
+    fn prompt(&self) -> Prompt {
+        Prompt { persona: self.persona.clone(), exchanges: self.exchanges.iter().cloned().collect() }
     }
 
     fn model(&mut self, event: ModelEvent, out: &mut Vec<BrainEffect>) {

@@ -1,5 +1,6 @@
 //! Conversations in virtual time, against a scripted world.
 
+mod ahead;
 mod calls;
 mod model;
 mod policies;
