@@ -188,6 +188,8 @@ impl SessionCore {
                 self.ahead.words = None;
                 self.measure(Measure::AskedAhead { used: false });
             }
+            // Nobody waits yet.
+            ModelEvent::Rerouted { .. } => {}
             event => {
                 held.events.push(event);
                 if held.events.len() > EVENTS_MAX {

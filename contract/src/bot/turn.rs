@@ -48,6 +48,8 @@ block! {
         /// The model is asked before the caller's turn is surely over, and its answer held back until it is. Of a bot that a
         /// model answers.
         preemptive_generation: bool,
+        /// Said once in a reply where the model fails and another is asked. Of a bot that a model answers.
+        failover_filler: String,
     }
 }
 
@@ -121,6 +123,9 @@ pub const SILENCE_PROMPTS_MAX: usize = 5;
 /// Most phrases in a list of `turn`, and most characters in one: each partial transcript is compared with all of them.
 pub const PHRASES_MAX: usize = 100;
 pub const PHRASE_CHARACTERS_MAX: usize = 60;
+
+/// Most characters of the filler: the answer that is waited for queues behind it.
+pub const FILLER_CHARACTERS_MAX: usize = 100;
 
 impl BotConfig {
     /// `turn`; what it leaves open is taken from the seed's blocks, where they have a counterpart, else from the default.

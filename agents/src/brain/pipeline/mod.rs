@@ -5,6 +5,7 @@
 
 mod chunker;
 pub mod context;
+mod filler;
 mod prompt;
 
 use std::collections::VecDeque;
@@ -88,6 +89,8 @@ struct Reply {
     /// Bytes of it that the reader has seen.
     shown: usize,
     said: bool,
+    /// The filler was said.
+    filled: bool,
     /// Utterances in the present epoch.
     utterances: usize,
     /// When the tools of this round were called: the epoch, and how many utterances it had.
@@ -203,6 +206,7 @@ impl PipelineBrain {
             }
             // Counted where it was paid.
             ModelEvent::Usage { .. } | ModelEvent::Progress => {}
+            ModelEvent::Rerouted { waited_ms } => self.fill(waited_ms, out),
             ModelEvent::Done { finish } => self.answered(finish, out),
             ModelEvent::Failed { .. } => self.failed(out),
         }

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod calls;
+mod failover;
 mod model;
 mod policies;
 mod soup;
