@@ -1,7 +1,7 @@
 //! The session without I/O: turn machine, ledger, brain and epoch; inputs and time go in, effects come out.
 //!
-//! The parts sit in files of their own: `conversation` (turn machine and brain), `model` and
-//! `ahead` (what the model is asked), `output` (the agent's speech),
+//! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
+//! `ahead` and `memory` (what the model is asked), `output` (the agent's speech),
 //! `commit` (what was heard of it), `back_off` (when it may begin), `recognition`, `digits`, `stages`, `record`, `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
@@ -22,6 +22,7 @@ use super::conversation::Floor;
 use super::digits::DigitCollector;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect, SessionFacts, SessionInput};
+use super::memory::Memory;
 use super::output::Output;
 use super::recognition::Ears;
 use super::record::Story;
@@ -38,6 +39,7 @@ pub struct SessionCore {
     pub(super) epoch: Epoch,
     pub(super) floor: Floor,
     pub(super) ahead: Ahead,
+    pub(super) memory: Memory,
     pub(super) output: Output,
     pub(super) ears: Ears,
     pub(super) digits: DigitCollector,
@@ -64,6 +66,7 @@ impl SessionCore {
             epoch: Epoch::default(),
             floor: Floor::default(),
             ahead: Ahead::default(),
+            memory: Memory::default(),
             output: Output::default(),
             ears: Ears::new(&facts.accept.config),
             digits: DigitCollector::default(),
@@ -135,6 +138,7 @@ impl SessionCore {
             SessionInput::ToolDone { call, result } => self.tool_done(now, call, result),
             SessionInput::Model { epoch, event } => self.model_event(now, epoch, event),
             SessionInput::Ahead { ahead, event } => self.ahead_event(now, ahead, event),
+            SessionInput::Notes { notes } => self.notes_made(notes),
             // A node that drains lets its sessions finish: there is nothing to do yet.
             SessionInput::Command(SessionCommand::Drain { now: false }) => {}
             SessionInput::Command(SessionCommand::Drain { now: true }) => self.leave(now, LegEnd::Drained),

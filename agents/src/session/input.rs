@@ -67,6 +67,10 @@ pub enum SessionInput {
         ahead: AheadId,
         event: ModelEvent,
     },
+    /// The answer to `MakeNotes`. None: there are none.
+    Notes {
+        notes: Option<Private<String>>,
+    },
     Command(SessionCommand),
 }
 
@@ -104,6 +108,10 @@ pub enum SessionEffect {
         request: Completion,
     },
     CancelModel,
+    /// Ask the language model for notes of the conversation, beside what it is asked else.
+    MakeNotes {
+        request: Completion,
+    },
     Emit(SessionEvent),
     /// Write this version of the record. `first`: answer with `Begun` when it is durable.
     Store {

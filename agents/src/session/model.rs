@@ -1,7 +1,6 @@
 //! What the language model is asked, and when.
 
 use tandem_contract::Epoch;
-use tandem_contract::record::LedgerEntry;
 use tandem_media::Time;
 use tandem_models::ModelEvent;
 
@@ -40,21 +39,13 @@ impl SessionCore {
         }
         if let Some(Question::Waiting { epoch, prompt }) = &self.floor.question {
             let epoch = *epoch;
-            let request = prompt.completion(&self.conversation());
+            let request = prompt.completion_after(self.notes(), &self.conversation());
             let ahead = self.adopt_ahead(&request);
             self.floor.question = Some(Question::Asked { epoch, ahead });
             if ahead.is_none() {
                 self.out(SessionEffect::StartModel { epoch, request });
             }
         }
-    }
-
-    /// All that was said, in the session that this one continues and in this one.
-    pub(super) fn conversation(&self) -> Vec<LedgerEntry> {
-        // Tools and replies are those of this session alone: what was before it came before its first epoch.
-        let earlier = |entry: &LedgerEntry| LedgerEntry { epoch: Epoch::default(), ..entry.clone() };
-        let before = self.story.facts.before.iter().map(earlier);
-        before.chain(self.ledger.entries().iter().cloned()).collect()
     }
 
     /// The answer is not wanted any more.
@@ -86,6 +77,10 @@ impl SessionCore {
         if let TurnState::Thinking { .. } = self.turn.state() {
             self.drive(now, TurnInput::BrainWorks);
         }
+        let last = event.is_last();
         self.think(now, BrainEvent::Model { epoch, event });
+        if last {
+            self.make_notes();
+        }
     }
 }

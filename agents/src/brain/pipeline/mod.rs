@@ -7,6 +7,7 @@ mod chunker;
 pub mod context;
 mod filler;
 mod prompt;
+pub mod summary;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tandem_contract::call::Modality;
+use tandem_contract::record::LedgerEntry;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
 use tandem_models::{Completion, Finish, ModelEvent, ToolCall};
@@ -54,15 +56,24 @@ pub struct Prompt {
 
 impl Prompt {
     /// The whole question, with the conversation as the ledger holds it.
-    pub fn completion(&self, entries: &[tandem_contract::record::LedgerEntry]) -> Completion {
+    pub fn completion(&self, entries: &[LedgerEntry]) -> Completion {
+        self.completion_after(None, entries)
+    }
+
+    /// The same where notes stand for what was said before.
+    pub fn completion_after(&self, notes: Option<&Private<String>>, entries: &[LedgerEntry]) -> Completion {
         let persona = &self.persona;
+        let mut messages = context::messages(&persona.system, entries, &self.exchanges);
+        if let Some(notes) = notes {
+            messages.insert(1, summary::told(notes));
+        }
         Completion {
-            messages: context::messages(&persona.system, entries, &self.exchanges),
+            messages,
             tools: persona.tools.clone(),
             max_tokens: persona.max_tokens,
             temperature: persona.temperature,
             top_p: persona.top_p,
-            payer: None,
+            ..Completion::default()
         }
     }
 }

@@ -52,6 +52,9 @@ impl Outlets {
             SessionEffect::StartModel { epoch, request } => return self.engines.ask(Asker::Reply(epoch), request),
             SessionEffect::AskAhead { ahead, request } => return self.engines.ask(Asker::Ahead(ahead), request),
             SessionEffect::CancelModel => self.engines.cancel_completion(),
+            SessionEffect::MakeNotes { request } => {
+                self.work.make_notes(self.engines.complete(request));
+            }
             SessionEffect::Emit(event) => self.emit(event),
             SessionEffect::Store { record, first: true } => self.work.begin(record),
             SessionEffect::Store { record, first: false } => self.work.store(record),

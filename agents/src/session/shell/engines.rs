@@ -70,6 +70,11 @@ impl Engines {
         None
     }
 
+    /// A completion that somebody else reads. None: there is no model.
+    pub(super) fn complete(&self, request: Completion) -> Option<ModelStream> {
+        self.model.as_ref().map(|model| model.complete(request))
+    }
+
     pub(super) fn cancel_completion(&mut self) {
         self.completion = None;
     }
