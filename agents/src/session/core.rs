@@ -107,8 +107,9 @@ impl SessionCore {
         let store = self.story.store_due(&self.ledger).filter(|_| running);
         let ears = self.ears.deadline().filter(|_| running);
         let ahead = self.ahead_due().filter(|_| running);
+        let keys = self.keys_due().filter(|_| running);
         let output = self.output.deadline();
-        [turn, digits, ears, ahead, store, output, self.life.deadline()].into_iter().flatten().min()
+        [turn, digits, ears, ahead, keys, store, output, self.life.deadline()].into_iter().flatten().min()
     }
 
     /// Carries out what is due. Call again until `poll_timeout` lies in the future.

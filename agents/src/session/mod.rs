@@ -26,6 +26,7 @@ pub mod core;
 mod digits;
 mod farewell;
 pub mod input;
+mod keys;
 mod memory;
 mod model;
 mod output;

@@ -6,6 +6,7 @@
 mod chunker;
 pub mod context;
 mod filler;
+mod keys;
 mod prompt;
 pub mod summary;
 
@@ -271,10 +272,10 @@ impl PipelineBrain {
             let Called { call, number, .. } = self.reply.calls[at].clone();
             match self.own_tool(&call) {
                 Some(result) => self.reply.calls[at].result = Some(result.to_string().into()),
-                None => {
+                None => out.push(keys::press(epoch, number, &call).unwrap_or_else(|| {
                     let (tool, arguments) = (call.name, call.arguments.into_inner());
-                    out.push(BrainEffect::CallTool { epoch, call: number, tool, arguments });
-                }
+                    BrainEffect::CallTool { epoch, call: number, tool, arguments }
+                })),
             }
         }
         self.go_on_when_called(out);
@@ -288,6 +289,7 @@ impl PipelineBrain {
             _ if !offered => {
                 Some(json!({ "error": "unknown_tool", "detail": "use only the tools that you were given" }))
             }
+            keys::SEND_DTMF => keys::refusal(call),
             HANG_UP => {
                 self.reply.ending = Some(Ending::HangUp);
                 Some(json!({ "ok": true }))

@@ -3,6 +3,7 @@
 mod ahead;
 mod calls;
 mod failover;
+mod keys;
 mod memory;
 mod model;
 mod policies;
