@@ -5,3 +5,4 @@ pub mod ledger;
 pub mod session;
 pub mod tools;
 pub mod turn;
+mod words;

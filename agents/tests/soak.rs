@@ -55,7 +55,7 @@ impl Call {
         let offer = CallOffer { session, door: Door::Sip, modality, bot: bot.clone(), caller };
         let accept = Accept { bot, version: ConfigVersion(1), config: config.clone() };
         let facts = SessionFacts { offer, accept, before: Vec::new(), rate: Some(RATE), started_at_ms: 0 };
-        let brain = from_config(config, modality, Abilities { model: true, people: false }).unwrap();
+        let brain = from_config(config, modality, Abilities { model: true, ..Abilities::default() }).unwrap();
         let inputs = [SessionInput::Begun, SessionInput::Leg(LegEvent::Answered)].into();
         let (now, recognition) = (Time::ZERO, RecognitionId::default());
         let core = SessionCore::new(now, facts, brain);

@@ -45,6 +45,7 @@ pub struct Admitted {
     accept: Accept,
     permit: Permit,
     before: Vec<LedgerEntry>,
+    keys: bool,
 }
 
 /// Asks router and admission.
@@ -70,7 +71,7 @@ fn try_admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
     let offer = CallOffer { session, door, modality, bot, caller };
     let accept = state.router.route(&offer)?;
     let permit = state.registry.admit(&offer, &accept)?;
-    Ok(Admitted { state: state.clone(), offer, accept, permit, before: Vec::new() })
+    Ok(Admitted { state: state.clone(), offer, accept, permit, before: Vec::new(), keys: false })
 }
 
 impl Admitted {
@@ -93,6 +94,11 @@ impl Admitted {
         self
     }
 
+    /// Whether keys can be pressed on its wire.
+    pub fn with_keys(self, keys: bool) -> Self {
+        Self { keys, ..self }
+    }
+
     /// How the audio half of the leg is to be, on this wire.
     pub fn leg_setup(&self, wire: WireSetup) -> LegSetup {
         let inactivity = matches!(wire, WireSetup::Rtp { .. }).then_some(INACTIVITY);
@@ -101,7 +107,7 @@ impl Admitted {
 
     /// Starts the session on its wire. `media` is none for chat. The receiver misses no event of the session.
     pub fn start(self, leg: SignalingLeg, media: Option<LegHandle>) -> broadcast::Receiver<SessionEvent> {
-        let Self { state, offer, accept, permit, before } = self;
+        let Self { state, offer, accept, permit, before, keys } = self;
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let events = broadcast::Sender::new(EVENTS);
         let watcher = events.subscribe();
@@ -110,7 +116,7 @@ impl Admitted {
         let door = offer.door;
         let model = state.models.session(&accept, offer.session);
         // Only there does somebody sit behind the chat.
-        let abilities = Abilities { model: model.is_some(), people: door == Door::Chatwoot };
+        let abilities = Abilities { model: model.is_some(), people: door == Door::Chatwoot, keys };
         let setup = SessionSetup {
             brain: (state.brain)(&offer, &accept, abilities),
             model,

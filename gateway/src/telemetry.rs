@@ -34,6 +34,10 @@ fn describe() {
         Unit::Seconds,
         "From the caller's first sound to a silent line"
     );
+    describe_counter!(
+        "tandem_asked_ahead_total",
+        "Questions to a model ahead of the caller's end, by whether the answer was used"
+    );
     describe_counter!("tandem_false_interruptions_total", "Pauses of the agent that turned out to be nothing");
     describe_counter!("tandem_recognizer_failures_total", "Recognitions that failed, by reason; not for what was said");
     describe_gauge!("tandem_sessions_active", "Sessions that run now");

@@ -33,6 +33,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tandem_contract::Private;
+use tandem_contract::bot::Tier;
 use thiserror::Error;
 
 use crate::budget::Period;
@@ -52,6 +53,9 @@ pub struct Completion {
     /// For whom it is asked; [`route::Routed`] says it. No vendor is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payer: Option<Payer>,
+    /// How good a model is enough, where that is not what the session wants else. No vendor is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
 }
 
 /// One message of the conversation. Words of people are private.
@@ -138,6 +142,11 @@ pub enum ModelEvent {
     },
     /// It works on what is not said: thoughts, or the arguments of a call.
     Progress,
+    /// The model that was asked has failed before its first word, and another is asked now.
+    Rerouted {
+        /// Since the question was put.
+        waited_ms: u64,
+    },
     Done {
         finish: Finish,
     },

@@ -1,5 +1,5 @@
 //! What every session wants of its model, whoever the vendor: a second try before the first token, a breaker, another
-//! model where one fails, and figures.
+//! model where one fails (and the news of it), and figures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,7 @@ impl LanguageModel for Resilient {
         Box::pin(async_stream::stream! {
             let asked = Instant::now();
             let mut last = ModelError::Resting { vendor: "every model".to_owned() };
+            let mut failed = false;
             for guarded in chain.iter() {
                 let mut tries = 0;
                 loop {
@@ -62,6 +63,9 @@ impl LanguageModel for Resilient {
                     if !guarded.breaker.admits(began.elapsed()) {
                         last = ModelError::Resting { vendor: guarded.model.name().to_owned() };
                         break;
+                    }
+                    if failed && tries == 0 {
+                        yield ModelEvent::Rerouted { waited_ms: millis(asked.elapsed()) };
                     }
                     let mut attempt = Attempt::new(guarded);
                     let mut answer = guarded.model.complete(request.clone());
@@ -90,6 +94,7 @@ impl LanguageModel for Resilient {
                         yield ModelEvent::Failed { error };
                         return;
                     }
+                    failed = true;
                     let pause = pause_before_retry(&error, tries);
                     last = error;
                     match pause {
@@ -102,6 +107,10 @@ impl LanguageModel for Resilient {
             yield ModelEvent::Failed { error: last };
         })
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// None: this model is not asked again. Silence has cost the caller too much time already.
@@ -150,6 +159,7 @@ impl<'a> Attempt<'a> {
             ModelEvent::Text { .. }
             | ModelEvent::ToolCall { .. }
             | ModelEvent::Progress
+            | ModelEvent::Rerouted { .. }
             | ModelEvent::Failed { .. } => {}
         }
     }

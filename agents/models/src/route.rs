@@ -97,7 +97,7 @@ impl LanguageModel for Routed {
 
     fn complete(&self, request: Completion) -> ModelStream {
         let (tiers, spending, payer) = (Arc::clone(&self.tiers), Arc::clone(&self.spending), self.payer.clone());
-        let wanted = self.wanted;
+        let wanted = request.tier.unwrap_or(self.wanted);
         Box::pin(async_stream::stream! {
             let standing = spending.standing(&payer);
             let Some(tier) = tier_at(wanted, standing.level) else {

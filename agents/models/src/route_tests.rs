@@ -51,7 +51,7 @@ fn payer() -> Payer {
 /// What answers, or why nothing does.
 async fn answer(model: &dyn LanguageModel) -> String {
     let events: Vec<_> = model.complete(Completion { temperature: Some(0.0), ..Completion::default() }).collect().await;
-    match events.first() {
+    match events.iter().find(|event| !matches!(event, ModelEvent::Rerouted { .. })) {
         Some(ModelEvent::Text { text }) => text.reveal().clone(),
         Some(ModelEvent::Failed { error }) => error.to_string(),
         other => panic!("{other:?}"),
@@ -171,4 +171,14 @@ async fn a_conversation_goes_over_to_another_vendor() {
     assert_eq!(refusing.asked().len(), 1);
     let told = answering.asked().pop().unwrap().body;
     assert!(!told.contains("acme") && !told.contains("reception"), "no vendor is told who pays: {told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_may_do_with_less_than_its_session_wants() {
+    let spending = spending();
+    let tiers = Arc::new(Tiers::new(chains(), &spending, None).unwrap());
+    let routed = Routed::new(tiers, spending, payer(), Tier::Premium, Budget::default());
+    let question = Completion { tier: Some(Tier::Cheap), ..Completion::default() };
+    let events: Vec<_> = routed.complete(question).collect().await;
+    assert_eq!((events[0].clone(), answer(&routed).await.as_str()), (text("cheap"), "premium"));
 }

@@ -58,7 +58,7 @@ async fn who_asks_pays_the_price_of_the_model_that_answered() {
     let (payer, other) = (payer("acme"), payer("other"));
     spending.open(payer.session, Budget::default());
     let chain = Resilient::new(never, vec![second]);
-    assert_eq!(chain.complete(asked(&payer)).count().await, 3);
+    assert_eq!(chain.complete(asked(&payer)).count().await, 4, "the news and the answer");
     assert_eq!(spent(&spending, &payer), [107; 3], "and nothing for the one that refused");
     assert_eq!(spent(&spending, &other), [0; 3]);
     let _: Vec<_> = first.complete(asked(&payer)).collect().await;

@@ -117,6 +117,12 @@ pub enum BrainEffect {
     Transfer {
         target: Private<String>,
     },
+    /// Press these keys on the line, after what was said before was played out. `ToolDone` follows.
+    PressKeys {
+        epoch: Epoch,
+        call: u32,
+        keys: Private<Vec<Key>>,
+    },
     /// After what was said before was played out.
     HangUp,
     /// Loop the caller's audio back (on) or stop doing so.
@@ -137,12 +143,23 @@ impl BrainEffect {
             | Self::Write { epoch, .. }
             | Self::Done { epoch }
             | Self::CallTool { epoch, .. }
+            | Self::PressKeys { epoch, .. }
             | Self::Complete { epoch, .. } => Some(*epoch),
             Self::Listen(_) | Self::Transfer { .. } | Self::HangUp | Self::Echo { .. } | Self::EnteredState { .. } => {
                 None
             }
         }
     }
+}
+
+/// What the agent presses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "key", rename_all = "snake_case")]
+pub enum Key {
+    /// 0-9, *, #, A-D.
+    Digit { digit: char },
+    /// Half a second without a key.
+    Pause,
 }
 
 /// What the caller may say or press.
@@ -165,6 +182,12 @@ pub struct DigitCollection {
 pub trait Brain: Send {
     /// Handles one event; effects are appended to `out`.
     fn handle(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>);
+
+    /// What the language model would be asked at once if the caller's turn ended with these words. None: nothing, or that is
+    /// not sure. A guess: what is asked in the end is what `handle` says.
+    fn foresee(&self, _said: &str) -> Option<Prompt> {
+        None
+    }
 }
 
 /// Why a bot has no brain.
@@ -181,6 +204,8 @@ pub struct Abilities {
     pub model: bool,
     /// Whether a chat of this door can be handed to a person. A call can.
     pub people: bool,
+    /// Whether keys can be pressed on this line.
+    pub keys: bool,
 }
 
 /// The brain that a bot's config asks for: its flow, or the language model of a bot that has none. A bot without both
@@ -192,6 +217,7 @@ pub fn from_config(config: &BotConfig, modality: Modality, abilities: Abilities)
     if abilities.model && config.asks_a_model() {
         let persona = Persona::new(config, modality);
         let persona = if abilities.people { persona.with_people(config) } else { persona };
+        let persona = if abilities.keys { persona.with_keys() } else { persona };
         return Ok(Box::new(PipelineBrain::new(persona, modality)));
     }
     let flow = config.flow.clone().unwrap_or_else(no_flow);

@@ -49,6 +49,7 @@ impl SessionCore {
     /// Throws away everything the agent was going to say.
     pub(super) fn cut_output(&mut self, now: Time, cut: Cut) {
         self.forget_question();
+        self.forget_ahead();
         self.epoch = self.epoch.next();
         if self.output.voice.take().is_some() {
             self.out(SessionEffect::CancelVoice);

@@ -14,6 +14,7 @@ use super::commit::Cut;
 use super::core::SessionCore;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect};
+use super::keys::Keys;
 use super::model::Question;
 use super::output::Terminal;
 use crate::brain::{BrainEffect, BrainEvent, Listen, ToolFailure};
@@ -41,6 +42,24 @@ pub(super) struct Floor {
     tools: Vec<(u32, String)>,
     /// What the language model was asked, or is to be.
     pub(super) question: Option<Question>,
+    /// What the agent presses.
+    pub(super) keys: Keys,
+}
+
+impl Floor {
+    /// Nothing is asked, held or worked on.
+    pub(super) fn is_free(&self) -> bool {
+        self.question.is_none() && self.tools.is_empty() && self.held.is_empty()
+    }
+
+    /// False: it runs already.
+    pub(super) fn begin_tool(&mut self, call: u32, tool: &str) -> bool {
+        let is_new = self.tools.iter().all(|(running, _)| *running != call);
+        if is_new {
+            self.tools.push((call, tool.to_owned()));
+        }
+        is_new
+    }
 }
 
 #[derive(Debug)]
@@ -117,6 +136,10 @@ impl SessionCore {
             return self.settle_life(now);
         }
         self.settle_question();
+        self.settle_ahead(now);
+        if self.release_answer(now) || self.settle_keys(now) {
+            return self.settle(now);
+        }
         let has_floor = matches!(
             self.turn.state(),
             TurnState::Thinking { .. } | TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }
@@ -187,6 +210,7 @@ impl SessionCore {
             return;
         }
         self.forget_question();
+        self.ahead.turn_over();
         self.epoch = self.epoch.next();
         let epoch = self.epoch;
         let event = match ask {
@@ -228,7 +252,13 @@ impl SessionCore {
         effects.retain(|effect| effect.epoch().is_none_or(|epoch| epoch == self.epoch));
         if !effects.is_empty() {
             let works = |effect: &BrainEffect| {
-                matches!(effect, BrainEffect::Say { .. } | BrainEffect::CallTool { .. } | BrainEffect::Complete { .. })
+                matches!(
+                    effect,
+                    BrainEffect::Say { .. }
+                        | BrainEffect::CallTool { .. }
+                        | BrainEffect::PressKeys { .. }
+                        | BrainEffect::Complete { .. }
+                )
             };
             let works = effects.iter().any(works);
             for effect in effects {
@@ -252,6 +282,7 @@ impl SessionCore {
             BrainEffect::Done { .. } => {}
             BrainEffect::Listen(listen) => self.listen(listen),
             BrainEffect::CallTool { call, tool, arguments, .. } => self.call_tool(call, tool, arguments),
+            BrainEffect::PressKeys { call, keys, .. } => self.press_keys(call, keys.into_inner()),
             BrainEffect::Complete { epoch, prompt } => self.ask_model(epoch, prompt),
             BrainEffect::Transfer { target } => self.output.end_with(Terminal::Transfer(target)),
             BrainEffect::HangUp => self.output.end_with(Terminal::HangUp),
@@ -271,8 +302,7 @@ impl SessionCore {
     }
 
     fn call_tool(&mut self, call: u32, tool: String, arguments: Value) {
-        if self.floor.tools.iter().all(|(running, _)| *running != call) {
-            self.floor.tools.push((call, tool.clone()));
+        if self.floor.begin_tool(call, &tool) {
             self.out(SessionEffect::CallTool { call, tool, arguments });
         }
     }
@@ -311,6 +341,7 @@ impl SessionCore {
     fn abandon_reply(&mut self, now: Time) {
         warn!("the reply did not come or stood still; it is given up");
         self.floor.tools.clear();
+        self.floor.keys.forget();
         self.stages.void();
         self.cut_output(now, Cut::Abandoned);
     }

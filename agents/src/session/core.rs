@@ -1,6 +1,7 @@
 //! The session without I/O: turn machine, ledger, brain and epoch; inputs and time go in, effects come out.
 //!
-//! The parts sit in files of their own: `conversation` (turn machine and brain), `output` (the agent's speech),
+//! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
+//! `ahead` and `memory` (what the model is asked), `output` (the agent's speech),
 //! `commit` (what was heard of it), `back_off` (when it may begin), `recognition`, `digits`, `stages`, `record`, `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
@@ -16,10 +17,12 @@ use tandem_media::Time;
 use tandem_media::leg::MediaEvent;
 use tracing::info;
 
+use super::ahead::Ahead;
 use super::conversation::Floor;
 use super::digits::DigitCollector;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect, SessionFacts, SessionInput};
+use super::memory::Memory;
 use super::output::Output;
 use super::recognition::Ears;
 use super::record::Story;
@@ -35,6 +38,8 @@ pub struct SessionCore {
     pub(super) brain: Box<dyn Brain>,
     pub(super) epoch: Epoch,
     pub(super) floor: Floor,
+    pub(super) ahead: Ahead,
+    pub(super) memory: Memory,
     pub(super) output: Output,
     pub(super) ears: Ears,
     pub(super) digits: DigitCollector,
@@ -60,6 +65,8 @@ impl SessionCore {
             brain,
             epoch: Epoch::default(),
             floor: Floor::default(),
+            ahead: Ahead::default(),
+            memory: Memory::default(),
             output: Output::default(),
             ears: Ears::new(&facts.accept.config),
             digits: DigitCollector::default(),
@@ -99,8 +106,10 @@ impl SessionCore {
         let digits = self.digits.deadline().filter(|_| running);
         let store = self.story.store_due(&self.ledger).filter(|_| running);
         let ears = self.ears.deadline().filter(|_| running);
+        let ahead = self.ahead_due().filter(|_| running);
+        let keys = self.keys_due().filter(|_| running);
         let output = self.output.deadline();
-        [turn, digits, ears, store, output, self.life.deadline()].into_iter().flatten().min()
+        [turn, digits, ears, ahead, keys, store, output, self.life.deadline()].into_iter().flatten().min()
     }
 
     /// Carries out what is due. Call again until `poll_timeout` lies in the future.
@@ -129,6 +138,8 @@ impl SessionCore {
             SessionInput::Voice { epoch, utterance, event } => self.voice_event(now, epoch, utterance, event),
             SessionInput::ToolDone { call, result } => self.tool_done(now, call, result),
             SessionInput::Model { epoch, event } => self.model_event(now, epoch, event),
+            SessionInput::Ahead { ahead, event } => self.ahead_event(now, ahead, event),
+            SessionInput::Notes { notes } => self.notes_made(notes),
             // A node that drains lets its sessions finish: there is nothing to do yet.
             SessionInput::Command(SessionCommand::Drain { now: false }) => {}
             SessionInput::Command(SessionCommand::Drain { now: true }) => self.leave(now, LegEnd::Drained),
@@ -171,6 +182,7 @@ impl SessionCore {
         if self.life == Life::Running {
             self.ears.onset = onset;
             self.ears.ended = None;
+            self.forget_ahead();
             self.note(onset, TimelineEvent::CallerStartedSpeaking);
             self.drive(now, TurnInput::SpeechStarted { onset });
         }

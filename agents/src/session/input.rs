@@ -32,6 +32,10 @@ pub struct SessionFacts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecognitionId(pub u32);
 
+/// Number of a question to the model that was asked ahead of the caller's end. An answer to an older one is dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AheadId(pub u32);
+
 /// Something happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SessionInput {
@@ -57,6 +61,15 @@ pub enum SessionInput {
     Model {
         epoch: Epoch,
         event: ModelEvent,
+    },
+    /// The answer to `AskAhead`.
+    Ahead {
+        ahead: AheadId,
+        event: ModelEvent,
+    },
+    /// The answer to `MakeNotes`. None: there are none.
+    Notes {
+        notes: Option<Private<String>>,
     },
     Command(SessionCommand),
 }
@@ -89,7 +102,16 @@ pub enum SessionEffect {
         epoch: Epoch,
         request: Completion,
     },
+    /// The same, before it is sure that this is the question. It goes on when it proves to be.
+    AskAhead {
+        ahead: AheadId,
+        request: Completion,
+    },
     CancelModel,
+    /// Ask the language model for notes of the conversation, beside what it is asked else.
+    MakeNotes {
+        request: Completion,
+    },
     Emit(SessionEvent),
     /// Write this version of the record. `first`: answer with `Begun` when it is durable.
     Store {
@@ -114,6 +136,8 @@ pub enum Measure {
     RecognizerFailed(&'static str),
     /// `tandem_false_interruptions_total`
     FalseInterruption,
+    /// `tandem_asked_ahead_total{outcome}`: whether the answer was wanted in the end.
+    AskedAhead { used: bool },
 }
 
 /// How an utterance is addressed on its leg: the epoch in the upper, the utterance in the lower half.

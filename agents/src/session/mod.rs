@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::brain::Brain;
 
+mod ahead;
 mod back_off;
 mod commit;
 mod conversation;
@@ -25,6 +26,8 @@ pub mod core;
 mod digits;
 mod farewell;
 pub mod input;
+mod keys;
+mod memory;
 mod model;
 mod output;
 mod recognition;

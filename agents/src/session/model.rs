@@ -1,13 +1,12 @@
 //! What the language model is asked, and when.
 
 use tandem_contract::Epoch;
-use tandem_contract::record::LedgerEntry;
 use tandem_media::Time;
 use tandem_models::ModelEvent;
 
 use super::core::SessionCore;
 use super::farewell::Life;
-use super::input::SessionEffect;
+use super::input::{AheadId, SessionEffect};
 use crate::brain::{BrainEvent, Prompt};
 use crate::turn::{TurnInput, TurnState};
 
@@ -15,13 +14,9 @@ use crate::turn::{TurnInput, TurnState};
 #[derive(Debug)]
 pub(super) enum Question {
     /// What was heard of the agent's last words is not known yet, and the model must not be told more than that.
-    Waiting {
-        epoch: Epoch,
-        prompt: Box<Prompt>,
-    },
-    Asked {
-        epoch: Epoch,
-    },
+    Waiting { epoch: Epoch, prompt: Box<Prompt> },
+    /// `ahead`: it was asked before the caller had finished.
+    Asked { epoch: Epoch, ahead: Option<AheadId> },
 }
 
 impl SessionCore {
@@ -44,31 +39,35 @@ impl SessionCore {
         }
         if let Some(Question::Waiting { epoch, prompt }) = &self.floor.question {
             let epoch = *epoch;
-            let request = prompt.completion(&self.conversation());
-            self.floor.question = Some(Question::Asked { epoch });
-            self.out(SessionEffect::StartModel { epoch, request });
+            let request = prompt.completion_after(self.notes(), &self.conversation());
+            let ahead = self.adopt_ahead(&request);
+            self.floor.question = Some(Question::Asked { epoch, ahead });
+            if ahead.is_none() {
+                self.out(SessionEffect::StartModel { epoch, request });
+            }
         }
-    }
-
-    /// All that was said, in the session that this one continues and in this one.
-    fn conversation(&self) -> Vec<LedgerEntry> {
-        // Tools and replies are those of this session alone: what was before it came before its first epoch.
-        let earlier = |entry: &LedgerEntry| LedgerEntry { epoch: Epoch::default(), ..entry.clone() };
-        let before = self.story.facts.before.iter().map(earlier);
-        before.chain(self.ledger.entries().iter().cloned()).collect()
     }
 
     /// The answer is not wanted any more.
     pub(super) fn forget_question(&mut self) {
         if let Some(Question::Asked { .. }) = self.floor.question.take() {
+            self.ahead.drop_released();
             self.out(SessionEffect::CancelModel);
         }
     }
 
     pub(super) fn model_event(&mut self, now: Time, epoch: Epoch, event: ModelEvent) {
         // Late words of a reply that is over.
-        let wanted = matches!(&self.floor.question, Some(Question::Asked { epoch: asked }) if *asked == epoch);
-        if !wanted || self.life != Life::Running {
+        let wanted =
+            matches!(&self.floor.question, Some(Question::Asked { epoch: asked, ahead: None }) if *asked == epoch);
+        if wanted {
+            self.answer(now, epoch, event);
+        }
+    }
+
+    /// A piece of the answer to the question that is asked.
+    pub(super) fn answer(&mut self, now: Time, epoch: Epoch, event: ModelEvent) {
+        if self.life != Life::Running {
             return;
         }
         if event.is_last() {
@@ -78,6 +77,10 @@ impl SessionCore {
         if let TurnState::Thinking { .. } = self.turn.state() {
             self.drive(now, TurnInput::BrainWorks);
         }
+        let last = event.is_last();
         self.think(now, BrainEvent::Model { epoch, event });
+        if last {
+            self.make_notes();
+        }
     }
 }

@@ -12,6 +12,7 @@ use tracing::warn;
 use super::core::SessionCore;
 use super::input::{Measure, RecognitionId, SessionEffect};
 use crate::turn::{Ending, Lexicon, Sense, TurnInput};
+use crate::words;
 use tandem_contract::record::Stage;
 
 /// How soon a recognition is begun anew that failed for the moment, and how often. All of it lies within the audio that
@@ -99,6 +100,7 @@ impl SessionCore {
     }
 
     pub(super) fn open_recognition(&mut self) {
+        self.ahead.new_utterance();
         let ears = &mut self.ears;
         ears.finishing = false;
         ears.retries = 0;
@@ -157,10 +159,15 @@ impl SessionCore {
         match event {
             RecognizerEvent::Partial { text } => {
                 let ending = self.ears.ending(&text);
+                self.ahead_words(now, &text, ending);
                 self.partial(now, &text, ending);
             }
-            RecognizerEvent::EndOfTurn { text, eager: true, .. } => self.partial(now, &text, Ending::Complete),
+            RecognizerEvent::EndOfTurn { text, eager: true, .. } => {
+                self.ahead_eager(now, &text);
+                self.partial(now, &text, Ending::Complete);
+            }
             RecognizerEvent::TurnResumed => {
+                self.ahead_resumed();
                 let (words, sense) = (self.ears.words, self.ears.sense);
                 self.drive(now, TurnInput::Partial { words, ending: Ending::Unfinished, sense });
             }
@@ -221,25 +228,22 @@ impl SessionCore {
 }
 
 fn words_of(text: &str) -> u32 {
-    u32::try_from(text.split_whitespace().count()).unwrap_or(u32::MAX)
+    u32::try_from(words::plain(text).len()).unwrap_or(u32::MAX)
 }
 
 /// How what was recognized so far ends, where a grammar says what an answer is: what is surely only the beginning of one is
 /// unfinished.
 fn answer_so_far(grammar: &Grammar, text: &str) -> Ending {
-    let words = || text.split_whitespace();
-    if words().next().is_none() {
+    let said = words::tokens(text);
+    if said.is_empty() {
         return Ending::Unknown;
     }
     let answer = match grammar {
-        Grammar::Digits { min, .. } => words().count() >= usize::from(*min),
+        Grammar::Digits { min, .. } => words::digits(text).is_some_and(|digits| digits.len() >= usize::from(*min)),
         Grammar::Phrases { phrases } => {
-            let begins = |phrase: &&String| {
-                let mut phrase = phrase.split_whitespace();
-                words().all(|word| phrase.next().is_some_and(|other| other.eq_ignore_ascii_case(word)))
-            };
-            let mut begun = phrases.iter().filter(begins).peekable();
-            begun.peek().is_none() || begun.any(|phrase| phrase.split_whitespace().count() == words().count())
+            let phrases = phrases.iter().map(|phrase| words::tokens(phrase));
+            let mut begun = phrases.filter(|phrase| phrase.starts_with(&said)).peekable();
+            begun.peek().is_none() || begun.any(|phrase| phrase.len() == said.len())
         }
         Grammar::Jsgf { .. } | Grammar::Open => true,
     };
@@ -265,6 +269,28 @@ mod tests {
         assert_eq!(answer_so_far(&digits, "one two"), Ending::Unfinished);
         assert_eq!(answer_so_far(&digits, "one two three four five"), Ending::Complete);
         assert_eq!(answer_so_far(&digits, ""), Ending::Unknown);
+    }
+
+    #[test]
+    fn recognizers_that_punctuate_say_the_same() {
+        let phrases = ["yes", "no thanks", "nine thirty", "that's right"].map(str::to_owned).to_vec();
+        let grammar = Grammar::Phrases { phrases };
+        for (text, ending) in [
+            ("Yes.", Ending::Complete),
+            ("No,", Ending::Unfinished),
+            ("No, thanks.", Ending::Complete),
+            ("Nine", Ending::Unfinished),
+            ("Nine thirty?", Ending::Complete),
+            ("9:30.", Ending::Complete),
+            ("That\u{2019}s right!", Ending::Complete),
+            ("...", Ending::Unknown),
+        ] {
+            assert_eq!(answer_so_far(&grammar, text), ending, "{text}");
+        }
+        let digits = Grammar::Digits { min: 3, max: 3 };
+        let ends = ["1-2-3", "One, two.", "1 2 3."].map(|text| answer_so_far(&digits, text));
+        assert_eq!(ends, [Ending::Complete, Ending::Unfinished, Ending::Complete]);
+        assert_eq!((words_of("1-2-3"), words_of("- Yes. -")), (3, 1));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod effects;
 mod engines;
 mod inlets;
+mod notes;
 mod wires;
 mod work;
 

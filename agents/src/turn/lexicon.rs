@@ -8,6 +8,7 @@ use tandem_contract::bot::BotConfig;
 
 use super::endpointing::Ending;
 use super::state::Sense;
+use crate::words::plain;
 
 /// So many digits in a row, read out one by one, are a longer number that may go on. Two are a time or an age.
 const DIGITS_LEAST: usize = 3;
@@ -69,13 +70,13 @@ impl Lexicon {
 
     /// `answers`: phrases that are asked for. To whom asks "is that right?" a "right" is no backchannel.
     pub fn sense(&self, text: &str, answers: &[String]) -> Sense {
-        let words = words(text);
+        let words = plain(text);
         let holds = |phrase: &Phrase| !phrase.is_empty() && words.windows(phrase.len()).any(|part| part == phrase);
         let backchannels = || self.lists.iter().flat_map(|lists| &lists.backchannels).chain(&self.backchannels);
         let mut interrupting = self.lists.iter().flat_map(|lists| &lists.interrupting).chain(&self.interrupting);
         if interrupting.any(holds) {
             Sense::Interruption
-        } else if answers.iter().any(|answer| holds(&self::words(answer))) || !consists_of(&words, backchannels) {
+        } else if answers.iter().any(|answer| holds(&plain(answer))) || !consists_of(&words, backchannels) {
             Sense::Words
         } else {
             Sense::Backchannel
@@ -85,7 +86,7 @@ impl Lexicon {
     /// Of free speech. A word that asks for more outweighs a full stop, which recognizers set at every breath.
     pub fn ending(&self, text: &str) -> Ending {
         let text = text.trim_end_matches(|c: char| c.is_whitespace() || "\"'”’»)".contains(c));
-        let words = words(text);
+        let words = plain(text);
         let (asked, stopped) = (text.ends_with(['?', '？', '!', '！']), text.ends_with(['.', '。']));
         let open = ["...", "…", ",", "，", "-", "–", "—", ":"].iter().any(|mark| text.ends_with(mark));
         let trails = |lists: &&Lists| lists.unfinished.iter().any(|phrase| words.ends_with(phrase));
@@ -127,16 +128,9 @@ fn consists_of<'a, I: Iterator<Item = &'a Phrase>>(words: &[String], phrases: im
     !words.is_empty()
 }
 
-/// Words without case and punctuation.
-fn words(text: &str) -> Phrase {
-    let folded = text.replace('’', "'").to_lowercase();
-    let pieces = folded.split(|c: char| !c.is_alphanumeric() && c != '\'');
-    pieces.map(|piece| piece.trim_matches('\'')).filter(|piece| !piece.is_empty()).map(str::to_owned).collect()
-}
-
 fn phrases(list: &str) -> Vec<Phrase> {
     let lines = list.lines().filter(|line| !line.starts_with('#'));
-    lines.map(words).filter(|phrase| !phrase.is_empty()).collect()
+    lines.map(plain).filter(|phrase| !phrase.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -257,7 +251,7 @@ mod tests {
             let lexicon = lexicon(&language, json!({}));
             let ending = lexicon.ending(&text);
             prop_assert!(ending != Ending::Unfinished, "that is the grammar's to say");
-            prop_assert!(!words(&text).is_empty() || ending == Ending::Unknown);
+            prop_assert!(!plain(&text).is_empty() || ending == Ending::Unknown);
             // Case and outer spaces mean nothing.
             prop_assert_eq!(lexicon.ending(&format!(" {text}  ")), ending);
         }

@@ -12,7 +12,9 @@ use std::fmt;
 
 use serde_json::Value;
 use tandem_contract::bot::flow::Flow;
-use tandem_contract::bot::turn::{BOUNDS, PHRASE_CHARACTERS_MAX, PHRASES_MAX, SILENCE_PROMPTS_MAX};
+use tandem_contract::bot::turn::{
+    BOUNDS, FILLER_CHARACTERS_MAX, PHRASE_CHARACTERS_MAX, PHRASES_MAX, SILENCE_PROMPTS_MAX,
+};
 use tandem_contract::bot::{BotConfig, TurnPolicy, strip_comments};
 
 pub use hearing::Hearing;
@@ -135,6 +137,9 @@ fn limits(config: &Value, findings: &mut Findings) {
     if least > key("max_endpointing_ms").unwrap_or(default.max_endpointing_ms.into()) {
         findings.error("/turn/min_endpointing_ms", "must not be more than max_endpointing_ms; lower it");
     }
+    if let Some(filler) = config.pointer("/turn/failover_filler").and_then(Value::as_str) {
+        phrase("/turn/failover_filler".to_owned(), filler, FILLER_CHARACTERS_MAX, findings);
+    }
     for (list, most) in
         [("backchannels", PHRASES_MAX), ("interrupting_phrases", PHRASES_MAX), ("silence_prompts", SILENCE_PROMPTS_MAX)]
     {
@@ -148,14 +153,18 @@ fn phrases(place: &str, most: usize, config: &Value, findings: &mut Findings) {
     if phrases.len() > most {
         findings.error(place, format!("{} are too many; leave {most}", phrases.len()));
     }
-    for (index, phrase) in phrases.iter().enumerate() {
-        let Some(phrase) = phrase.as_str() else { continue };
-        if !phrase.contains(char::is_alphanumeric) {
-            findings.error(format!("{place}/{index}"), "nothing can be said of this; write words, or remove it");
-        } else if most == PHRASES_MAX && phrase.chars().count() > PHRASE_CHARACTERS_MAX {
-            let message = format!("is longer than {PHRASE_CHARACTERS_MAX} characters; shorten it");
-            findings.error(format!("{place}/{index}"), message);
-        }
+    let longest = if most == PHRASES_MAX { PHRASE_CHARACTERS_MAX } else { usize::MAX };
+    for (index, said) in phrases.iter().enumerate() {
+        let Some(said) = said.as_str() else { continue };
+        phrase(format!("{place}/{index}"), said, longest, findings);
+    }
+}
+
+fn phrase(place: String, phrase: &str, longest: usize, findings: &mut Findings) {
+    if !phrase.contains(char::is_alphanumeric) {
+        findings.error(place, "nothing can be said of this; write words, or remove it");
+    } else if phrase.chars().count() > longest {
+        findings.error(place, format!("is longer than {longest} characters; shorten it"));
     }
 }
 

@@ -19,7 +19,7 @@ const NEVER: [(&str, &str); 5] = [
 ];
 
 /// What a bot with a flow does not need.
-const WITH_FLOW: [(&str, &str); 8] = [
+const WITH_FLOW: [(&str, &str); 10] = [
     ("/system_prompt", "the flow decides what is said; of it only voice_specific.silence_timeout_ms counts"),
     ("/llm_config", "the flow decides what is said"),
     ("/voice_settings/input_min_characters", "the flow decides what is said at once"),
@@ -27,6 +27,8 @@ const WITH_FLOW: [(&str, &str); 8] = [
     ("/voice_settings/model_settings", "the embedded voices have no knobs"),
     ("/voice_settings/max_tokens", "the flow decides what is said"),
     ("/turn/silence_prompts", "no_input of the flow says what a silent caller hears"),
+    ("/turn/preemptive_generation", "no model is asked"),
+    ("/turn/failover_filler", "no model is asked"),
     ("/turn/greeting_interruptible", "each state says by `interruptible` whether the caller may talk over it"),
 ];
 

@@ -403,6 +403,8 @@ fn lists_of_turn_hold_what_can_be_said() {
         "interrupting_phrases": vec!["whoa"; 101],
         "silence_prompts": ["Hello?", "", "x".repeat(61), "a", "b", "c"],
         "greeting_interruptible": false,
+        "preemptive_generation": false,
+        "failover_filler": "...",
     });
     let model = json!({ "llm_config": { "provider": "openai", "model": "m" }, "turn": turn }).to_string();
     expect(
@@ -414,12 +416,19 @@ fn lists_of_turn_hold_what_can_be_said() {
             ("/turn/interrupting_phrases", "leave 100"),
             ("/turn/silence_prompts", "leave 5"),
             ("/turn/silence_prompts/1", "write words"),
+            ("/turn/failover_filler", "write words"),
         ],
     );
     expect(&model, Severity::NotSupported, &[]);
-    let flow = json!({ "turn": { "silence_prompts": [], "greeting_interruptible": true, "endpointing": "fixed" },
+    let flow = json!({ "turn": { "silence_prompts": [], "greeting_interruptible": true, "endpointing": "fixed",
+        "preemptive_generation": true, "failover_filler": "One moment." },
         "flow": { "start": "a", "states": { "a": { "say": "x", "hang_up": true } } } });
-    let places = [("/turn/silence_prompts", "no_input"), ("/turn/greeting_interruptible", "`interruptible`")];
+    let places = [
+        ("/turn/silence_prompts", "no_input"),
+        ("/turn/preemptive_generation", "no model"),
+        ("/turn/failover_filler", "no model"),
+        ("/turn/greeting_interruptible", "`interruptible`"),
+    ];
     expect(&flow.to_string(), Severity::NotSupported, &places);
     expect(r#"{"turn": {"endpointing": "fixd"}}"#, Severity::Error, &[("/turn/endpointing", "did you mean \"fixed\"")]);
 }

@@ -45,6 +45,11 @@ block! {
         silence_prompts: Vec<String>,
         /// False: the greeting of a bot that a model answers is heard to its end.
         greeting_interruptible: bool,
+        /// The model is asked before the caller's turn is surely over, and its answer held back until it is. Of a bot that a
+        /// model answers.
+        preemptive_generation: bool,
+        /// Said once in a reply where the model fails and another is asked. Of a bot that a model answers.
+        failover_filler: String,
     }
 }
 
@@ -59,7 +64,7 @@ pub enum Endpointing {
     Adaptive,
 }
 
-/// The policy of a bot: every number of [`TurnBlock`], and how turns end, with the value that counts.
+/// The policy of a bot: every number of [`TurnBlock`], how turns end and when they are answered, with the value that counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnPolicy {
     pub answer_after_ms: u32,
@@ -73,6 +78,7 @@ pub struct TurnPolicy {
     pub silence_timeout_ms: u32,
     pub max_caller_turn_ms: u32,
     pub back_off_ms: u32,
+    pub preemptive_generation: bool,
 }
 
 impl Default for TurnPolicy {
@@ -89,6 +95,7 @@ impl Default for TurnPolicy {
             silence_timeout_ms: 6_000,
             max_caller_turn_ms: 30_000,
             back_off_ms: 0,
+            preemptive_generation: true,
         }
     }
 }
@@ -116,6 +123,9 @@ pub const SILENCE_PROMPTS_MAX: usize = 5;
 /// Most phrases in a list of `turn`, and most characters in one: each partial transcript is compared with all of them.
 pub const PHRASES_MAX: usize = 100;
 pub const PHRASE_CHARACTERS_MAX: usize = 60;
+
+/// Most characters of the filler: the answer that is waited for queues behind it.
+pub const FILLER_CHARACTERS_MAX: usize = 100;
 
 impl BotConfig {
     /// `turn`; what it leaves open is taken from the seed's blocks, where they have a counterpart, else from the default.
@@ -145,6 +155,7 @@ impl BotConfig {
             silence_timeout_ms: of(|turn| turn.silence_timeout_ms, default.silence_timeout_ms),
             max_caller_turn_ms: of(|turn| turn.max_caller_turn_ms, default.max_caller_turn_ms),
             back_off_ms: of(|turn| turn.back_off_ms, default.back_off_ms),
+            preemptive_generation: turn.preemptive_generation.unwrap_or(default.preemptive_generation),
         }
     }
 }

@@ -95,7 +95,9 @@ async fn answer(state: &AppState, call: IncomingCall, admitted: Admitted) -> Res
     let local = media.local.ok_or(SetUpError::NoAddress)?;
     let leg = call.accept(local, admitted.session())?;
     state.tasks.spawn(follow(leg.media, media.commands.clone()));
-    admitted.start(SignalingLeg { commands: leg.commands, events: leg.events }, Some(media));
+    // A far end that makes the offer itself has not said yet whether it takes digits; ours names them, and telephones agree.
+    let keys = remote.is_none_or(|remote| remote.dtmf.is_some());
+    admitted.with_keys(keys).start(SignalingLeg { commands: leg.commands, events: leg.events }, Some(media));
     Ok(())
 }
 

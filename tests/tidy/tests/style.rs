@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 62] = [
+const CORES: [&str; 63] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -59,6 +59,7 @@ const CORES: [&str; 62] = [
     "agents/src/ledger/",
     "agents/src/turn/",
     "agents/src/session/",
+    "agents/src/words",
     "signaling/src/sip/call/machine",
     "gateway/src/cli/eval/play",
     "gateway/src/cli/eval/report",

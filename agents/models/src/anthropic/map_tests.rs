@@ -41,6 +41,7 @@ fn asked() -> Completion {
         temperature: Some(1.5),
         top_p: Some(0.9),
         payer: None,
+        tier: None,
     }
 }
 

@@ -36,6 +36,7 @@ fn asked() -> Completion {
         temperature: Some(0.5),
         top_p: Some(0.9),
         payer: None,
+        tier: None,
     }
 }
 

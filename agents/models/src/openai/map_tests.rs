@@ -31,6 +31,7 @@ fn asked() -> Completion {
         temperature: Some(0.5),
         top_p: None,
         payer: None,
+        tier: None,
     }
 }
 

@@ -7,7 +7,6 @@ mod render;
 #[cfg(test)]
 mod tests;
 mod understand;
-mod words;
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use tandem_contract::Private;
 use tandem_contract::bot::flow::{Ask, Flow};
 use tandem_contract::call::Modality;
 
-use super::words;
+use crate::words;
 
 /// What a slot holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tandem_contract::Private;
 use tandem_contract::bot::flow::{Ask, ChoiceOption, Flow, Target};
 
-use super::words;
+use crate::words;
 
 /// Phrases of a yes and a no, for the recognizer; all are in the English dictionary of pocketsphinx.
 pub(super) const YES: [&str; 9] =

@@ -5,7 +5,10 @@
 
 mod chunker;
 pub mod context;
+mod filler;
+mod keys;
 mod prompt;
+pub mod summary;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tandem_contract::call::Modality;
+use tandem_contract::record::LedgerEntry;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
 use tandem_models::{Completion, Finish, ModelEvent, ToolCall};
@@ -53,15 +57,24 @@ pub struct Prompt {
 
 impl Prompt {
     /// The whole question, with the conversation as the ledger holds it.
-    pub fn completion(&self, entries: &[tandem_contract::record::LedgerEntry]) -> Completion {
+    pub fn completion(&self, entries: &[LedgerEntry]) -> Completion {
+        self.completion_after(None, entries)
+    }
+
+    /// The same where notes stand for what was said before.
+    pub fn completion_after(&self, notes: Option<&Private<String>>, entries: &[LedgerEntry]) -> Completion {
         let persona = &self.persona;
+        let mut messages = context::messages(&persona.system, entries, &self.exchanges);
+        if let Some(notes) = notes {
+            messages.insert(1, summary::told(notes));
+        }
         Completion {
-            messages: context::messages(&persona.system, entries, &self.exchanges),
+            messages,
             tools: persona.tools.clone(),
             max_tokens: persona.max_tokens,
             temperature: persona.temperature,
             top_p: persona.top_p,
-            payer: None,
+            ..Completion::default()
         }
     }
 }
@@ -88,6 +101,8 @@ struct Reply {
     /// Bytes of it that the reader has seen.
     shown: usize,
     said: bool,
+    /// The filler was said.
+    filled: bool,
     /// Utterances in the present epoch.
     utterances: usize,
     /// When the tools of this round were called: the epoch, and how many utterances it had.
@@ -137,6 +152,10 @@ impl Brain for PipelineBrain {
             | BrainEvent::Heard { .. } => {}
         }
     }
+
+    fn foresee(&self, _said: &str) -> Option<Prompt> {
+        Some(self.prompt())
+    }
 }
 
 impl PipelineBrain {
@@ -178,9 +197,11 @@ impl PipelineBrain {
     }
 
     fn ask(&mut self, out: &mut Vec<BrainEffect>) {
-        let exchanges = self.exchanges.iter().cloned().collect();
-        let prompt = Prompt { persona: self.persona.clone(), exchanges };
-        out.push(BrainEffect::Complete { epoch: self.reply.epoch, prompt });
+        out.push(BrainEffect::Complete { epoch: self.reply.epoch, prompt: self.prompt() });
+    }
+
+    fn prompt(&self) -> Prompt {
+        Prompt { persona: self.persona.clone(), exchanges: self.exchanges.iter().cloned().collect() }
     }
 
     fn model(&mut self, event: ModelEvent, out: &mut Vec<BrainEffect>) {
@@ -197,6 +218,7 @@ impl PipelineBrain {
             }
             // Counted where it was paid.
             ModelEvent::Usage { .. } | ModelEvent::Progress => {}
+            ModelEvent::Rerouted { waited_ms } => self.fill(waited_ms, out),
             ModelEvent::Done { finish } => self.answered(finish, out),
             ModelEvent::Failed { .. } => self.failed(out),
         }
@@ -250,10 +272,10 @@ impl PipelineBrain {
             let Called { call, number, .. } = self.reply.calls[at].clone();
             match self.own_tool(&call) {
                 Some(result) => self.reply.calls[at].result = Some(result.to_string().into()),
-                None => {
+                None => out.push(keys::press(epoch, number, &call).unwrap_or_else(|| {
                     let (tool, arguments) = (call.name, call.arguments.into_inner());
-                    out.push(BrainEffect::CallTool { epoch, call: number, tool, arguments });
-                }
+                    BrainEffect::CallTool { epoch, call: number, tool, arguments }
+                })),
             }
         }
         self.go_on_when_called(out);
@@ -267,6 +289,7 @@ impl PipelineBrain {
             _ if !offered => {
                 Some(json!({ "error": "unknown_tool", "detail": "use only the tools that you were given" }))
             }
+            keys::SEND_DTMF => keys::refusal(call),
             HANG_UP => {
                 self.reply.ending = Some(Ending::HangUp);
                 Some(json!({ "ok": true }))

@@ -32,6 +32,8 @@ pub struct Persona {
     pub greeting_interruptible: bool,
     /// Said to a caller who says nothing, one a silence; then the agent says goodbye.
     pub silence_prompts: Vec<String>,
+    /// Said where the model fails and another is asked. None: the caller waits in silence.
+    pub failover_filler: Option<String>,
     pub tools: Vec<ToolSpec>,
     pub destinations: Vec<TransferDestination>,
     pub max_tokens: Option<u32>,
@@ -54,6 +56,7 @@ impl Persona {
             silence_prompts: turn
                 .and_then(|turn| turn.silence_prompts.clone())
                 .unwrap_or_else(|| vec![STILL_THERE.to_owned(); STILL_THERE_TIMES]),
+            failover_filler: turn.and_then(|turn| turn.failover_filler.clone()),
             tools: offered(config, &destinations),
             destinations,
             max_tokens: settings.and_then(|s| s.max_tokens).or(parameters.and_then(|p| p.max_tokens)),

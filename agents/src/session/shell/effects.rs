@@ -7,7 +7,7 @@ use tandem_contract::event::SessionEvent;
 use tandem_contract::record::CallRecord;
 use tokio::sync::broadcast;
 
-use super::engines::Engines;
+use super::engines::{Asker, Engines};
 use super::wires::Wires;
 use super::work::Work;
 use crate::session::input::{Measure, SessionEffect, SessionInput};
@@ -49,8 +49,12 @@ impl Outlets {
             SessionEffect::FinishRecognizer => self.finish_recognizer(),
             SessionEffect::CancelRecognizer => self.engines.cancel_recognition(),
             SessionEffect::CallTool { call, tool, arguments } => self.work.call(self.session, call, tool, arguments),
-            SessionEffect::StartModel { epoch, request } => return self.engines.ask(epoch, request),
+            SessionEffect::StartModel { epoch, request } => return self.engines.ask(Asker::Reply(epoch), request),
+            SessionEffect::AskAhead { ahead, request } => return self.engines.ask(Asker::Ahead(ahead), request),
             SessionEffect::CancelModel => self.engines.cancel_completion(),
+            SessionEffect::MakeNotes { request } => {
+                self.work.make_notes(self.engines.complete(request));
+            }
             SessionEffect::Emit(event) => self.emit(event),
             SessionEffect::Store { record, first: true } => self.work.begin(record),
             SessionEffect::Store { record, first: false } => self.work.store(record),
@@ -102,6 +106,9 @@ fn record_measure(measure: Measure) {
         Measure::BargeInPause(pause) => metrics::histogram!("tandem_barge_in_pause_seconds").record(pause),
         Measure::RecognizerFailed(reason) => {
             metrics::counter!("tandem_recognizer_failures_total", "reason" => reason).increment(1);
+        }
+        Measure::AskedAhead { used } => {
+            metrics::counter!("tandem_asked_ahead_total", "outcome" => if used { "used" } else { "void" }).increment(1);
         }
         Measure::FalseInterruption => metrics::counter!("tandem_false_interruptions_total").increment(1),
     }

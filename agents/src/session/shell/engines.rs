@@ -12,7 +12,7 @@ use tandem_speech::{
 use tokio::sync::mpsc;
 
 use crate::session::SpeechSet;
-use crate::session::input::{RecognitionId, SessionInput};
+use crate::session::input::{AheadId, RecognitionId, SessionInput};
 
 struct RunningVoice {
     epoch: Epoch,
@@ -25,8 +25,24 @@ struct RunningRecognition {
     recognition: Recognition,
 }
 
+/// For what the model is asked.
+#[derive(Clone, Copy)]
+pub(super) enum Asker {
+    Reply(Epoch),
+    Ahead(AheadId),
+}
+
+impl Asker {
+    fn told(self, event: ModelEvent) -> SessionInput {
+        match self {
+            Self::Reply(epoch) => SessionInput::Model { epoch, event },
+            Self::Ahead(ahead) => SessionInput::Ahead { ahead, event },
+        }
+    }
+}
+
 struct RunningCompletion {
-    epoch: Epoch,
+    asker: Asker,
     events: ModelStream,
 }
 
@@ -45,13 +61,18 @@ impl Engines {
     }
 
     /// The answer of a node without a model.
-    pub(super) fn ask(&mut self, epoch: Epoch, request: Completion) -> Option<SessionInput> {
+    pub(super) fn ask(&mut self, asker: Asker, request: Completion) -> Option<SessionInput> {
         let Some(model) = &self.model else {
             let error = ModelError::Failed { vendor: "this node".to_owned(), detail: "it has no model".to_owned() };
-            return Some(SessionInput::Model { epoch, event: ModelEvent::Failed { error } });
+            return Some(asker.told(ModelEvent::Failed { error }));
         };
-        self.completion = Some(RunningCompletion { epoch, events: model.complete(request) });
+        self.completion = Some(RunningCompletion { asker, events: model.complete(request) });
         None
+    }
+
+    /// A completion that somebody else reads. None: there is no model.
+    pub(super) fn complete(&self, request: Completion) -> Option<ModelStream> {
+        self.model.as_ref().map(|model| model.complete(request))
     }
 
     pub(super) fn cancel_completion(&mut self) {
@@ -145,15 +166,15 @@ async fn recognized(running: &mut Option<RunningRecognition>) -> SessionInput {
 }
 
 async fn completed(running: &mut Option<RunningCompletion>) -> SessionInput {
-    let Some(RunningCompletion { epoch, events }) = running else { return std::future::pending().await };
-    let epoch = *epoch;
+    let Some(RunningCompletion { asker, events }) = running else { return std::future::pending().await };
+    let asker = *asker;
     let event = events.next().await.unwrap_or_else(|| ModelEvent::Failed {
         error: ModelError::Failed { vendor: "the model".to_owned(), detail: "it ended without a last word".to_owned() },
     });
     if event.is_last() {
         *running = None;
     }
-    SessionInput::Model { epoch, event }
+    asker.told(event)
 }
 
 fn gone(engine: &str) -> SpeechError {

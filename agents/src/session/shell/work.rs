@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tandem_contract::SessionId;
 use tandem_contract::ports::{CallLog, StoreError, ToolCall, ToolError, Tools};
 use tandem_contract::record::CallRecord;
+use tandem_contract::{Private, SessionId};
+use tandem_models::ModelStream;
 use tandem_speech::RecognizerInput;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::notes::notes;
 use crate::brain::ToolFailure;
 use crate::session::input::SessionInput;
 
@@ -23,12 +25,13 @@ enum Done {
     Tool { call: u32, result: Result<Value, ToolFailure> },
     Stored { first: bool },
     Told,
+    Notes { notes: Option<Private<String>> },
 }
 
 pub(super) struct Work {
     tools: Arc<dyn Tools>,
     log: Arc<dyn CallLog>,
-    /// Bounded by what a session can want at once: the tools of one reply, one write, one message.
+    /// Bounded by what a session can want at once: the tools of one reply, one write, one message, the notes.
     tasks: JoinSet<Done>,
     /// A write runs; a newer record waits for it in `next`, and replaces what waited there.
     storing: bool,
@@ -85,6 +88,16 @@ impl Work {
         }
     }
 
+    pub(super) fn make_notes(&mut self, answer: Option<ModelStream>) {
+        self.tasks.spawn(async move {
+            let notes = match answer {
+                Some(answer) => notes(answer).await,
+                None => None,
+            };
+            Done::Notes { notes }
+        });
+    }
+
     /// The next news of a child task.
     pub(super) async fn next(&mut self) -> SessionInput {
         loop {
@@ -101,6 +114,7 @@ impl Work {
                     }
                 }
                 Some(Ok(Done::Told)) => {}
+                Some(Ok(Done::Notes { notes })) => return SessionInput::Notes { notes },
                 Some(Err(error)) => warn!(%error, "a child task of the session failed"),
             }
         }

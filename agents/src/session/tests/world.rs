@@ -14,9 +14,10 @@ use tandem_contract::{BotName, ConfigVersion, Epoch, NodeId, Private, SessionId,
 use tandem_media::Time;
 use tandem_media::leg::{LegStats, MediaCommand, MediaEvent};
 use tandem_media::playout::PlayoutQueue;
+use tandem_models::{Completion, ModelEvent};
 use tandem_speech::{AlignedWord, Grammar, RecognizerEvent, VoiceEvent};
 
-use crate::brain::{Brain, BrainEffect, BrainEvent, Listen};
+use crate::brain::{Brain, BrainEffect, BrainEvent, Listen, Prompt};
 use crate::session::core::SessionCore;
 use crate::session::input::*;
 use crate::session::utterance_of;
@@ -30,16 +31,51 @@ const VOICE_DELAY: Duration = Duration::from_millis(30);
 
 type Script = Box<dyn FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send>;
 
-pub(super) struct FakeBrain {
-    script: Script,
+/// A brain that is a function.
+struct Scripted(Script);
+
+impl Brain for Scripted {
+    fn handle(&mut self, _: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        (self.0)(event, out);
+    }
+}
+
+/// A brain, and what it is told.
+struct Watched {
+    brain: Box<dyn Brain>,
     told: mpsc::Sender<BrainEvent>,
 }
 
-impl Brain for FakeBrain {
-    fn handle(&mut self, _: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+impl Brain for Watched {
+    fn handle(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
         let _ = self.told.send(event.clone());
-        (self.script)(event, out);
+        self.brain.handle(now, event, out);
     }
+
+    fn foresee(&self, said: &str) -> Option<Prompt> {
+        self.brain.foresee(said)
+    }
+}
+
+/// What a language model answers, and how long after the question each piece of it comes.
+type Answers = Box<dyn FnMut(&Completion) -> Vec<(Duration, ModelEvent)>>;
+
+#[derive(Default)]
+pub(super) struct FakeModel {
+    /// None: a question gets no answer.
+    pub(super) script: Option<Answers>,
+    /// Questions that it was asked, and the one that it works on.
+    asked: u32,
+    answering: Option<u32>,
+}
+
+/// The worker's side of the line.
+#[derive(Default)]
+struct Worker {
+    slot: Time,
+    commands: Vec<MediaCommand>,
+    /// The far end holds the call: the line stands still.
+    held: bool,
 }
 
 pub(super) fn say(epoch: Epoch, text: &str) -> BrainEffect {
@@ -68,7 +104,9 @@ pub(super) fn polite(event: BrainEvent, out: &mut Vec<BrainEffect>) {
 enum Later {
     Input(SessionInput),
     /// The recognizer has this of whatever it then listens to.
-    Partial(String),
+    Heard(RecognizerEvent),
+    /// Of the answer to the n-th question. Those to a question that was given up come too: they are late.
+    Model(u32, SessionInput),
 }
 
 pub(super) struct World {
@@ -81,8 +119,7 @@ pub(super) struct World {
     pub(super) sent: BTreeMap<UtteranceId, u64>,
     /// Slots that carried sound, by their time.
     pub(super) sounding: Vec<Time>,
-    slot: Time,
-    commands: Vec<MediaCommand>,
+    worker: Worker,
     due: Vec<(Time, Later)>,
     told: mpsc::Receiver<BrainEvent>,
     /// The recognizer's answer to a finished utterance; none: it never answers.
@@ -90,8 +127,7 @@ pub(super) struct World {
     pub(super) recognition: RecognitionId,
     /// Whether the far end reports, and how far behind it plays.
     pub(super) far_delay: Option<u64>,
-    /// The far end holds the call: the line stands still.
-    held: bool,
+    pub(super) model: FakeModel,
 }
 
 impl World {
@@ -113,7 +149,22 @@ impl World {
         config: BotConfig,
         script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static,
     ) -> Self {
-        let (core, told) = Self::core(door, modality, config, script);
+        Self::by(door, modality, config, Box::new(Scripted(Box::new(script))))
+    }
+
+    pub(super) fn by(door: Door, modality: Modality, config: BotConfig, brain: Box<dyn Brain>) -> Self {
+        Self::after(Vec::new(), door, modality, config, brain)
+    }
+
+    /// A session that continues one with these lines.
+    pub(super) fn after(
+        before: Vec<LedgerEntry>,
+        door: Door,
+        modality: Modality,
+        config: BotConfig,
+        brain: Box<dyn Brain>,
+    ) -> Self {
+        let (core, told) = Self::core_by(before, door, modality, config, brain);
         let mut world = Self {
             core,
             now: Time::ZERO,
@@ -122,14 +173,13 @@ impl World {
             line: PlayoutQueue::new(RATE),
             sent: BTreeMap::new(),
             sounding: Vec::new(),
-            slot: Time::ZERO,
-            commands: Vec::new(),
+            worker: Worker::default(),
             due: Vec::new(),
             told,
             answer: Some(RecognizerEvent::Final { text: "yes".into(), confidence: 1.0 }),
             recognition: RecognitionId::default(),
             far_delay: None,
-            held: false,
+            model: FakeModel::default(),
         };
         world.drain();
         world.give(SessionInput::Begun);
@@ -144,14 +194,24 @@ impl World {
         config: BotConfig,
         script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static,
     ) -> (SessionCore, mpsc::Receiver<BrainEvent>) {
+        Self::core_by(Vec::new(), door, modality, config, Box::new(Scripted(Box::new(script))))
+    }
+
+    fn core_by(
+        before: Vec<LedgerEntry>,
+        door: Door,
+        modality: Modality,
+        config: BotConfig,
+        brain: Box<dyn Brain>,
+    ) -> (SessionCore, mpsc::Receiver<BrainEvent>) {
         let (tell, told) = mpsc::channel();
         let bot = BotName::new("demo").unwrap();
         let session = SessionId::new(NodeId(1));
         let offer = CallOffer { session, door, modality, bot: bot.clone(), caller: Private::new("caller".into()) };
         let accept = Accept { bot, version: ConfigVersion(1), config: Arc::new(config) };
         let rate = (modality == Modality::Voice).then_some(RATE);
-        let facts = SessionFacts { offer, accept, before: Vec::new(), rate, started_at_ms: 0 };
-        let brain = Box::new(FakeBrain { script: Box::new(script), told: tell });
+        let facts = SessionFacts { offer, accept, before, rate, started_at_ms: 0 };
+        let brain = Box::new(Watched { brain, told: tell });
         (SessionCore::new(Time::ZERO, facts, brain), told)
     }
 
@@ -174,7 +234,7 @@ impl World {
 
     fn perform(&mut self, effect: SessionEffect) {
         match effect {
-            SessionEffect::Media(command) => self.commands.push(command),
+            SessionEffect::Media(command) => self.worker.commands.push(command),
             SessionEffect::Leg(LegCommand::HangUp) => {
                 let ended = LegEvent::Ended { reason: LegEnd::AgentHungUp };
                 self.later(SLOT, SessionInput::Leg(ended));
@@ -188,8 +248,25 @@ impl World {
                     self.later(Duration::from_millis(40), SessionInput::Recognizer { recognition, event });
                 }
             }
+            SessionEffect::StartModel { epoch, request } => {
+                self.ask(&request, |event| SessionInput::Model { epoch, event });
+            }
+            SessionEffect::AskAhead { ahead, request } => {
+                self.ask(&request, |event| SessionInput::Ahead { ahead, event });
+            }
+            SessionEffect::CancelModel => self.model.answering = None,
             SessionEffect::End(record) => self.record = Some(*record),
             _ => {}
+        }
+    }
+
+    fn ask(&mut self, request: &Completion, told: impl Fn(ModelEvent) -> SessionInput) {
+        let Some(script) = &mut self.model.script else { return };
+        assert!(self.model.answering.is_none(), "two questions at a time");
+        self.model.asked += 1;
+        self.model.answering = Some(self.model.asked);
+        for (after, event) in script(request) {
+            self.due.push((self.now + after, Later::Model(self.model.asked, told(event))));
         }
     }
 
@@ -219,7 +296,7 @@ impl World {
         for _ in 0..1_000_000 {
             let input = self.due.iter().map(|(at, _)| *at).min();
             let timer = self.core.poll_timeout().map(|due| due.max(self.now));
-            let next = [Some(self.slot), input, timer].into_iter().flatten().min().unwrap_or(end);
+            let next = [Some(self.worker.slot), input, timer].into_iter().flatten().min().unwrap_or(end);
             if next > end {
                 self.now = end;
                 return;
@@ -240,21 +317,27 @@ impl World {
     }
 
     fn give_later(&mut self, later: Later) {
-        self.give(match later {
+        let input = match later {
             Later::Input(input) => input,
-            Later::Partial(text) => {
-                SessionInput::Recognizer { recognition: self.recognition, event: RecognizerEvent::Partial { text } }
+            Later::Heard(event) => SessionInput::Recognizer { recognition: self.recognition, event },
+            Later::Model(number, input) => {
+                let (SessionInput::Model { event, .. } | SessionInput::Ahead { event, .. }) = &input else { return };
+                if event.is_last() && self.model.answering == Some(number) {
+                    self.model.answering = None;
+                }
+                input
             }
-        });
+        };
+        self.give(input);
     }
 
     fn next_slot(&mut self) {
-        self.slot += SLOT;
+        self.worker.slot += SLOT;
         let at = self.now;
-        for command in std::mem::take(&mut self.commands) {
+        for command in std::mem::take(&mut self.worker.commands) {
             self.command(at, command);
         }
-        if self.held {
+        if self.worker.held {
             return;
         }
         let mut frame = [0_i16; 160];
@@ -316,12 +399,17 @@ impl World {
 
     /// At `ms` the recognizer has this of whatever it then listens to.
     pub(super) fn later_partial(&mut self, ms: u64, text: &str) {
-        self.due.push((Time::from_millis(ms), Later::Partial(text.to_owned())));
+        self.later_heard(ms, RecognizerEvent::Partial { text: text.to_owned() });
+    }
+
+    /// At `ms` the recognizer says this of whatever it then listens to.
+    pub(super) fn later_heard(&mut self, ms: u64, event: RecognizerEvent) {
+        self.due.push((Time::from_millis(ms), Later::Heard(event)));
     }
 
     /// The far end holds the call, or takes it back.
     pub(super) fn hold(&mut self, on: bool) {
-        self.held = on;
+        self.worker.held = on;
         self.give(SessionInput::Media(MediaEvent::Held { at: self.now, on }));
     }
 

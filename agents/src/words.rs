@@ -1,4 +1,5 @@
-//! Words and numbers, as people type them and as recognizers write them.
+//! Words and numbers, as people type them and as recognizers write them: "Yes.", "No, thanks!", "9:30?", "1-2-3". Wherever words
+//! are compared, both sides come from here.
 
 const UNITS: [&str; 20] = [
     "zero",
@@ -25,7 +26,7 @@ const UNITS: [&str; 20] = [
 const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
 /// 0 to 99 in words.
-pub(super) fn number(n: u8) -> String {
+pub(crate) fn number(n: u8) -> String {
     let (ten, unit) = (usize::from(n / 10 % 10), usize::from(n % 10));
     match (ten, unit) {
         (0 | 1, _) => UNITS[usize::from(n % 20)].to_owned(),
@@ -35,7 +36,7 @@ pub(super) fn number(n: u8) -> String {
 }
 
 /// 1 to 31 as the day of a month.
-pub(super) fn ordinal(n: u8) -> String {
+pub(crate) fn ordinal(n: u8) -> String {
     let (stem, last) =
         if n > 20 && !n.is_multiple_of(10) { (number(n - n % 10) + " ", n % 10) } else { (String::new(), n) };
     let last = match last {
@@ -53,13 +54,22 @@ pub(super) fn ordinal(n: u8) -> String {
 }
 
 /// "4712" as one reads a code aloud.
-pub(super) fn digit_by_digit(digits: &str) -> String {
+pub(crate) fn digit_by_digit(digits: &str) -> String {
     let words: Vec<&str> = digits.chars().filter_map(|c| c.to_digit(10)).map(|d| UNITS[d as usize]).collect();
     words.join(", ")
 }
 
-/// The words of a text, in lower case, without punctuation, numbers spelled: "9:30, please!" is nine thirty please.
-pub(super) fn tokens(text: &str) -> Vec<String> {
+/// The words of a text in lower case, without punctuation. An apostrophe within a word stays, and is always the same one: "I'd" is
+/// not "id".
+pub(crate) fn plain(text: &str) -> Vec<String> {
+    let folded = text.replace(is_apostrophe, "'").to_lowercase();
+    let pieces = folded.split(|c: char| !c.is_alphanumeric() && c != '\'');
+    pieces.map(|piece| piece.trim_matches('\'')).filter(|piece| !piece.is_empty()).map(str::to_owned).collect()
+}
+
+/// The same for phrases that people write as they like: without apostrophes, and with numbers spelled. "9:30, please!" is nine
+/// thirty please.
+pub(crate) fn tokens(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for raw in raw_words(text) {
         if raw.bytes().all(|b| b.is_ascii_digit()) { spell(&raw, &mut words) } else { words.push(raw) }
@@ -68,13 +78,12 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
 }
 
 fn raw_words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric() && !is_apostrophe(c))
-        .map(|word| word.chars().filter(|c| !is_apostrophe(*c)).flat_map(char::to_lowercase).collect::<String>())
-        .filter(|word| !word.is_empty())
+    plain(text).into_iter().map(|word| word.replace('\'', ""))
 }
 
+/// Typewriters have one apostrophe, keyboards of telephones and recognizers have others.
 fn is_apostrophe(c: char) -> bool {
-    c == '\'' || c == '\u{2019}'
+    matches!(c, '\'' | '`' | '\u{b4}' | '\u{2bc}' | '\u{2018}' | '\u{2019}' | '\u{2032}' | '\u{ff07}')
 }
 
 /// Up to two digits are a number, more are a code. The minutes of a full hour are silent.
@@ -87,7 +96,7 @@ fn spell(digits: &str, words: &mut Vec<String>) {
 }
 
 /// The digits in a text, typed or in words: "it's four seven, 12", "double five". Other words are passed over.
-pub(super) fn digits(text: &str) -> Option<String> {
+pub(crate) fn digits(text: &str) -> Option<String> {
     let mut found = String::new();
     let mut words = raw_words(text).peekable();
     while let Some(word) = words.next() {
@@ -132,6 +141,23 @@ mod tests {
     }
 
     #[test]
+    fn case_punctuation_and_the_kind_of_apostrophe_mean_nothing() {
+        for (text, words) in [
+            ("Yes.", vec!["yes"]),
+            ("\u{bf}S\u{ed}?", vec!["s\u{ed}"]),
+            ("No, thanks.", vec!["no", "thanks"]),
+            ("Nine thirty?", vec!["nine", "thirty"]),
+            ("\u{201c}I\u{2019}d LIKE\u{201d} \u{2014} that\u{2bc}s it!", vec!["i'd", "like", "that's", "it"]),
+            ("'tis 1-2-3", vec!["tis", "1", "2", "3"]),
+            ("\u{3002}... '' -", vec![]),
+        ] {
+            assert_eq!(plain(text), words, "{text}");
+        }
+        assert_ne!(plain("I'd"), plain("id"));
+        assert_eq!(tokens("don\u{2bc}t"), tokens("dont"));
+    }
+
+    #[test]
     fn texts_become_plain_words() {
         assert_eq!(tokens("9:30, please!"), ["nine", "thirty", "please"]);
         assert_eq!(tokens("10:00"), ["ten"]);
@@ -147,6 +173,8 @@ mod tests {
             ("47 12.", "4712"),
             ("forty seven twelve", "4712"),
             ("double five oh 1", "5501"),
+            ("1-2-3.", "123"),
+            ("One, two, three.", "123"),
             ("triple seven", "777"),
             ("twenty oh five", "2005"),
         ] {
