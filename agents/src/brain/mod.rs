@@ -2,6 +2,7 @@
 //! language model) is an effect which the session's shell performs in a child task, and whose result comes back as an event.
 
 pub mod flow;
+pub mod mixed;
 pub mod pipeline;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use tandem_speech::Grammar;
 use thiserror::Error;
 
 pub use flow::FlowBrain;
+pub use mixed::MixedBrain;
 pub use pipeline::{Persona, PipelineBrain, Prompt};
 
 use crate::turn::Silence;
@@ -183,22 +185,25 @@ pub struct Abilities {
     pub people: bool,
 }
 
-/// The brain that a bot's config asks for: its flow, or the language model of a bot that has none. A bot without both
-/// apologises and hangs up.
+/// The brain that a bot's config asks for: its flow, the language model of a bot that has none, or both where they pass the
+/// conversation to each other. A bot without any apologises and hangs up.
 ///
 /// # Errors
 /// When the flow has no state to start in. `contract::bot::check` finds that, and much more, beforehand.
 pub fn from_config(config: &BotConfig, modality: Modality, abilities: Abilities) -> Result<Box<dyn Brain>, BrainError> {
-    if abilities.model && config.asks_a_model() {
-        let persona = Persona::new(config, modality);
-        let persona = if abilities.people { persona.with_people(config) } else { persona };
-        return Ok(Box::new(PipelineBrain::new(persona, modality)));
-    }
-    let flow = config.flow.clone().unwrap_or_else(no_flow);
-    if !flow.states.contains_key(&flow.start) {
+    let flow = config.flow.as_ref().filter(|flow| !flow.states.contains_key(&flow.start));
+    if let Some(flow) = flow {
         return Err(BrainError::BadFlow(format!("there is no start state {:?}", flow.start)));
     }
-    Ok(Box::new(FlowBrain::new(flow, modality)))
+    if !abilities.model || !config.asks_a_model() {
+        return Ok(Box::new(FlowBrain::new(config.flow.clone().unwrap_or_else(no_flow), modality)));
+    }
+    let persona = Persona::new(config, modality);
+    let persona = if abilities.people { persona.with_people(config) } else { persona };
+    Ok(match config.flow.clone() {
+        Some(flow) => Box::new(MixedBrain::new(flow, persona, modality, config.begins_with_a_model())),
+        None => Box::new(PipelineBrain::new(persona, modality)),
+    })
 }
 
 /// What a bot says that has no script and no language model.

@@ -7,7 +7,7 @@ use tandem_contract::bot::model::TIER;
 use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, ESPEAK_NG, FliteVoice, RecognizerVendor, VoiceVendor};
 use tandem_contract::bot::{ModelVendor, Tier};
 
-use super::Findings;
+use super::{Findings, beside};
 
 /// What nothing acts on, whatever brain a bot has, with what happens instead.
 const NEVER: [(&str, &str); 5] = [
@@ -38,15 +38,20 @@ const WITH_MODEL: [(&str, &str); 4] = [
     ("/voice_settings/model_settings", "the embedded voices have no knobs; llm_config names the model"),
 ];
 
+/// What a bot does not get of a model that begins in the flow.
+const IN_STATES: [(&str, &str); 1] = [("/system_prompt/greeting", "the flow begins; its first state greets")];
+
 pub(super) fn check(config: &Value, findings: &mut Findings) {
     let has = |key: &str| config.get(key).is_some();
-    let flow = has("flow");
-    if !flow && !has("system_prompt") && !has("llm_config") {
+    let mixed = beside::is_mixed(config);
+    let flow = has("flow") && !mixed;
+    if !has("flow") && !has("system_prompt") && !has("llm_config") {
         let message = "is missing, and so is a system_prompt: callers get an apology; add one of them";
         findings.not_supported("/flow", message);
     }
     let brain: &[_] = if flow { &WITH_FLOW } else { &WITH_MODEL };
-    for (pointer, instead) in NEVER.iter().chain(brain) {
+    let begins: &[_] = if mixed && !beside::is_entered(config) { &IN_STATES } else { &[] };
+    for (pointer, instead) in NEVER.iter().chain(brain).chain(begins) {
         if config.pointer(pointer).is_some() {
             findings.not_supported(*pointer, format!("not acted on: {instead}"));
         }

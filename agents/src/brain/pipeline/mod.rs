@@ -5,6 +5,7 @@
 
 mod chunker;
 pub mod context;
+mod handover;
 mod prompt;
 
 use std::collections::VecDeque;
@@ -32,7 +33,7 @@ const EXCHANGES_MAX: usize = 16;
 const GIVE_UP_AFTER: u8 = 3;
 
 /// The model ends the conversation by this tool.
-const HANG_UP: &str = "hang_up";
+pub(super) const HANG_UP: &str = "hang_up";
 /// The model hands the caller to a person by this tool.
 const TRANSFER: &str = "transfer";
 
