@@ -1,6 +1,7 @@
 //! The brain: takes caller events, yields what the agent says and does. A pure core: work that takes time (a tool, a
 //! language model) is an effect which the session's shell performs in a child task, and whose result comes back as an event.
 
+pub mod escalation;
 pub mod flow;
 pub mod mixed;
 pub mod pipeline;
@@ -16,6 +17,7 @@ use tandem_models::ModelEvent;
 use tandem_speech::Grammar;
 use thiserror::Error;
 
+pub use escalation::Escalating;
 pub use flow::FlowBrain;
 pub use mixed::MixedBrain;
 pub use pipeline::{Persona, PipelineBrain, Prompt};
@@ -129,6 +131,10 @@ pub enum BrainEffect {
     EnteredState {
         state: String,
     },
+    /// A rule was acted on. For the timeline, and for whoever picks up what was promised.
+    Escalated {
+        action: String,
+    },
 }
 
 impl BrainEffect {
@@ -140,9 +146,12 @@ impl BrainEffect {
             | Self::Done { epoch }
             | Self::CallTool { epoch, .. }
             | Self::Complete { epoch, .. } => Some(*epoch),
-            Self::Listen(_) | Self::Transfer { .. } | Self::HangUp | Self::Echo { .. } | Self::EnteredState { .. } => {
-                None
-            }
+            Self::Listen(_)
+            | Self::Transfer { .. }
+            | Self::HangUp
+            | Self::Echo { .. }
+            | Self::EnteredState { .. }
+            | Self::Escalated { .. } => None,
         }
     }
 }
@@ -167,6 +176,11 @@ pub struct DigitCollection {
 pub trait Brain: Send {
     /// Handles one event; effects are appended to `out`.
     fn handle(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>);
+
+    /// What the slots of its flow hold, as a JSON object. Null: it has none.
+    fn slots(&self) -> Value {
+        Value::Null
+    }
 }
 
 /// Why a bot has no brain.
@@ -191,6 +205,11 @@ pub struct Abilities {
 /// # Errors
 /// When the flow has no state to start in. `contract::bot::check` finds that, and much more, beforehand.
 pub fn from_config(config: &BotConfig, modality: Modality, abilities: Abilities) -> Result<Box<dyn Brain>, BrainError> {
+    let brain = talking(config, modality, abilities)?;
+    Ok(Escalating::around(brain, config, modality, abilities))
+}
+
+fn talking(config: &BotConfig, modality: Modality, abilities: Abilities) -> Result<Box<dyn Brain>, BrainError> {
     let flow = config.flow.as_ref().filter(|flow| !flow.states.contains_key(&flow.start));
     if let Some(flow) = flow {
         return Err(BrainError::BadFlow(format!("there is no start state {:?}", flow.start)));

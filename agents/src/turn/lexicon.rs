@@ -13,7 +13,7 @@ use super::state::Sense;
 const DIGITS_LEAST: usize = 3;
 
 /// Words of a phrase, folded.
-type Phrase = Vec<String>;
+pub(crate) type Phrase = Vec<String>;
 
 /// The lists of one language.
 #[derive(Debug)]
@@ -128,13 +128,13 @@ fn consists_of<'a, I: Iterator<Item = &'a Phrase>>(words: &[String], phrases: im
 }
 
 /// Words without case and punctuation.
-fn words(text: &str) -> Phrase {
+pub(crate) fn words(text: &str) -> Phrase {
     let folded = text.replace('’', "'").to_lowercase();
     let pieces = folded.split(|c: char| !c.is_alphanumeric() && c != '\'');
     pieces.map(|piece| piece.trim_matches('\'')).filter(|piece| !piece.is_empty()).map(str::to_owned).collect()
 }
 
-fn phrases(list: &str) -> Vec<Phrase> {
+pub(crate) fn phrases(list: &str) -> Vec<Phrase> {
     let lines = list.lines().filter(|line| !line.starts_with('#'));
     lines.map(words).filter(|phrase| !phrase.is_empty()).collect()
 }

@@ -3,6 +3,7 @@
 //! A crate of its own, because the JSON Schema validator under it is heavy and only who reads bot files needs it.
 
 mod beside;
+mod escalation;
 mod hearing;
 mod script;
 mod structure;

@@ -142,6 +142,10 @@ impl Brain for FlowBrain {
             BrainEvent::Model { .. } => {}
         }
     }
+
+    fn slots(&self) -> Value {
+        self.filled()
+    }
 }
 
 impl FlowBrain {

@@ -70,6 +70,10 @@ impl Brain for MixedBrain {
             Charge::State { turns } => self.in_state(now, turns, event, out),
         }
     }
+
+    fn slots(&self) -> Value {
+        self.flow.filled()
+    }
 }
 
 impl MixedBrain {

@@ -1,6 +1,7 @@
 //! Conversations in virtual time, against a scripted world.
 
 mod calls;
+mod escalation;
 mod mixed;
 mod model;
 mod policies;
