@@ -120,7 +120,7 @@ fn the_rules_of_the_seeds_put_callers_through() {
             let mut call = Call::new(flow, &seeds());
             call.says(text);
             assert_eq!(call.target(), target, "{text}");
-            let asked = call.system().is_some() || call.said().iter().any(|said| *said == "Wait.");
+            let asked = call.system().is_some() || call.said().contains(&"Wait.");
             assert_eq!(asked, target.is_none(), "the brain hears what the rules leave: {:?}", call.out);
             if target.is_some() {
                 assert_eq!(call.said(), [PUTTING_THROUGH]);

@@ -122,7 +122,7 @@ impl FlowBrain {
     }
 
     /// `@model`: back to whoever has the conversation outside of the script; without a model that is its own start.
-    pub(super) fn to_the_model(&mut self) -> Next {
+    pub(super) fn lead_to_model(&mut self) -> Next {
         match self.beside {
             Beside::Whole => self.back(true),
             Beside::Nobody | Beside::States => Next::Go(Some(Target::State(self.flow.start.clone()))),

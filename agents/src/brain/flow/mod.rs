@@ -299,7 +299,7 @@ impl FlowBrain {
                 },
                 Some(Target::HangUp) => return self.hang_up(out),
                 Some(Target::Repeat) => return self.put_question(false, out),
-                Some(Target::Model) => self.to_the_model(),
+                Some(Target::Model) => self.lead_to_model(),
                 None if self.beside == Beside::Whole => self.back(false),
                 None => break,
             };

@@ -137,7 +137,7 @@ impl MixedBrain {
         if spoke {
             let mut effects = Vec::new();
             if self.flow.commanded(&event, &mut effects) {
-                return self.to_flow(effects, out);
+                return self.give_to_flow(effects, out);
             }
             if turns >= turns_max {
                 return self.fail(epoch, out);
@@ -168,11 +168,11 @@ impl MixedBrain {
     fn leave(&mut self, epoch: Epoch, target: Option<Target>, slots: Vec<(String, Value)>, out: &mut Vec<BrainEffect>) {
         let mut effects = Vec::new();
         self.flow.leave_for(epoch, target, slots, &mut effects);
-        self.to_flow(effects, out);
+        self.give_to_flow(effects, out);
     }
 
     /// The flow is in charge, and has these effects already.
-    fn to_flow(&mut self, effects: Vec<BrainEffect>, out: &mut Vec<BrainEffect>) {
+    fn give_to_flow(&mut self, effects: Vec<BrainEffect>, out: &mut Vec<BrainEffect>) {
         self.model.let_go();
         self.charge = Charge::Flow;
         self.after_flow(effects, out);
@@ -256,7 +256,7 @@ impl MixedBrain {
             self.entered = self.model.let_go();
             let mut effects = Vec::new();
             self.flow.enter_at(epoch, &entry.state, &mut effects);
-            self.to_flow(effects, out);
+            self.give_to_flow(effects, out);
         }
         Ok(())
     }

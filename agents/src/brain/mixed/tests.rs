@@ -113,19 +113,19 @@ impl Talk {
     }
 
     fn listens_to_anything(&self) -> Option<bool> {
-        let listens = self.out.iter().filter_map(|effect| match effect {
+        let mut listens = self.out.iter().filter_map(|effect| match effect {
             BrainEffect::Listen(listen) => Some(matches!(listen.grammar, Some(Grammar::Open))),
             _ => None,
         });
-        listens.last()
+        listens.next_back()
     }
 
     fn state(&self) -> Option<&str> {
-        let states = self.out.iter().filter_map(|effect| match effect {
+        let mut states = self.out.iter().filter_map(|effect| match effect {
             BrainEffect::EnteredState { state } => Some(state.as_str()),
             _ => None,
         });
-        states.last()
+        states.next_back()
     }
 
     fn hangs_up(&self) -> bool {
