@@ -196,6 +196,10 @@ pub enum TimelineEvent {
     Transfer {
         status: Option<u16>,
     },
+    /// A rule of the bot was acted on: its action, or the one for want of people (`queue_callback`).
+    Escalation {
+        action: String,
+    },
 }
 
 /// RTP statistics of a leg (RFC 3550 section 6.4.1 words).

@@ -1,7 +1,9 @@
 //! The brain: takes caller events, yields what the agent says and does. A pure core: work that takes time (a tool, a
 //! language model) is an effect which the session's shell performs in a child task, and whose result comes back as an event.
 
+pub mod escalation;
 pub mod flow;
+pub mod mixed;
 pub mod pipeline;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +17,9 @@ use tandem_models::ModelEvent;
 use tandem_speech::Grammar;
 use thiserror::Error;
 
+pub use escalation::Escalating;
 pub use flow::FlowBrain;
+pub use mixed::MixedBrain;
 pub use pipeline::{Persona, PipelineBrain, Prompt};
 
 use crate::turn::Silence;
@@ -133,6 +137,10 @@ pub enum BrainEffect {
     EnteredState {
         state: String,
     },
+    /// A rule was acted on. For the timeline, and for whoever picks up what was promised.
+    Escalated {
+        action: String,
+    },
 }
 
 impl BrainEffect {
@@ -145,9 +153,12 @@ impl BrainEffect {
             | Self::CallTool { epoch, .. }
             | Self::PressKeys { epoch, .. }
             | Self::Complete { epoch, .. } => Some(*epoch),
-            Self::Listen(_) | Self::Transfer { .. } | Self::HangUp | Self::Echo { .. } | Self::EnteredState { .. } => {
-                None
-            }
+            Self::Listen(_)
+            | Self::Transfer { .. }
+            | Self::HangUp
+            | Self::Echo { .. }
+            | Self::EnteredState { .. }
+            | Self::Escalated { .. } => None,
         }
     }
 }
@@ -188,6 +199,11 @@ pub trait Brain: Send {
     fn foresee(&self, _said: &str) -> Option<Prompt> {
         None
     }
+
+    /// What the slots of its flow hold, as a JSON object. Null: it has none.
+    fn slots(&self) -> Value {
+        Value::Null
+    }
 }
 
 /// Why a bot has no brain.
@@ -208,23 +224,31 @@ pub struct Abilities {
     pub keys: bool,
 }
 
-/// The brain that a bot's config asks for: its flow, or the language model of a bot that has none. A bot without both
-/// apologises and hangs up.
+/// The brain that a bot's config asks for: its flow, the language model of a bot that has none, or both where they pass the
+/// conversation to each other. A bot without any apologises and hangs up.
 ///
 /// # Errors
 /// When the flow has no state to start in. `contract::bot::check` finds that, and much more, beforehand.
 pub fn from_config(config: &BotConfig, modality: Modality, abilities: Abilities) -> Result<Box<dyn Brain>, BrainError> {
-    if abilities.model && config.asks_a_model() {
-        let persona = Persona::new(config, modality);
-        let persona = if abilities.people { persona.with_people(config) } else { persona };
-        let persona = if abilities.keys { persona.with_keys() } else { persona };
-        return Ok(Box::new(PipelineBrain::new(persona, modality)));
-    }
-    let flow = config.flow.clone().unwrap_or_else(no_flow);
-    if !flow.states.contains_key(&flow.start) {
+    let brain = talking(config, modality, abilities)?;
+    Ok(Escalating::around(brain, config, modality, abilities))
+}
+
+fn talking(config: &BotConfig, modality: Modality, abilities: Abilities) -> Result<Box<dyn Brain>, BrainError> {
+    let flow = config.flow.as_ref().filter(|flow| !flow.states.contains_key(&flow.start));
+    if let Some(flow) = flow {
         return Err(BrainError::BadFlow(format!("there is no start state {:?}", flow.start)));
     }
-    Ok(Box::new(FlowBrain::new(flow, modality)))
+    if !abilities.model || !config.asks_a_model() {
+        return Ok(Box::new(FlowBrain::new(config.flow.clone().unwrap_or_else(no_flow), modality)));
+    }
+    let persona = Persona::new(config, modality);
+    let persona = if abilities.people { persona.with_people(config) } else { persona };
+    let persona = if abilities.keys { persona.with_keys() } else { persona };
+    Ok(match config.flow.clone() {
+        Some(flow) => Box::new(MixedBrain::new(flow, persona, modality, config.begins_with_a_model())),
+        None => Box::new(PipelineBrain::new(persona, modality)),
+    })
 }
 
 /// What a bot says that has no script and no language model.

@@ -292,6 +292,10 @@ impl SessionCore {
                 info!(state, "flow");
                 self.note(now, TimelineEvent::FlowState { state });
             }
+            BrainEffect::Escalated { action } => {
+                info!(action, "escalation");
+                self.note(now, TimelineEvent::Escalation { action });
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use crate::words::plain;
 const DIGITS_LEAST: usize = 3;
 
 /// Words of a phrase, folded.
-type Phrase = Vec<String>;
+pub(crate) type Phrase = Vec<String>;
 
 /// The lists of one language.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ fn consists_of<'a, I: Iterator<Item = &'a Phrase>>(words: &[String], phrases: im
     !words.is_empty()
 }
 
-fn phrases(list: &str) -> Vec<Phrase> {
+pub(crate) fn phrases(list: &str) -> Vec<Phrase> {
     let lines = list.lines().filter(|line| !line.starts_with('#'));
     lines.map(plain).filter(|phrase| !phrase.is_empty()).collect()
 }

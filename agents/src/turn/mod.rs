@@ -9,7 +9,7 @@
 
 mod endpointing;
 mod hearing;
-mod lexicon;
+pub(crate) mod lexicon;
 mod machine;
 #[cfg(test)]
 mod properties;

@@ -2,6 +2,8 @@
 //!
 //! A crate of its own, because the JSON Schema validator under it is heavy and only who reads bot files needs it.
 
+mod beside;
+mod escalation;
 mod hearing;
 mod script;
 mod structure;
@@ -73,6 +75,7 @@ fn read(text: &str, hearing: Option<&dyn Hearing>, findings: &mut Findings) -> O
     // Each block is looked at by itself, so that a slip in one hides nothing in the others.
     limits(&value, findings);
     flow(&value, &broken, hearing, findings);
+    beside::check(&value, findings);
     support::check(&value, findings);
     match serde_json::from_value(value) {
         Ok(config) => Some(config),

@@ -48,17 +48,18 @@ pub(super) fn without_broken(flow: &Value, broken: &[String]) -> Value {
     flow
 }
 
-struct Script<'a> {
-    flow: &'a Flow,
+pub(super) struct Script<'a> {
+    pub(super) flow: &'a Flow,
     slots: HashSet<&'a str>,
     whole: bool,
-    findings: &'a mut Findings,
+    pub(super) findings: &'a mut Findings,
 }
 
 /// The slots that a state fills.
 fn filled(state: &State) -> impl Iterator<Item = &str> {
     let fills = state.tool.iter().filter_map(|tool| tool.fills.as_ref()).flat_map(IndexMap::keys);
-    state.slot.iter().chain(fills).map(String::as_str)
+    let collected = state.model.iter().filter_map(|talk| talk.collect.as_ref()).flat_map(IndexMap::keys);
+    state.slot.iter().chain(fills).chain(collected).map(String::as_str)
 }
 
 impl<'a> Script<'a> {
@@ -71,6 +72,7 @@ impl<'a> Script<'a> {
             self.key(&format!("{at}/key"), command.key);
             self.target(&format!("{at}/goto"), &command.goto, true);
         }
+        self.entries();
         self.retry("/flow/no_input", flow.no_input.as_ref());
         self.retry("/flow/no_match", flow.no_match.as_ref());
         for (name, state) in &flow.states {
@@ -93,11 +95,15 @@ impl<'a> Script<'a> {
             ("transfer", state.transfer.is_some()),
             ("hang_up", state.hang_up == Some(true)),
             ("echo", state.echo == Some(true)),
+            ("model", state.model.is_some()),
         ];
         let does: Vec<&str> = does.into_iter().filter_map(|(name, does)| does.then_some(name)).collect();
         match does.as_slice() {
+            // The script ends here, and the model has the conversation again.
+            [] if state.goto.is_none() && self.flow.is_entered() => {}
             [] if state.goto.is_none() => {
-                self.findings.error(at, "no way out of this state; give it goto, ask, tool, transfer or hang_up");
+                self.findings
+                    .error(at, "no way out of this state; give it goto, ask, tool, transfer, model or hang_up");
             }
             [] | [_] => {}
             several => {
@@ -121,6 +127,9 @@ impl<'a> Script<'a> {
         if let Some(tool) = &state.tool {
             self.tool(&format!("{at}/tool"), tool);
         }
+        if let Some(talk) = &state.model {
+            self.talk(&format!("{at}/model"), talk);
+        }
         if let Some(transfer) = &state.transfer {
             self.transfer_target(&format!("{at}/transfer/target"), &transfer.target);
         }
@@ -131,7 +140,8 @@ impl<'a> Script<'a> {
         let asks = state.ask.is_some();
         let passes_on = asks
             || state.echo == Some(true)
-            || state.tool.is_none() && state.transfer.is_none() && state.hang_up != Some(true);
+            || ![state.tool.is_some(), state.transfer.is_some(), state.model.is_some(), state.hang_up == Some(true)]
+                .contains(&true);
         let idle = [
             ("again", state.again.is_some() && !asks),
             ("slot", state.slot.is_some() && !asks),
@@ -275,7 +285,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn template(&mut self, at: &str, text: &str) {
+    pub(super) fn template(&mut self, at: &str, text: &str) {
         for part in text.split('{').skip(1) {
             match part.split_once('}') {
                 None => self.findings.error(at, "a { without its }; close it"),
@@ -339,7 +349,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    fn target(&mut self, at: &str, target: &Target, may_repeat: bool) {
+    pub(super) fn target(&mut self, at: &str, target: &Target, may_repeat: bool) {
         match target {
             Target::State(name) if !self.flow.states.contains_key(name) => {
                 let hint = did_you_mean(name, self.flow.states.keys().map(String::as_str));
@@ -348,7 +358,10 @@ impl<'a> Script<'a> {
             Target::Repeat if !may_repeat => {
                 self.findings.error(at, "there is no question to repeat here; name a state")
             }
-            Target::State(_) | Target::Repeat | Target::HangUp => {}
+            Target::Model if !self.flow.is_entered() => {
+                self.findings.error(at, "no model gave the conversation away; give the flow entries, or name a state");
+            }
+            Target::State(_) | Target::Repeat | Target::Model | Target::HangUp => {}
         }
     }
 
@@ -359,6 +372,7 @@ impl<'a> Script<'a> {
         let mut open: Vec<&str> =
             flow.commands().map(|(_, command)| &command.goto).chain(retries).filter_map(state_of).collect();
         open.push(&flow.start);
+        open.extend(flow.entries.iter().flatten().map(|(_, entry)| entry.state.as_str()));
         let mut seen = HashSet::new();
         while let Some(name) = open.pop() {
             if let Some(state) = flow.states.get(name).filter(|_| seen.insert(name)) {
@@ -376,7 +390,8 @@ impl<'a> Script<'a> {
     /// States that lead back to themselves though the caller is never asked anything.
     fn circles(&mut self) {
         let flow = self.flow;
-        let silent = |name: &str| flow.states.get(name).filter(|state| state.ask.is_none() && state.echo != Some(true));
+        let asks = |state: &&State| state.ask.is_some() || state.model.is_some() || state.echo == Some(true);
+        let silent = |name: &str| flow.states.get(name).filter(|state| !asks(state));
         for name in flow.states.keys() {
             let mut open = vec![name.as_str()];
             let mut seen = HashSet::new();
@@ -396,7 +411,7 @@ impl<'a> Script<'a> {
 fn state_of(target: &Target) -> Option<&str> {
     match target {
         Target::State(name) => Some(name),
-        Target::Repeat | Target::HangUp => None,
+        Target::Repeat | Target::Model | Target::HangUp => None,
     }
 }
 
@@ -424,6 +439,10 @@ fn targets(state: &State) -> Vec<(String, &Target)> {
     }
     if let Some(target) = state.transfer.as_ref().and_then(|transfer| transfer.on_failed.as_ref()) {
         targets.push(("transfer/on_failed".to_owned(), target));
+    }
+    if let Some(talk) = &state.model {
+        let exits = talk.exits.iter().map(|(name, exit)| (format!("model/exits/{}/goto", token(name)), &exit.goto));
+        targets.extend(exits.chain(talk.on_failed.iter().map(|target| ("model/on_failed".to_owned(), target))));
     }
     targets
 }

@@ -7,7 +7,7 @@ use tandem_contract::bot::model::TIER;
 use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, ESPEAK_NG, FliteVoice, RecognizerVendor, VoiceVendor};
 use tandem_contract::bot::{ModelVendor, Tier};
 
-use super::Findings;
+use super::{Findings, beside, escalation};
 
 /// What nothing acts on, whatever brain a bot has, with what happens instead.
 const NEVER: [(&str, &str); 5] = [
@@ -40,15 +40,20 @@ const WITH_MODEL: [(&str, &str); 4] = [
     ("/voice_settings/model_settings", "the embedded voices have no knobs; llm_config names the model"),
 ];
 
+/// What a bot does not get of a model that begins in the flow.
+const IN_STATES: [(&str, &str); 1] = [("/system_prompt/greeting", "the flow begins; its first state greets")];
+
 pub(super) fn check(config: &Value, findings: &mut Findings) {
     let has = |key: &str| config.get(key).is_some();
-    let flow = has("flow");
-    if !flow && !has("system_prompt") && !has("llm_config") {
+    let mixed = beside::is_mixed(config);
+    let flow = has("flow") && !mixed;
+    if !has("flow") && !has("system_prompt") && !has("llm_config") {
         let message = "is missing, and so is a system_prompt: callers get an apology; add one of them";
         findings.not_supported("/flow", message);
     }
     let brain: &[_] = if flow { &WITH_FLOW } else { &WITH_MODEL };
-    for (pointer, instead) in NEVER.iter().chain(brain) {
+    let begins: &[_] = if mixed && !beside::is_entered(config) { &IN_STATES } else { &[] };
+    for (pointer, instead) in NEVER.iter().chain(brain).chain(begins) {
         if config.pointer(pointer).is_some() {
             findings.not_supported(*pointer, format!("not acted on: {instead}"));
         }
@@ -59,6 +64,7 @@ pub(super) fn check(config: &Value, findings: &mut Findings) {
     lists(config, findings);
     engines(config, findings);
     features(config, flow, findings);
+    escalation::check(config, findings);
 }
 
 fn model(config: &Value, findings: &mut Findings) {
@@ -136,17 +142,14 @@ fn engines(config: &Value, findings: &mut Findings) {
     }
 }
 
-/// A language model may transfer; a flow names its own targets.
+/// A language model may transfer, and so may the rules; a flow names its own targets.
 fn features(config: &Value, flow: bool, findings: &mut Findings) {
     let features = config.get("workflow_features").and_then(Value::as_object);
-    let features = features.into_iter().flatten().filter(|(name, _)| flow || *name != "call_transfer");
-    for (name, feature) in features {
-        let pointer = format!("/workflow_features/{name}");
-        let triggers = feature.get("triggers").and_then(Value::as_array).into_iter().flatten();
-        for (index, _) in triggers.enumerate().filter(|(_, trigger)| trigger.get("condition").is_some()) {
-            let message = "not evaluated: conditions are not acted on; lead to a transfer state in the flow";
-            findings.not_supported(format!("{pointer}/triggers/{index}/condition"), message);
+    let transfers = !flow || escalation::is_on(config);
+    for (name, _) in features.into_iter().flatten() {
+        if name != "human_escalation" && !(name == "call_transfer" && transfers) {
+            let message = "not acted on: say what you need in the flow";
+            findings.not_supported(format!("/workflow_features/{name}"), message);
         }
-        findings.not_supported(pointer, "not acted on: say what you need in the flow");
     }
 }

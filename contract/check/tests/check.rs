@@ -42,7 +42,9 @@ fn warnings(states: &Value, expected: &[(&str, &str)]) {
 
 #[test]
 fn bundled_bots_are_clean() {
-    for bot in [include_str!("../../../gateway/bots/demo.json"), include_str!("../../../gateway/bots/echo.json")] {
+    let examples = [include_str!("../../../docs/examples/reception.json")];
+    let bundled = [include_str!("../../../gateway/bots/demo.json"), include_str!("../../../gateway/bots/echo.json")];
+    for bot in bundled.into_iter().chain(examples) {
         let report = check(bot);
         assert!(report.config.is_some() && report.findings.is_empty(), "{report}");
     }

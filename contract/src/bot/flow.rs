@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::block::block;
+use super::blocks::FieldType;
 
 /// Tools that Tandem brings along. A flow may call these by name.
 pub const BUILTIN_TOOLS: [&str; 4] = ["opening_hours", "check_availability", "book_appointment", "cancel_appointment"];
@@ -25,9 +26,18 @@ block! {
         no_input: Retry,
         /// When the caller is not understood, for states that don't say it themselves.
         no_match: Retry,
+        /// Where the language model may hand the conversation to the script, by name. With these, the model begins.
+        entries: IndexMap<String, Entry>,
     }
 
-    /// One step: it speaks, then does one of `ask`, `tool`, `transfer`, `hang_up`, `echo`, or goes on to `goto`.
+    /// A way from the language model into the script.
+    Entry {
+        /// When to take it, for the model.
+        description: String,
+        state: String;
+    }
+
+    /// One step: it speaks, then does one of `ask`, `tool`, `transfer`, `hang_up`, `echo`, `model`, or goes on to `goto`.
     #[derive(Default)]
     State {
         ;
@@ -54,6 +64,37 @@ block! {
         hang_up: bool,
         /// Loop the caller's audio (or chat text) back until `#` is pressed.
         echo: bool,
+        model: Talk,
+    }
+
+    /// The language model converses until one of `exits` is reached. With a `say` the caller has the next word, without
+    /// one the model has.
+    Talk {
+        /// What the model is told besides the bot's `system_prompt`; `{slot}` stands for what a slot holds.
+        instructions: String,
+        exits: IndexMap<String, Exit>;
+        /// The slots that the model is to fill, by name.
+        collect: IndexMap<String, Collected>,
+        /// What the caller may say here before it leads to `on_failed`. Default 20.
+        max_turns: u8,
+        /// Where it leads when no model answers, or the caller is not heard any more. Default: apologise and hang up.
+        on_failed: Target,
+    }
+
+    /// A way out of a `model` state.
+    Exit {
+        /// When to take it, for the model.
+        description: String,
+        goto: Target;
+        /// Slots of `collect` without which it is closed.
+        needs: Vec<String>,
+    }
+
+    Collected {
+        r#type: FieldType;
+        description: String,
+        /// The values that there are, of a text.
+        one_of: Vec<String>,
     }
 
     /// A fixed number of digits (`length`), or from `min` to `max`; 1 to 20.
@@ -160,13 +201,15 @@ impl Texts {
     }
 }
 
-/// Where the conversation goes: a state's name, `@repeat` (put the question again) or `@hang_up`.
+/// Where the conversation goes: a state's name, `@repeat` (put the question again), `@model` (back to the language model) or
+/// `@hang_up`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 #[schemars(with = "String")]
 pub enum Target {
     State(String),
     Repeat,
+    Model,
     HangUp,
 }
 
@@ -174,6 +217,7 @@ impl From<String> for Target {
     fn from(text: String) -> Self {
         match text.as_str() {
             "@repeat" => Self::Repeat,
+            "@model" => Self::Model,
             "@hang_up" => Self::HangUp,
             _ => Self::State(text),
         }
@@ -191,6 +235,7 @@ impl fmt::Display for Target {
         f.write_str(match self {
             Self::State(name) => name,
             Self::Repeat => "@repeat",
+            Self::Model => "@model",
             Self::HangUp => "@hang_up",
         })
     }
@@ -213,7 +258,12 @@ impl Flow {
     pub fn only_says(text: &str) -> Self {
         let goodbye = State { say: Some(Texts::One(text.to_owned())), hang_up: Some(true), ..State::default() };
         let states = IndexMap::from([("goodbye".to_owned(), goodbye)]);
-        Self { start: "goodbye".to_owned(), states, anywhere: None, no_input: None, no_match: None }
+        Self { start: "goodbye".to_owned(), states, anywhere: None, no_input: None, no_match: None, entries: None }
+    }
+
+    /// Whether a language model has the conversation and hands it to this script.
+    pub fn is_entered(&self) -> bool {
+        self.entries.as_ref().is_some_and(|entries| !entries.is_empty())
     }
 
     /// The key of each option of a choice: its own, or the next of 1 to 9 that neither an option nor `anywhere` uses.

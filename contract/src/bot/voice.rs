@@ -3,6 +3,7 @@
 
 use super::BotConfig;
 use super::blocks::ProductType;
+use super::flow::Flow;
 use crate::call::Modality;
 
 /// The voice that a bot speaks with.
@@ -147,9 +148,16 @@ impl BotConfig {
         ["en", "multi"].iter().any(|english| language.eq_ignore_ascii_case(english))
     }
 
-    /// Whether a language model answers: there is something to tell it, and no flow that decides what is said.
+    /// Whether a language model answers, always or beside a flow: then one of the flow's states talks by it.
     pub fn asks_a_model(&self) -> bool {
-        self.flow.is_none() && (self.system_prompt.is_some() || self.llm_config.is_some())
+        let talks = |flow: &Flow| flow.states.values().any(|state| state.model.is_some());
+        self.begins_with_a_model() || self.flow.as_ref().is_some_and(talks)
+    }
+
+    /// Whether the conversation is the language model's: there is something to tell it, and no flow or one that it enters.
+    pub fn begins_with_a_model(&self) -> bool {
+        let told = self.system_prompt.is_some() || self.llm_config.is_some();
+        told && self.flow.as_ref().is_none_or(Flow::is_entered)
     }
 
     /// Whether the bot may be spoken or written to. Without `config_metadata.product_type` both.

@@ -5,15 +5,16 @@ use std::fs;
 use tandem_tidy::{report, root};
 
 /// Crate folder and the crates of ours that it may name in `[dependencies]`.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("media/resample", &[]),
     ("media", &["tandem-resample"]),
     ("contract", &[]),
-    ("contract/check", &["tandem-contract"]),
+    ("contract/check", &["tandem-conditions", "tandem-contract"]),
+    ("contract/conditions", &[]),
     ("agents/speech/engines", &[]),
     ("agents/speech", &["tandem-contract", "tandem-media", "tandem-models", "tandem-speech-engines"]),
     ("agents/models", &["tandem-contract"]),
-    ("agents", &["tandem-contract", "tandem-media", "tandem-models", "tandem-speech"]),
+    ("agents", &["tandem-conditions", "tandem-contract", "tandem-media", "tandem-models", "tandem-speech"]),
     ("signaling", &["tandem-contract", "tandem-media"]),
     (
         "gateway",

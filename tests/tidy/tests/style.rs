@@ -15,6 +15,7 @@ const CONTRACT_LINES: usize = 2_000;
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
 const CORES: [&str; 63] = [
     "contract/src/",
+    "contract/conditions/src/",
     "media/src/codec/",
     "media/src/dtmf/",
     "media/src/jitter/",

@@ -1,7 +1,9 @@
 //! The flow brain: walks a bot's script. It understands an answer (`understand`), fills slots, says prompts (`render`)
 //! and says what to listen for (`listen`). Every path leads on or ends: silence and misunderstanding are counted, a
-//! circle of states that ask nothing is cut, and an unknown target ends the conversation with an apology.
+//! circle of states that ask nothing is cut, and an unknown target ends the conversation with an apology. Where a language
+//! model is beside it, they meet in `handover`.
 
+mod handover;
 mod listen;
 mod render;
 #[cfg(test)]
@@ -17,6 +19,8 @@ use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
 
+pub use self::handover::Beside;
+pub(super) use self::handover::Pass;
 use self::render::{Filled, Slots};
 use self::understand::{Answer, Input};
 use super::{Brain, BrainEffect, BrainEvent, ToolFailure};
@@ -50,6 +54,9 @@ pub struct FlowBrain {
     misses: Misses,
     /// Tool calls so far; numbers the next one.
     calls: u32,
+    beside: Beside,
+    /// The conversation goes to the language model. Whoever gave the event takes it.
+    pass: Option<Pass>,
 }
 
 /// Where the walk stands. `state` is a key of the flow's states.
@@ -76,6 +83,10 @@ enum Phase {
         waits: u8,
     },
     Echoing {
+        state: String,
+    },
+    /// The language model converses.
+    Talking {
         state: String,
     },
     Ended,
@@ -130,6 +141,10 @@ impl Brain for FlowBrain {
             BrainEvent::Model { .. } => {}
         }
     }
+
+    fn slots(&self) -> Value {
+        self.filled()
+    }
 }
 
 impl FlowBrain {
@@ -143,6 +158,8 @@ impl FlowBrain {
             slots: Slots::new(),
             misses: Misses::default(),
             calls: 0,
+            beside: Beside::default(),
+            pass: None,
         }
     }
 
@@ -170,7 +187,7 @@ impl FlowBrain {
             // The phone rings elsewhere; whatever the caller says meanwhile changes nothing.
             Phase::Transferring { .. } => out.push(BrainEffect::Done { epoch: self.epoch }),
             Phase::Ended => out.push(BrainEffect::HangUp),
-            Phase::Ready => {}
+            Phase::Ready | Phase::Talking { .. } => {}
         }
     }
 
@@ -243,7 +260,7 @@ impl FlowBrain {
             Phase::Transferring { state, waits } => return self.wait_for_transfer(state, waits, miss, out),
             Phase::Echoing { .. } => return out.push(BrainEffect::Done { epoch: self.epoch }),
             Phase::Ended => return out.push(BrainEffect::HangUp),
-            Phase::Ready => return,
+            Phase::Ready | Phase::Talking { .. } => return,
         };
         let count = match miss {
             Miss::Silent => &mut self.misses.silent,
@@ -281,6 +298,8 @@ impl FlowBrain {
                 },
                 Some(Target::HangUp) => return self.hang_up(out),
                 Some(Target::Repeat) => return self.put_question(false, out),
+                Some(Target::Model) => self.lead_to_model(),
+                None if self.beside == Beside::Whole => self.back(false),
                 None => break,
             };
             match next {
@@ -306,6 +325,8 @@ impl FlowBrain {
             self.call_tool(tool, out);
         } else if let Some(transfer) = &state.transfer {
             self.transfer(name, state, transfer, out);
+        } else if let Some(talk) = &state.model {
+            return self.talk(name, state, talk, out);
         } else if state.hang_up == Some(true) {
             self.say(state.say.as_ref(), state.interruptible.unwrap_or(false), out);
             self.hang_up(out);
@@ -316,7 +337,7 @@ impl FlowBrain {
             out.extend([BrainEffect::Echo { on: true }, BrainEffect::Done { epoch: self.epoch }]);
         } else {
             self.say(state.say.as_ref(), state.interruptible.unwrap_or(true), out);
-            return Next::Go(state.goto.clone());
+            return Next::Go(state.goto.clone().or_else(|| self.end_of_script()));
         }
         Next::Wait
     }

@@ -6,6 +6,7 @@
 mod chunker;
 pub mod context;
 mod filler;
+mod handover;
 mod keys;
 mod prompt;
 pub mod summary;
@@ -36,7 +37,7 @@ const EXCHANGES_MAX: usize = 16;
 const GIVE_UP_AFTER: u8 = 3;
 
 /// The model ends the conversation by this tool.
-const HANG_UP: &str = "hang_up";
+pub(super) const HANG_UP: &str = "hang_up";
 /// The model hands the caller to a person by this tool.
 const TRANSFER: &str = "transfer";
 

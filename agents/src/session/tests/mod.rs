@@ -2,9 +2,11 @@
 
 mod ahead;
 mod calls;
+mod escalation;
 mod failover;
 mod keys;
 mod memory;
+mod mixed;
 mod model;
 mod policies;
 mod soup;

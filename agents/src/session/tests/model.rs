@@ -22,7 +22,7 @@ fn world(door: Door, modality: Modality) -> World {
 }
 
 /// The questions that the model was asked.
-fn questions(world: &World) -> Vec<(Epoch, Completion)> {
+pub(super) fn questions(world: &World) -> Vec<(Epoch, Completion)> {
     let asked = |(_, effect): &(Time, SessionEffect)| match effect {
         SessionEffect::StartModel { epoch, request } => Some((*epoch, request.clone())),
         _ => None,
@@ -30,12 +30,12 @@ fn questions(world: &World) -> Vec<(Epoch, Completion)> {
     world.effects.iter().filter_map(asked).collect()
 }
 
-fn answer(world: &mut World, epoch: Epoch, text: &str) {
+pub(super) fn answer(world: &mut World, epoch: Epoch, text: &str) {
     world.give(SessionInput::Model { epoch, event: ModelEvent::Text { text: text.to_owned().into() } });
     world.give(SessionInput::Model { epoch, event: ModelEvent::Done { finish: Finish::Stop } });
 }
 
-fn told(request: &Completion) -> Vec<(Speaker, String)> {
+pub(super) fn told(request: &Completion) -> Vec<(Speaker, String)> {
     let line = |message: &Message| match message {
         Message::User { text } => Some((Speaker::Caller, text.reveal().clone())),
         Message::Assistant { text, .. } => Some((Speaker::Agent, text.reveal().clone())),

@@ -161,6 +161,7 @@ pub enum Happening {
     NotHeard,
     LimitReached,
     Transfer,
+    Escalation,
 }
 
 impl Happening {
@@ -175,6 +176,7 @@ impl Happening {
             TimelineEvent::NotHeard => Self::NotHeard,
             TimelineEvent::LimitReached => Self::LimitReached,
             TimelineEvent::Transfer { .. } => Self::Transfer,
+            TimelineEvent::Escalation { .. } => Self::Escalation,
             TimelineEvent::CallerStartedSpeaking
             | TimelineEvent::CallerStoppedSpeaking
             | TimelineEvent::AgentStartedSpeaking { .. }
@@ -195,6 +197,7 @@ impl Happening {
             Self::NotHeard => "not_heard",
             Self::LimitReached => "limit_reached",
             Self::Transfer => "transfer",
+            Self::Escalation => "escalation",
         }
     }
 }

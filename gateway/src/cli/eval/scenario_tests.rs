@@ -87,12 +87,11 @@ fn a_caught_name_may_be_said_later() {
 
 #[test]
 fn the_names_of_events_and_outcomes_are_those_of_the_record() {
-    let events =
-        ["paused", "resumed", "barge_in", "dtmf", "no_input", "no_match", "not_heard", "limit_reached", "transfer"];
-    for name in events {
+    let events = ["paused", "resumed", "barge_in", "dtmf", "no_input", "no_match", "not_heard", "limit_reached"];
+    for name in events.into_iter().chain(["transfer", "escalation"]) {
         let event = &steps(&format!("[{{expect: {{event: {name}}}}}]"))[0].expect[0].wanted[0];
         assert_eq!(event.to_string(), format!("event {name}"));
-        let record = serde_json::json!({ "event": name, "utterance": 1, "status": null });
+        let record = serde_json::json!({ "event": name, "utterance": 1, "status": null, "action": "x" });
         let of = Happening::of(&serde_json::from_value(record).unwrap()).unwrap();
         assert_eq!(of.as_str(), name);
     }

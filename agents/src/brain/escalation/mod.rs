@@ -1,0 +1,248 @@
+//! When the caller goes to a person: the rules of a bot, around whatever brain it has.
+//!
+//! After each thing that the caller does the rules are asked. One that comes true acts: the caller is transferred, and the
+//! brain hears nothing of what was said; or the agent offers it, beside the brain's own answer. A transfer that fails, and
+//! one for which nobody is there, leave the brain in charge.
+
+mod facts;
+mod rules;
+
+use std::sync::Arc;
+
+use tandem_conditions::{Action, QUEUE_CALLBACK};
+use tandem_contract::bot::BotConfig;
+use tandem_contract::bot::blocks::{HumanEscalation, TransferDestination};
+use tandem_contract::call::Modality;
+use tandem_contract::{Epoch, Private};
+use tandem_media::Time;
+
+use self::facts::Known;
+use self::rules::Rules;
+use super::{Abilities, Brain, BrainEffect, BrainEvent, Persona, Prompt};
+
+/// Results of tools that come while the caller is put through. More than a reply ever waits for; further ones are given to
+/// the brain at once.
+const DEFERRED_MAX: usize = 16;
+
+/// Silences waited out while the phone rings elsewhere, before nobody is there.
+const WAITS_MAX: u8 = 5;
+
+const PUTTING_THROUGH: &str = "One moment, I'll put you through to a person.";
+const NOBODY: &str = "I'm sorry, nobody is free right now.";
+const CALLED_BACK: &str = "I have noted that you would like to be called back.";
+const HOW_ELSE: &str = "How else can I help you?";
+const OFFER: &str = "If you would rather speak with a person, just say so.";
+
+/// What a model is told, for one answer.
+const TO_OFFER: &str = "In this answer, offer the caller to speak with a person, in one short sentence.";
+
+/// A brain with rules around it.
+pub struct Escalating {
+    inner: Box<dyn Brain>,
+    rules: Rules,
+    /// Whom there is; empty: nobody.
+    people: Vec<TransferDestination>,
+    /// What is done where nobody is.
+    callback: bool,
+    known: Known,
+    /// The caller is being put through.
+    leaving: Option<Leaving>,
+    /// The answer in which a person is offered; and whether it is.
+    offering: Option<(Epoch, bool)>,
+}
+
+#[derive(Debug, Default)]
+struct Leaving {
+    waits: u8,
+    /// For the brain, when it is in charge again.
+    deferred: Vec<BrainEvent>,
+}
+
+impl Escalating {
+    /// The brain itself, where the bot has no rules that could come true.
+    pub fn around(
+        inner: Box<dyn Brain>,
+        config: &BotConfig,
+        modality: Modality,
+        abilities: Abilities,
+    ) -> Box<dyn Brain> {
+        let features = config.workflow_features.as_ref();
+        let escalation = features.and_then(|features| features.human_escalation.as_ref());
+        let Some(escalation) = escalation.filter(|escalation| escalation.enabled) else { return inner };
+        let rules = Rules::new(escalation);
+        if rules.is_empty() {
+            return inner;
+        }
+        let people = people(config, modality, abilities);
+        let callback = promises_callback(escalation);
+        let known = Known::new(config, modality);
+        Box::new(Self { inner, rules, people, callback, known, leaving: None, offering: None })
+    }
+
+    /// The brain's turn.
+    fn inner(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        let from = out.len();
+        self.inner.handle(now, event, out);
+        for effect in &mut out[from..] {
+            match effect {
+                BrainEffect::EnteredState { state } => self.known.entered(state),
+                BrainEffect::Complete { epoch, prompt } => {
+                    if let Some((offering, told)) = &mut self.offering
+                        && *offering == *epoch
+                    {
+                        *told = true;
+                        tell_to_offer(prompt);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// To a person, or to the next best thing. The brain does not hear why.
+    fn escalate(&mut self, now: Time, (rule, epoch): (usize, Epoch), event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        let is_result = matches!(event, BrainEvent::ToolDone { .. });
+        let person = self.rules.destination(rule, &self.people).map(|person| person.phone.clone());
+        let Some(target) = person else {
+            self.nobody(epoch, out);
+            match is_result {
+                // The brain waits for this, and goes on with it.
+                true => self.inner(now, event, out),
+                false => out.push(BrainEffect::Done { epoch }),
+            }
+            return;
+        };
+        let mut leaving = Leaving::default();
+        leaving.deferred.extend(is_result.then_some(event));
+        self.leaving = Some(leaving);
+        out.push(BrainEffect::Escalated { action: self.rules.name(rule).to_owned() });
+        say(epoch, PUTTING_THROUGH, out);
+        out.extend([BrainEffect::Transfer { target }, BrainEffect::Done { epoch }]);
+    }
+
+    fn nobody(&self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        say(epoch, NOBODY, out);
+        if self.callback {
+            out.push(BrainEffect::Escalated { action: QUEUE_CALLBACK.to_owned() });
+            say(epoch, CALLED_BACK, out);
+        }
+        say(epoch, HOW_ELSE, out);
+    }
+
+    /// The phone rings elsewhere: what the caller does meanwhile changes nothing.
+    fn while_leaving(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        let Some(leaving) = &mut self.leaving else { return };
+        match event {
+            // RFC 3515 section 2.4.5: 1xx is news, and after a 2xx the leg ends.
+            BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.stay(now, epoch, out),
+            BrainEvent::Silent { epoch } if leaving.waits >= WAITS_MAX => self.stay(now, epoch, out),
+            BrainEvent::Silent { epoch } => {
+                leaving.waits += 1;
+                out.push(BrainEffect::Done { epoch });
+            }
+            BrainEvent::Said { epoch, .. }
+            | BrainEvent::Digits { epoch, .. }
+            | BrainEvent::NotUnderstood { epoch }
+            | BrainEvent::NotHeard { epoch } => out.push(BrainEffect::Done { epoch }),
+            BrainEvent::ToolDone { .. } if leaving.deferred.len() < DEFERRED_MAX => leaving.deferred.push(event),
+            BrainEvent::ToolDone { .. } | BrainEvent::Heard { .. } => self.inner(now, event, out),
+            // The question was given up when the rule came true.
+            BrainEvent::Model { .. }
+            | BrainEvent::TransferProgress { .. }
+            | BrainEvent::Started
+            | BrainEvent::Continued => {}
+        }
+    }
+
+    /// Nobody took the call: the brain is in charge again.
+    fn stay(&mut self, now: Time, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        let deferred = self.leaving.take().map(|leaving| leaving.deferred).unwrap_or_default();
+        self.nobody(epoch, out);
+        out.push(BrainEffect::Done { epoch });
+        for event in deferred {
+            if let BrainEvent::ToolDone { call, result, .. } = event {
+                self.inner(now, BrainEvent::ToolDone { epoch, call, result }, out);
+            }
+        }
+    }
+
+    /// A person is offered beside the brain's answer: by the model itself, or before what a flow says.
+    fn suggest(&mut self, now: Time, (rule, epoch): (usize, Epoch), event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        let from = out.len();
+        self.offering = Some((epoch, false));
+        self.inner(now, event, out);
+        let ends = out[from..].iter().any(|e| matches!(e, BrainEffect::HangUp | BrainEffect::Transfer { .. }));
+        let says = out[from..].iter().position(|e| matches!(e, BrainEffect::Say { .. }));
+        let offered = match (self.offering, says) {
+            (Some((_, true)), _) => true,
+            (_, Some(at)) if !ends => {
+                let text = OFFER.to_owned();
+                out.insert(from + at, BrainEffect::Say { epoch, text, interruptible: true });
+                true
+            }
+            _ => false,
+        };
+        self.rules.offered(rule, offered);
+        if offered {
+            out.push(BrainEffect::Escalated { action: self.rules.name(rule).to_owned() });
+        } else {
+            self.offering = None;
+        }
+    }
+}
+
+impl Brain for Escalating {
+    fn handle(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        if self.leaving.is_some() {
+            return self.while_leaving(now, event, out);
+        }
+        let Some(epoch) = self.known.learn(now, &event) else { return self.inner(now, event, out) };
+        let slots = self.inner.slots();
+        match self.rules.come_true(&self.known.facts(now, &slots)) {
+            Some((rule, Action::Immediate)) => self.escalate(now, (rule, epoch), event, out),
+            Some((rule, Action::Suggest)) => self.suggest(now, (rule, epoch), event, out),
+            None => self.inner(now, event, out),
+        }
+    }
+
+    fn foresee(&self, said: &str) -> Option<Prompt> {
+        if self.leaving.is_some() { None } else { self.inner.foresee(said) }
+    }
+
+    fn slots(&self) -> serde_json::Value {
+        self.inner.slots()
+    }
+}
+
+/// Whom a caller can be given to: the bot's destinations, on a call; in a chat those who sit behind it.
+fn people(config: &BotConfig, modality: Modality, abilities: Abilities) -> Vec<TransferDestination> {
+    if modality == Modality::Text && !abilities.people {
+        return Vec::new();
+    }
+    let features = config.workflow_features.as_ref();
+    let transfer = features.and_then(|features| features.call_transfer.as_ref()).filter(|transfer| transfer.enabled);
+    let named = transfer.and_then(|transfer| transfer.transfer_destinations.clone()).unwrap_or_default();
+    if modality == Modality::Text && named.is_empty() {
+        // A chat is handed to its people whatever the address.
+        let phone = Private::new("people".to_owned());
+        return vec![TransferDestination { name: "people".to_owned(), phone }];
+    }
+    named
+}
+
+fn promises_callback(escalation: &HumanEscalation) -> bool {
+    escalation.unavailable_action.as_deref() == Some(QUEUE_CALLBACK)
+}
+
+fn say(epoch: Epoch, text: &str, out: &mut Vec<BrainEffect>) {
+    out.push(BrainEffect::Say { epoch, text: text.to_owned(), interruptible: false });
+}
+
+fn tell_to_offer(prompt: &mut Prompt) {
+    let mut persona = Persona::clone(&prompt.persona);
+    persona.system = [persona.system.as_str(), TO_OFFER].join("\n\n");
+    prompt.persona = Arc::new(persona);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! How the model takes a conversation over from a flow, and lets go of it. Who is in charge is `mixed`'s to say.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tandem_contract::Epoch;
+use tandem_models::ToolCall;
+
+use super::context::Exchange;
+use super::{EXCHANGES_MAX, Misses, Persona, PipelineBrain, ROUNDS_MAX, SORRY};
+use crate::brain::BrainEffect;
+
+impl PipelineBrain {
+    /// Whether this is the epoch of the reply that is being made.
+    pub(in crate::brain) fn answers(&self, epoch: Epoch) -> bool {
+        self.reply.epoch == epoch
+    }
+
+    /// The reply ends with the conversation, or with a transfer.
+    pub(in crate::brain) fn is_ending(&self) -> bool {
+        self.reply.ending.is_some()
+    }
+
+    /// The conversation is another's from now on. The call that it went with is the caller's to keep; what else the reply
+    /// waited for is forgotten.
+    pub(in crate::brain) fn let_go(&mut self) -> Option<ToolCall> {
+        self.reply.calls.drain(..).next().map(|called| called.call)
+    }
+
+    /// The model converses as this persona, in a reply of which so much is said. `speaks`: it has the next word.
+    pub(in crate::brain) fn take_over(
+        &mut self,
+        (epoch, said): (Epoch, usize),
+        persona: Arc<Persona>,
+        speaks: bool,
+        out: &mut Vec<BrainEffect>,
+    ) {
+        self.persona = persona;
+        self.misses = Misses::default();
+        self.go_on_in(epoch, said);
+        self.listen(out);
+        match speaks {
+            true => self.ask_again(out),
+            false => self.done(out),
+        }
+    }
+
+    /// The conversation comes back to where it was let go by a call: this is its result.
+    pub(in crate::brain) fn take_back(
+        &mut self,
+        (epoch, said): (Epoch, usize),
+        persona: Arc<Persona>,
+        (call, result): (ToolCall, &Value),
+        out: &mut Vec<BrainEffect>,
+    ) {
+        if self.exchanges.len() == EXCHANGES_MAX {
+            self.exchanges.pop_front();
+        }
+        // Behind what the other said, and so the last that the model reads.
+        let results = vec![result.to_string().into()];
+        self.exchanges.push_back(Exchange { epoch, after: said, calls: vec![call], results });
+        self.take_over((epoch, said), persona, true, out);
+    }
+
+    /// Rounds of one reply are counted on, whoever spoke in between: a model that only passes the conversation back and
+    /// forth comes to an end.
+    fn go_on_in(&mut self, epoch: Epoch, said: usize) {
+        let rounds = if self.answers(epoch) { self.reply.rounds.saturating_add(1) } else { 0 };
+        self.begin(epoch);
+        self.reply.rounds = rounds;
+        self.reply.utterances = said;
+    }
+
+    fn ask_again(&mut self, out: &mut Vec<BrainEffect>) {
+        if self.reply.rounds < ROUNDS_MAX {
+            return self.ask(out);
+        }
+        self.say(SORRY, out);
+        self.done(out);
+    }
+}
