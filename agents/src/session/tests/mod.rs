@@ -4,6 +4,7 @@ mod calls;
 mod model;
 mod policies;
 mod soup;
+mod spoken;
 mod task;
 mod watchdog;
 mod world;
