@@ -30,7 +30,8 @@ pub enum LegCommand {
     Transfer { target: Private<String> },
     /// End the leg.
     HangUp,
-    /// The wire buffers agent audio remotely: throw away what was not played of this utterance and say how much was.
+    /// The wire buffers agent audio remotely: throw away what was not played of this utterance and say how much was. A far
+    /// end that speaks for itself has done so when it was interrupted: what comes behind this is meant for it again.
     Clear { utterance: UtteranceId },
     /// Text for the person at the far end (chat).
     Text { utterance: UtteranceId, text: Private<String> },
@@ -39,6 +40,10 @@ pub enum LegCommand {
     Piece { text: Private<String> },
     /// Chat: the agent works on a reply, or has said all of it and listens again.
     Typing { on: bool },
+    /// For a far end that speaks texts itself, behind what it was given before.
+    Speak { utterance: UtteranceId, text: Private<String>, interruptible: bool },
+    /// The reply that was given by `Speak` is whole.
+    ReplyEnds,
 }
 
 /// Wire to session.
@@ -51,7 +56,8 @@ pub enum LegEvent {
     Dtmf { digit: char },
     /// Text from the person at the far end (chat).
     Text { text: Private<String> },
-    /// The far end reports how much of an utterance it has played, in samples at the leg's rate.
+    /// The far end reports how much of an utterance it has played: in samples at the leg's rate, or, where it speaks texts
+    /// itself, in bytes of the text.
     Played { utterance: UtteranceId, offset: u64 },
     /// A silenced wire kept this utterance from `offset` on back: so far it has not gone to the far end. It does if the
     /// utterance resumes.
@@ -59,6 +65,12 @@ pub enum LegEvent {
     /// The wire threw this utterance's audio away from `offset` on, for good: the far end did not take it in time. What
     /// comes behind the hole may still arrive; in its place it was not heard.
     Lost { utterance: UtteranceId, offset: u64 },
+    /// A far end that speaks texts itself is done with this one: no more of it was or will be heard than it has reported.
+    Finished { utterance: UtteranceId },
+    /// The same far end heard the caller: it fell silent, and threw away what it had not spoken.
+    Interrupted,
+    /// It hears the caller speak (or nobody can tell), or no more.
+    CallerSpeaks { on: bool },
     /// SIP status of a NOTIFY about the transfer (RFC 3515 section 2.4.5): 1xx is under way, 2xx means that the target
     /// answered (the leg ends next), and all else that it could not be reached.
     TransferProgress { status: u16 },

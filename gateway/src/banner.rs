@@ -18,8 +18,9 @@ pub fn text(node: &Node) -> String {
         let _ = writeln!(text, "  {name:<16}{value}");
     };
     line("phone", &format!("sip:{DEMO_BOT}@{sip}   (line test: sip:{ECHO_BOT}@{sip})"));
-    line("talk", &format!("http://{http}/"));
-    line("look", &format!("http://{http}/api/v1/calls   http://{http}/metrics"));
+    let http = format!("{}://{http}", if settings.tls.is_set() { "https" } else { "http" });
+    line("talk", &format!("{http}/"));
+    line("look", &format!("{http}/api/v1/calls   {http}/metrics"));
     line("bots", &settings.data.dir.join("bots").display().to_string());
     for engine in &node.state.about.engines {
         line(engine.part, &format!("{}, {}", engine.info.name, engine.info.quality));

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
+use axum::Router;
+use axum::serve::{Listener, ListenerExt as _};
 use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socket2::SockRef;
@@ -37,6 +38,7 @@ use crate::state::{About, Access, AppState, Chats, Parts};
 use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
 use crate::store::{FolderLock, make_folder, spending};
+use crate::tls::{Certificates, TlsListener};
 
 /// How long a session may take to say goodbye to its wire and its record once it has to end now.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -76,6 +78,7 @@ impl Node {
         make_folder(&data)?;
         let lock = FolderLock::take(&data)?;
         let known_keys = Keys::read(&data).context(BROKEN_KEYS)?;
+        let certificates = Certificates::open(&settings.tls)?;
         let listener = listen(&settings).await?;
         settings.http.addr = listener.local_addr()?;
         let sip_close = CancellationToken::new();
@@ -126,7 +129,7 @@ impl Node {
         state.tasks.spawn(doors::sip::serve(state.clone(), incoming, sip_close.clone()));
         rehearse(&state, installed, voicebots, http_close.clone());
         state.tasks.spawn(state.models.costs.keep(accounts, alerts, http_close.clone()));
-        serve_http(&state, listener, http_close.clone());
+        serve_http(&state, listener, certificates, &http_close)?;
         Ok(Self { state, new_key, broken_bots, door, sip_close, http_close, call_log, _lock: lock })
     }
 
@@ -213,26 +216,40 @@ fn rehearse(state: &AppState, engines: Arc<Engines>, voicebots: Vec<Arc<BotConfi
     }));
 }
 
-fn serve_http(state: &AppState, listener: TcpListener, http_close: CancellationToken) {
+fn serve_http(
+    state: &AppState,
+    listener: TcpListener,
+    certificates: Option<Certificates>,
+    http_close: &CancellationToken,
+) -> anyhow::Result<()> {
     let router = http::router(state);
-    let closing = http_close.clone();
     let listener = listener.tap_io(|socket| {
         if let Err(error) = for_live_audio(socket) {
             debug!(%error, "a connection keeps the system's buffers");
         }
     });
-    state.tasks.spawn(async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(closing.cancelled_owned()).await {
-            warn!(%error, "the HTTP server has ended");
+    match certificates {
+        None => drop(state.tasks.spawn(serve(listener, router, http_close.clone()))),
+        Some(certificates) => {
+            let listener = TlsListener::new(listener, certificates.server()?);
+            state.tasks.spawn(serve(listener, router, http_close.clone()));
+            state.tasks.spawn(certificates.keep(http_close.clone()));
         }
-    });
-    let metrics = state.about.metrics.clone();
+    }
+    let (metrics, http_close) = (state.about.metrics.clone(), http_close.clone());
     state.tasks.spawn(async move {
         let mut tick = tokio::time::interval(METRICS_UPKEEP);
         while http_close.run_until_cancelled(tick.tick()).await.is_some() {
             metrics.run_upkeep();
         }
     });
+    Ok(())
+}
+
+async fn serve<L: Listener<Addr: std::fmt::Debug>>(listener: L, router: Router, close: CancellationToken) {
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(close.cancelled_owned()).await {
+        warn!(%error, "the HTTP server has ended");
+    }
 }
 
 /// A frame goes out when it is due, and what a client does not read stays where it can still be dropped.

@@ -256,7 +256,7 @@ async fn no_door_serves_the_pages_of_others() {
     use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
     let running = start().await;
     let http = running.node.state.settings.http.addr;
-    for path in ["/ws/v1/session", "/ws/twilio/media"] {
+    for path in ["/ws/v1/session", "/ws/twilio/media", "/ws/twilio/relay"] {
         let ask = |origin: Option<&str>| {
             let mut request = format!("ws://{http}{path}").into_client_request().unwrap();
             if let Some(origin) = origin {

@@ -29,6 +29,16 @@ enum Audio {
 }
 
 impl Alignment {
+    /// Of a text that the far end speaks: offsets are bytes of it.
+    pub(super) fn of_text(text: &str) -> Self {
+        let place = |word: &str| {
+            // Both are parts of one string, so that the distance of their addresses is an offset in it.
+            let start = (word.as_ptr() as usize - text.as_ptr() as usize) as u64;
+            AlignedWord { text: word.to_owned(), start, end: start + word.len() as u64 }
+        };
+        Self { words: text.split_whitespace().map(place).collect(), pushed: text.len() as u64, audio: Audio::Whole }
+    }
+
     /// A word that a vendor puts before its predecessor is moved behind it: order is what a cut relies on.
     pub(super) fn grow(&mut self, words: Vec<AlignedWord>) {
         for word in words {

@@ -13,6 +13,9 @@ pub enum Playback {
     /// It is buffered there, and the far end reports what it has played: the smaller of both counts. Silenced, it keeps
     /// what was left, and plays that first if the line goes on.
     Reported,
+    /// It is text that the far end speaks itself, word by word, and it reports how far it was (in bytes of the text): that was
+    /// heard, and nothing else. A ledger of this kind has no rate.
+    Spoken,
 }
 
 /// The cursor of one utterance. Offsets in samples.
@@ -98,7 +101,11 @@ impl PlayoutCursor {
     /// Paced: what was sent. Reported: the smaller of what was sent and what was reported; silent since its last report,
     /// the far end is taken to have gone on in real time until it was stopped, but never beyond what was sent. A far
     /// end that has never reported is taken at our own word.
+    /// Spoken: what was reported.
     pub(super) fn heard(&self, playback: Playback, rate: u32, now: Time) -> u64 {
+        if playback == Playback::Spoken {
+            return self.report.map_or(0, |report| report.offset).min(self.sent());
+        }
         if playback == Playback::Paced || !self.reports {
             return self.sent();
         }

@@ -84,14 +84,13 @@ impl Ledger {
     /// An agent utterance begins: its text goes to the voice. `at_ms` is milliseconds since the session began.
     pub fn open(&mut self, epoch: Epoch, text: &str, at_ms: u64) -> UtteranceId {
         let utterance = self.number();
-        self.open.push(OpenUtterance {
-            utterance,
-            epoch,
-            text: Private::new(text.to_owned()),
-            at_ms,
-            alignment: Alignment::default(),
-            cursor: PlayoutCursor::default(),
-        });
+        let (mut alignment, mut cursor) = (Alignment::default(), PlayoutCursor::default());
+        if self.playback == Playback::Spoken {
+            alignment = Alignment::of_text(text);
+            cursor.carried(alignment.pushed());
+        }
+        let text = Private::new(text.to_owned());
+        self.open.push(OpenUtterance { utterance, epoch, text, at_ms, alignment, cursor });
         utterance
     }
 
@@ -130,7 +129,7 @@ impl Ledger {
         }
     }
 
-    /// The far end says that it has played so many samples of it. Ignored on a wire that plays what it gets at once.
+    /// The far end says that it has played so many samples (spoken: bytes) of it. Ignored on a wire that plays what it gets at once.
     pub fn reported(&mut self, now: Time, utterance: UtteranceId, offset: u64) {
         if let Some(open) = self.find(utterance) {
             open.cursor.reported(now, offset);
@@ -208,7 +207,7 @@ impl Ledger {
             at_ms: open.at_ms,
             heard: heard.into(),
             text: open.text,
-            heard_samples: samples,
+            heard_samples: if self.playback == Playback::Spoken { 0 } else { samples },
             rate: self.rate,
             interrupted,
         }))

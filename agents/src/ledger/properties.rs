@@ -216,4 +216,25 @@ proptest! {
         prop_assert!(context.iter().all(|word| truth.contains(&word.as_str())), "{:?} of {:?}", context, truth);
         prop_assert!(truth.len() <= context.len() + 1, "{:?} of {:?}", context, truth);
     }
+
+    #[test]
+    fn a_far_end_that_speaks_itself_is_believed_to_the_word(
+        words in prop::collection::vec("[a-zé]{1,6}[.,]?", 1..10), gap in " {1,3}",
+        reports in prop::collection::vec(0..90_u64, 0..5),
+    ) {
+        let text = words.join(&gap);
+        let mut ledger = Ledger::new(Playback::Spoken, 0);
+        let utterance = ledger.open(EPOCH, &text, 0);
+        ledger.started(Time::ZERO, utterance, 0);
+        for (second, report) in (1..).zip(&reports) {
+            ledger.reported(Time::from_millis(second * 1000), utterance, *report);
+        }
+        let given = ledger.sent(utterance).unwrap();
+        let entry = ledger.commit(Time::from_millis(60_000), utterance, given, true).unwrap();
+        let heard = usize::try_from(reports.into_iter().max().unwrap_or(0)).unwrap();
+        let end = |number: usize| words[..number].iter().map(String::len).sum::<usize>() + (number.max(1) - 1) * gap.len();
+        let whole = (0..=words.len()).rev().find(|number| *number == 0 || end(*number) <= heard).unwrap();
+        prop_assert_eq!(entry.heard.reveal(), &text[..end(whole)]);
+        prop_assert_eq!((entry.heard_samples, entry.rate), (0, 0));
+    }
 }

@@ -136,6 +136,7 @@ impl SessionCore {
             return self.settle_life(now);
         }
         self.settle_question();
+        self.end_given_reply();
         self.settle_ahead(now);
         if self.release_answer(now) || self.settle_keys(now) {
             return self.settle(now);
@@ -286,7 +287,7 @@ impl SessionCore {
             BrainEffect::Complete { epoch, prompt } => self.ask_model(epoch, prompt),
             BrainEffect::Transfer { target } => self.output.end_with(Terminal::Transfer(target)),
             BrainEffect::HangUp => self.output.end_with(Terminal::HangUp),
-            BrainEffect::Echo { on } if !self.is_chat() => self.out(SessionEffect::Media(MediaCommand::Loop { on })),
+            BrainEffect::Echo { on } if self.has_audio() => self.out(SessionEffect::Media(MediaCommand::Loop { on })),
             BrainEffect::Echo { .. } => {}
             BrainEffect::EnteredState { state } => {
                 info!(state, "flow");

@@ -2,13 +2,14 @@
 //!
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
 //! `ahead` and `memory` (what the model is asked), `output` (the agent's speech),
-//! `commit` (what was heard of it), `back_off` (when it may begin), `recognition`, `digits`, `stages`, `record`, `farewell` (how it ends).
+//! `commit` (what was heard of it), `spoken` (where the far end speaks it), `back_off` (when it may begin), `recognition`, `digits`,
+//! `stages`, `record`, `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 
 use std::collections::VecDeque;
 
-use tandem_contract::call::Door;
+use tandem_contract::call::{Door, Modality};
 use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegEnd, LegEvent};
 use tandem_contract::record::{Outcome, TimelineEvent};
@@ -54,9 +55,10 @@ impl SessionCore {
     /// A session whose leg is being answered. Its first effect stores the record.
     pub fn new(now: Time, facts: SessionFacts, brain: Box<dyn Brain>) -> Self {
         let rate = facts.rate.unwrap_or(0);
-        let playback = match facts.offer.door {
-            Door::Sip => Playback::Paced,
-            Door::Websocket | Door::Twilio | Door::Chatwoot | Door::Messages => Playback::Reported,
+        let playback = match (facts.offer.door, facts.offer.modality, facts.rate) {
+            (_, Modality::Voice, None) => Playback::Spoken,
+            (Door::Sip, ..) => Playback::Paced,
+            (Door::Websocket | Door::Twilio | Door::Chatwoot | Door::Messages, ..) => Playback::Reported,
         };
         let turn = TurnMachine::new(facts.accept.config.turn_policy(), facts.offer.modality, now);
         let mut core = Self {
@@ -67,7 +69,7 @@ impl SessionCore {
             floor: Floor::default(),
             ahead: Ahead::default(),
             memory: Memory::default(),
-            output: Output::default(),
+            output: Output::of(facts.rate),
             ears: Ears::new(&facts.accept.config),
             digits: DigitCollector::default(),
             stages: Stages::default(),
@@ -170,7 +172,10 @@ impl SessionCore {
             LegEvent::Answered => self.answered(now),
             LegEvent::Dtmf { digit } => self.digit(now, digit),
             LegEvent::Text { text } => self.caller_wrote(now, text),
-            LegEvent::Played { utterance, offset } => self.ledger.reported(now, utterance, offset),
+            LegEvent::Played { utterance, offset } => self.far_end_played(now, utterance, offset),
+            LegEvent::Finished { utterance } => self.far_end_finished(now, utterance),
+            LegEvent::Interrupted => self.far_end_interrupted(now),
+            LegEvent::CallerSpeaks { on } => self.caller_speaks_there(now, on),
             LegEvent::Withheld { utterance, offset } => self.ledger.withheld(utterance, offset),
             LegEvent::Lost { utterance, offset } => self.ledger.lost(utterance, offset),
             LegEvent::TransferProgress { status } => self.transfer_progress(now, status),
@@ -256,7 +261,12 @@ impl SessionCore {
     }
 
     pub(super) fn is_chat(&self) -> bool {
-        self.story.facts.rate.is_none()
+        self.story.facts.offer.modality == Modality::Text
+    }
+
+    /// Whether a media worker carries sound; else texts go out and come in.
+    pub(super) fn has_audio(&self) -> bool {
+        self.story.facts.rate.is_some()
     }
 
     pub(super) fn write_caller(&mut self, at: Time, text: &str) {

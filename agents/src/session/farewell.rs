@@ -121,7 +121,7 @@ impl SessionCore {
             Life::Leaving { reason, .. } => reason,
             Life::Closing { .. } | Life::Over => return,
         };
-        if !self.is_chat() && !self.output.media_gone {
+        if !self.output.media_gone {
             self.out(SessionEffect::Media(MediaCommand::Close));
         }
         self.life = Life::Closing { until: now + CLOSE_LIMIT, reason };
@@ -160,7 +160,7 @@ impl SessionCore {
     /// The last thing: once nothing more can be learned, the record is final.
     pub(super) fn settle_life(&mut self, now: Time) {
         let Life::Closing { reason, .. } = self.life else { return };
-        if !self.is_chat() && !self.output.media_gone {
+        if !self.output.media_gone {
             return;
         }
         self.settle_closings(now);

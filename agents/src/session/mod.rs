@@ -33,6 +33,7 @@ mod output;
 mod recognition;
 mod record;
 mod shell;
+mod spoken;
 mod stages;
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ struct Waiting {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line {
     pub(super) utterance: UtteranceId,
-    interruptible: bool,
+    pub(super) interruptible: bool,
     pub(super) started: bool,
 }
 
@@ -71,11 +71,18 @@ pub(super) struct Output {
     terminal: Option<Terminal>,
     /// When the terminal is due; known once all speech was played.
     terminal_due: Option<Time>,
-    /// The worker has closed the leg: nothing more is heard of any playout.
+    /// The worker has closed the leg, or there is none: nothing more is heard of any playout.
     pub(super) media_gone: bool,
+    /// The far end, which speaks texts itself, was given some and not told yet that no more belong to them.
+    pub(super) reply_open: bool,
 }
 
 impl Output {
+    /// `rate` in Hz of the leg's audio; none where there is none, and no worker.
+    pub(super) fn of(rate: Option<u32>) -> Self {
+        Self { media_gone: rate.is_none(), ..Self::default() }
+    }
+
     /// Nothing is to be said or done any more.
     pub(super) fn is_idle(&self) -> bool {
         self.is_silent() && self.terminal.is_none()
@@ -120,6 +127,9 @@ impl SessionCore {
         let utterance = self.ledger.open(self.epoch, text, at_ms);
         if self.is_chat() {
             return self.write_to_caller(now, utterance, text);
+        }
+        if self.is_spoken_there() {
+            return self.give_text(utterance, text, interruptible);
         }
         let (epoch, text) = (self.epoch, Private::new(text.to_owned()));
         self.output.waiting.push_back(Waiting { epoch, utterance, text, interruptible });
@@ -212,8 +222,9 @@ impl SessionCore {
     fn turn_over(&mut self, at: Time) {
         let story = &self.story;
         let Some(turn) = self.stages.agent_started(at, self.epoch, |time| story.at_ms(time)) else { return };
-        // A reader of a chat hears no gap: in the metrics of voice its turns would hide those that do.
-        if !self.is_chat() {
+        // A reader of a chat hears no gap, and what a far end adds that speaks itself is not known: in the metrics of voice
+        // their turns would hide those that do.
+        if self.has_audio() {
             self.measure_turn(&turn);
         }
         self.story.turn(turn.clone());
@@ -298,7 +309,7 @@ impl SessionCore {
             self.output.terminal_due = None;
             return;
         }
-        let tail = if self.is_chat() { Duration::ZERO } else { TAIL };
+        let tail = if self.has_audio() { TAIL } else { Duration::ZERO };
         let due = *self.output.terminal_due.get_or_insert(now + tail);
         if due > now {
             return;

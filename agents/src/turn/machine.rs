@@ -112,6 +112,7 @@ impl TurnMachine {
             TurnInput::ReplyDone => self.reply_done(now, out),
             TurnInput::TransferBegun => self.transfer_begun(now, out),
             TurnInput::TransferNews { failed } => self.transfer_news(now, failed),
+            TurnInput::Interrupted => self.interrupted(now, out),
             TurnInput::Held { on } => self.hold(now, on),
             TurnInput::LegEnded => self.leg_ended(out),
         }
@@ -342,6 +343,21 @@ impl TurnMachine {
                 return Err(Ignored::Expected);
             }
         }
+        self.give_floor(now, out);
+        Ok(())
+    }
+
+    /// What the caller says comes when it was understood.
+    fn interrupted(&mut self, now: Time, out: &mut Vec<TurnEffect>) -> Taken {
+        match self.state {
+            TurnState::Transferring { .. } => return Err(Ignored::TransferRunning),
+            TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } | TurnState::Thinking { .. } => {}
+            TurnState::Listening { .. } | TurnState::CallerSpeaking { .. } | TurnState::EndpointPending { .. } => {
+                return Err(Ignored::Expected);
+            }
+            TurnState::Ended => return Err(Ignored::Over),
+        }
+        out.push(TurnEffect::BargeIn);
         self.give_floor(now, out);
         Ok(())
     }

@@ -148,7 +148,9 @@ pub enum TurnInput {
     TransferNews {
         failed: bool,
     },
-    /// The far end put us on hold, or took us back.
+    /// The far end has heard the caller by itself, and has cut the agent short.
+    Interrupted,
+    /// The far end put us on hold, or took us back; or it hears the caller, who is not to be hurried meanwhile, or no more.
     Held {
         on: bool,
     },

@@ -34,6 +34,7 @@ fn inputs() -> Vec<(&'static str, TurnInput)> {
         ("reply done", TurnInput::ReplyDone),
         ("transfer begun", TurnInput::TransferBegun),
         ("transfer fails", TurnInput::TransferNews { failed: true }),
+        ("interrupted", TurnInput::Interrupted),
         ("held", TurnInput::Held { on: true }),
         ("leg ended", TurnInput::LegEnded),
     ]

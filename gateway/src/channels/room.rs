@@ -240,7 +240,9 @@ async fn heard(session: &mut Option<Wire>) -> Input {
                 SessionNews::HungUp
             }
             // Messages are whole, and nothing is played.
-            Some(LegCommand::Piece { .. } | LegCommand::Clear { .. }) => continue,
+            Some(
+                LegCommand::Piece { .. } | LegCommand::Clear { .. } | LegCommand::Speak { .. } | LegCommand::ReplyEnds,
+            ) => continue,
             None => SessionNews::Gone,
         };
         let run = wire.run;

@@ -13,6 +13,7 @@ use crate::bots::FileBots;
 use crate::engines::{Engines, check_bot, check_vendors};
 use crate::models::Models;
 use crate::settings::{Settings, load};
+use crate::tls::Certificates;
 
 /// Files that the process opens beside the sockets of calls: logs, records, listeners, HTTP connections.
 const OTHER_FILES: u64 = 256;
@@ -74,6 +75,11 @@ fn bot(path: &Path, settings: &Settings) -> anyhow::Result<Report> {
 fn node(settings: &Settings) -> anyhow::Result<Report> {
     let mut report = Report::default();
     in_force(settings, &mut report);
+    match Certificates::open(&settings.tls) {
+        Ok(None) => {}
+        Ok(Some(_)) => report.ok(&format!("{} serves HTTPS and WSS", settings.http.addr)),
+        Err(error) => report.error(&format!("{:#}", anyhow::Error::new(error))),
+    }
     limits(settings, &mut report);
     engines(&Engines::open(settings)?, &Models::open(settings)?.0, &mut report);
     bots(settings, &mut report)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tandem_contract::BotName;
 
 use crate::node::Node;
-use crate::settings::Settings;
+use crate::settings::{Settings, Tls};
 use crate::store::{make_folder, replace};
 use crate::{logging, telemetry};
 
@@ -26,6 +26,8 @@ impl OwnNode {
         settings.log = "warn".into();
         settings.http.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         settings.sip.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        // It is spoken to by this process alone.
+        settings.tls = Tls::default();
         settings.data.dir.clone_from(&folder.path);
         logging::start(&settings);
         folder.write(bots)?;

@@ -203,6 +203,12 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
     if settings.node.max_sessions == 0 {
         return bad("node.max_sessions", "0".into(), "a node that takes no session is no use");
     }
+    let (cert, key) = (&settings.tls.cert, &settings.tls.key);
+    match (cert.as_os_str().is_empty(), key.as_os_str().is_empty()) {
+        (true, false) => return bad("tls.cert", "\"\"".into(), "tls.key is set: its certificate is wanted too"),
+        (false, true) => return bad("tls.key", "\"\"".into(), "tls.cert is set: its private key is wanted too"),
+        _ => {}
+    }
     let Settings { openai, anthropic, gemini, .. } = settings;
     for (key, url) in [
         ("openai.base_url", &openai.base_url),
@@ -295,6 +301,8 @@ mod tests {
             ),
             ("[node]\nmax_sessions = -1", "node.max_sessions = -1: "),
             ("[node]\nmax_sessions = 0", "node.max_sessions = 0: a node that takes no session"),
+            ("[tls]\ncert = \"a.pem\"", "tls.key = \"\": tls.cert is set: its private key"),
+            ("[tls]\nkey = \"a.pem\"", "tls.cert = \"\": tls.key is set: its certificate"),
             ("[rtp]\nports = \"200\"", "rtp.ports = \"200\": two ports with a dash are wanted, such as 20000-29999"),
             ("[rtp]\nports = \"1-99999\"", "rtp.ports = \"1-99999\": \"99999\" is no port; the highest is 65535"),
             ("[rtp]\nports = \"300-200\"", "rtp.ports = \"300-200\": the first port has to be"),

@@ -36,6 +36,7 @@ pub struct Settings {
     /// `human` for terminals, `json` for log collectors; `auto` takes `human` on a terminal.
     pub log_format: LogFormat,
     pub http: Http,
+    pub tls: Tls,
     pub sip: Sip,
     pub rtp: Rtp,
     pub data: Data,
@@ -57,6 +58,7 @@ impl Default for Settings {
             log: "info".into(),
             log_format: LogFormat::default(),
             http: Http::default(),
+            tls: Tls::default(),
             sip: Sip::default(),
             rtp: Rtp::default(),
             data: Data::default(),
@@ -95,6 +97,23 @@ pub struct Http {
 impl Default for Http {
     fn default() -> Self {
         Self { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+    }
+}
+
+/// HTTPS and WSS at the address of `[http]`, which then serves nothing else. Both files or none; renewed ones are taken within
+/// a minute, without a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// PEM file: the certificate of the server, then those that lead to its authority.
+    pub cert: PathBuf,
+    /// PEM file: the private key of the certificate, without a password.
+    pub key: PathBuf,
+}
+
+impl Tls {
+    pub fn is_set(&self) -> bool {
+        !self.cert.as_os_str().is_empty()
     }
 }
 

@@ -22,7 +22,7 @@ use super::pace::{MESSAGES_PER_SECOND, Pace};
 /// How long a connection may be silent before `start`. A client knows what it wants when it connects.
 pub(super) const START_WITHIN: Duration = Duration::from_secs(5);
 /// A client that was silent this long is pinged. Chat users think; their browsers answer for them.
-const PING_AFTER: Duration = Duration::from_secs(10);
+pub(super) const PING_AFTER: Duration = Duration::from_secs(10);
 /// A client that was silent this long is gone: two pings were lost.
 pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// The worker may have sent one more frame when the session asked for silence. What comes this soon after a `clear` (three
@@ -385,6 +385,8 @@ impl StreamCore {
                 self.tell_withheld(out);
             }
             LegCommand::Text { utterance, text } => self.write(utterance.0, text, out),
+            // What is spoken here comes as audio.
+            LegCommand::Speak { .. } | LegCommand::ReplyEnds => {}
             LegCommand::Piece { text } => self.say(ServerMessage::TextPart { text }, out),
             LegCommand::Typing { on } => self.say(ServerMessage::Typing { on }, out),
             // A browser can't be sent to a phone number: 501 Not Implemented (RFC 3261 section 21.5.2), so that the

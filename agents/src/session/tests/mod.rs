@@ -10,6 +10,7 @@ mod mixed;
 mod model;
 mod policies;
 mod soup;
+mod spoken;
 mod task;
 mod watchdog;
 mod world;

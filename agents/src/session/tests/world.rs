@@ -209,7 +209,8 @@ impl World {
         let session = SessionId::new(NodeId(1));
         let offer = CallOffer { session, door, modality, bot: bot.clone(), caller: Private::new("caller".into()) };
         let accept = Accept { bot, version: ConfigVersion(1), config: Arc::new(config) };
-        let rate = (modality == Modality::Voice).then_some(RATE);
+        // Twilio's media streams are for the tests of their core: here it speaks texts itself.
+        let rate = (modality == Modality::Voice && door != Door::Twilio).then_some(RATE);
         let facts = SessionFacts { offer, accept, before, rate, started_at_ms: 0 };
         let brain = Box::new(Watched { brain, told: tell });
         (SessionCore::new(Time::ZERO, facts, brain), told)

@@ -5,8 +5,7 @@ use axum::extract::State;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use tandem_contract::call::{Door, Modality, Refusal};
-use tandem_contract::{BotName, Private};
+use tandem_contract::call::{Door, Modality};
 use tandem_media::Time;
 use tandem_signaling::stream::twilio::{RATE, TwilioCore, TwilioOut, TwilioStart};
 use tandem_signaling::stream::{Closing, Mode, Started, StreamEffect, StreamInput};
@@ -14,15 +13,11 @@ use tracing::info;
 
 use super::signature::is_signed;
 use super::tickets::Ticket;
-use super::{MEDIA_PATH, authority};
+use super::{MEDIA_PATH, admitted, authority};
 use crate::answer::{self, Request};
 use crate::doors::socket::{Counts, Protocol, accept, close, close_of};
 use crate::doors::stream_session::{Opened, Refused, StreamSession};
 use crate::state::AppState;
-
-/// `<Parameter>`s of the TwiML that we know.
-const TOKEN: &str = "token";
-const BOT: &str = "bot";
 
 pub(super) async fn upgrade(State(state): State<AppState>, headers: HeaderMap, socket: WebSocketUpgrade) -> Response {
     let settings = &state.settings.twilio;
@@ -79,8 +74,8 @@ impl Protocol for Twilio {
     }
 
     async fn open(&self, state: &AppState, start: TwilioStart) -> Result<Opened, Refused> {
-        let Ticket { bot, caller } =
-            self.admitted(state, &start).inspect_err(|refusal| answer::count_refusal(Door::Twilio, refusal))?;
+        let Ticket { bot, caller } = admitted(state, self.signed, &start.custom_parameters)
+            .inspect_err(|refusal| answer::count_refusal(Door::Twilio, refusal))?;
         let request = Request { door: Door::Twilio, modality: Modality::Voice, bot: bot.to_string(), caller };
         let admitted = answer::admit(state, request)?;
         let (session, version) = (admitted.session(), admitted.accept().version);
@@ -91,23 +86,5 @@ impl Protocol for Twilio {
 
     fn refusal(&self, Refused { error, .. }: Refused) -> Vec<Message> {
         vec![Message::Close(Some(close_of(error)))]
-    }
-}
-
-impl Twilio {
-    /// Whom the call is for: a one-use token says it; with Twilio's signature, a key, or for the demo bots the parameter
-    /// `bot` does.
-    fn admitted(&self, state: &AppState, start: &TwilioStart) -> Result<Ticket, Refusal> {
-        let parameter = |name: &str| start.custom_parameters.get(name).map(|value| value.reveal().as_str());
-        let token = parameter(TOKEN);
-        if let Some(ticket) = token.and_then(|token| state.access.tickets.take(state.clock.now(), token)) {
-            return Ok(ticket);
-        }
-        let name = parameter(BOT).unwrap_or(&state.settings.twilio.bot);
-        let bot = BotName::new(name).map_err(|_| Refusal::UnknownBot(name.chars().take(64).collect()))?;
-        if !self.signed {
-            state.may_reach(&bot, token)?;
-        }
-        Ok(Ticket { bot, caller: Private::new(String::new()) })
     }
 }

@@ -1,8 +1,10 @@
-//! Twilio's doors: `POST /twilio/voice` answers a call with TwiML, and `/ws/twilio/media` carries its audio.
+//! Twilio's doors: `POST /twilio/voice` answers a call with TwiML, and `/ws/twilio/media` carries its audio, or
+//! `/ws/twilio/relay` its texts.
 //!
 //! A call is let in by Twilio's signature, by the one-use token that the TwiML carried, or by a key; the demo bots are open.
 
 mod media;
+mod relay;
 mod signature;
 mod tickets;
 mod voice;
@@ -10,18 +12,65 @@ mod voice;
 pub(crate) use signature::is_signed;
 pub use tickets::Tickets;
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
+use tandem_contract::call::Refusal;
+use tandem_contract::{BotName, Private};
+use tickets::Ticket;
 
 use crate::settings::TwilioSettings;
 use crate::state::AppState;
 
 /// What Twilio is told to connect to.
 const MEDIA_PATH: &str = "/ws/twilio/media";
+const RELAY_PATH: &str = "/ws/twilio/relay";
+/// Whom Twilio asks when a relay is over.
+const ACTION_PATH: &str = "/twilio/relay/action";
+
+/// `<Parameter>`s of the TwiML that we know.
+const TOKEN: &str = "token";
+const BOT: &str = "bot";
 
 pub fn router(state: AppState) -> Router {
-    Router::new().route(MEDIA_PATH, get(media::upgrade)).route("/twilio/voice", post(voice::answer)).with_state(state)
+    Router::new()
+        .route(MEDIA_PATH, get(media::upgrade))
+        .route(RELAY_PATH, get(relay::upgrade))
+        .route(ACTION_PATH, post(relay::after))
+        .route("/twilio/voice", post(voice::answer))
+        .with_state(state)
+}
+
+/// Whom a call is for: a one-use token says it; with Twilio's signature, a key, or for the demo bots the parameter `bot` does.
+fn admitted(state: &AppState, signed: bool, parameters: &BTreeMap<String, Private<String>>) -> Result<Ticket, Refusal> {
+    let parameter = |name: &str| parameters.get(name).map(|value| value.reveal().as_str());
+    let token = parameter(TOKEN);
+    if let Some(ticket) = token.and_then(|token| state.access.tickets.take(state.clock.now(), token)) {
+        return Ok(ticket);
+    }
+    let name = parameter(BOT).unwrap_or(&state.settings.twilio.bot);
+    let bot = BotName::new(name).map_err(|_| Refusal::UnknownBot(name.chars().take(64).collect()))?;
+    if !signed {
+        state.may_reach(&bot, token)?;
+    }
+    Ok(Ticket { bot, caller: Private::new(String::new()) })
+}
+
+/// A text within TwiML.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// Scheme-less address under which Twilio reaches this node: the setting's, else what the request says.

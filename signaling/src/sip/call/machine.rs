@@ -295,6 +295,7 @@ impl Call {
             // Buffered audio and text are matters of WebSocket wires; RTP is never buffered at the far end.
             LegCommand::Clear { .. } | LegCommand::Text { .. } => Vec::new(),
             LegCommand::Piece { .. } | LegCommand::Typing { .. } => Vec::new(),
+            LegCommand::Speak { .. } | LegCommand::ReplyEnds => Vec::new(),
         }
     }
 

@@ -247,6 +247,8 @@ impl TwilioCore {
             LegCommand::Clear { utterance } => self.clear(now, utterance.0, out),
             // A caller has no screen.
             LegCommand::Text { .. } | LegCommand::Piece { .. } | LegCommand::Typing { .. } => {}
+            // What is spoken comes as audio.
+            LegCommand::Speak { .. } | LegCommand::ReplyEnds => {}
             // A media stream cannot transfer its call: 501 Not Implemented (RFC 3261 section 21.5.2), so that the flow
             // goes its way for a failed transfer.
             LegCommand::Transfer { .. } => {
@@ -355,7 +357,7 @@ fn told(Played { utterance, offset }: Played) -> Effect {
     StreamEffect::Leg { event: LegEvent::Played { utterance, offset } }
 }
 
-fn on_digit(digit: &str, out: &mut Vec<Effect>) {
+pub(super) fn on_digit<S>(digit: &str, out: &mut Vec<StreamEffect<S>>) {
     if let Some(digit @ ('0'..='9' | '*' | '#' | 'A'..='D')) = digit.chars().next().map(|key| key.to_ascii_uppercase())
     {
         out.push(StreamEffect::Leg { event: LegEvent::Dtmf { digit } });

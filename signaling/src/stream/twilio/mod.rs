@@ -1,4 +1,4 @@
-//! Twilio Media Streams, bidirectional (`<Connect><Stream>`), without the socket.
+//! Twilio Media Streams, bidirectional (`<Connect><Stream>`), without the socket; and in `relay` its ConversationRelay.
 //!
 //! Messages both ways are JSON text ([`message`]); audio is mu-law at 8 kHz in base64. Twilio buffers what we send and plays
 //! it in its own time: [`line`] keeps what it has not played, by the marks that it sends back. [`core`] is the state machine
@@ -11,6 +11,7 @@ mod line;
 mod message;
 #[cfg(test)]
 mod peer;
+pub mod relay;
 
 pub use self::core::{TwilioCore, TwilioOut};
 pub use message::{RATE, TwilioStart};
