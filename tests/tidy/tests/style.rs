@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 63] = [
+const CORES: [&str; 64] = [
     "contract/src/",
     "contract/conditions/src/",
     "media/src/codec/",

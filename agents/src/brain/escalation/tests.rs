@@ -49,7 +49,7 @@ struct Call {
 
 impl Call {
     fn of(config: &BotConfig, modality: Modality, people: bool) -> Self {
-        let brain = from_config(config, modality, Abilities { model: true, people }).unwrap();
+        let brain = from_config(config, modality, Abilities { model: true, people, keys: false }).unwrap();
         let mut call = Self { brain, epoch: Epoch(0), now: Time::ZERO, out: Vec::new() };
         call.give(BrainEvent::Started);
         call

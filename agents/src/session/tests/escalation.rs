@@ -25,7 +25,7 @@ fn world(door: Door, modality: Modality) -> World {
         },
     }))
     .unwrap();
-    let abilities = Abilities { model: true, people: door == Door::Chatwoot };
+    let abilities = Abilities { model: true, people: door == Door::Chatwoot, keys: false };
     let mut brain = from_config(&config, modality, abilities).unwrap();
     World::with(door, modality, move |event, out| brain.handle(Time::ZERO, event, out))
 }

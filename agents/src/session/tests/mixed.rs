@@ -20,7 +20,7 @@ fn world(door: Door, modality: Modality) -> World {
     let mut value: Value = serde_json::from_str(include_str!("../../../../docs/examples/reception.json")).unwrap();
     strip_comments(&mut value);
     let config: BotConfig = serde_json::from_value(value).unwrap();
-    let mut brain = from_config(&config, modality, Abilities { model: true, people: false }).unwrap();
+    let mut brain = from_config(&config, modality, Abilities { model: true, people: false, keys: false }).unwrap();
     World::with(door, modality, move |event, out| brain.handle(Time::ZERO, event, out))
 }
 
