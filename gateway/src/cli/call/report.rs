@@ -98,7 +98,7 @@ fn chart(record: &CallRecord) -> String {
             TimelineEvent::NoInput | TimelineEvent::NoMatch | TimelineEvent::NotHeard => chart.mark(at, '?'),
             TimelineEvent::Tool { .. } => chart.mark(at, '⚙'),
             TimelineEvent::Transfer { .. } => chart.mark(at, '→'),
-            TimelineEvent::FlowState { .. } | TimelineEvent::LimitReached => {}
+            TimelineEvent::FlowState { .. } | TimelineEvent::LimitReached | TimelineEvent::Escalation { .. } => {}
         }
     }
     close(&mut chart, Speaker::Caller, &mut caller, total);
