@@ -1,7 +1,7 @@
 //! The session without I/O: turn machine, ledger, brain and epoch; inputs and time go in, effects come out.
 //!
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `output` (the agent's speech),
-//! `commit` (what was heard of it), `back_off` (when it may begin), `recognition`, `digits`, `stages`, `record`, `farewell` (how it ends).
+//! `commit` (what was heard of it), `back_off` (when it may begin), `recognition`, `digits`, `letters`, `stages`, `record`, `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 
@@ -20,6 +20,7 @@ use super::conversation::Floor;
 use super::digits::DigitCollector;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect, SessionFacts, SessionInput};
+use super::letters::Letters;
 use super::output::Output;
 use super::recognition::Ears;
 use super::record::Story;
@@ -38,6 +39,7 @@ pub struct SessionCore {
     pub(super) output: Output,
     pub(super) ears: Ears,
     pub(super) digits: DigitCollector,
+    pub(super) letters: Letters,
     pub(super) stages: Stages,
     pub(super) story: Story,
     pub(super) life: Life,
@@ -53,7 +55,9 @@ impl SessionCore {
             Door::Sip => Playback::Paced,
             Door::Websocket | Door::Twilio | Door::Chatwoot | Door::Messages => Playback::Reported,
         };
-        let turn = TurnMachine::new(facts.accept.config.turn_policy(), facts.offer.modality, now);
+        let policy = facts.accept.config.turn_policy();
+        let letters = Letters::new(facts.offer.door, policy.message_wait());
+        let turn = TurnMachine::new(policy, facts.offer.modality, now);
         let mut core = Self {
             turn,
             ledger: Ledger::new(playback, rate),
@@ -63,6 +67,7 @@ impl SessionCore {
             output: Output::default(),
             ears: Ears::new(&facts.accept.config),
             digits: DigitCollector::default(),
+            letters,
             stages: Stages::default(),
             story: Story::new(facts, now),
             life: Life::opening(),
@@ -100,7 +105,7 @@ impl SessionCore {
         let store = self.story.store_due(&self.ledger).filter(|_| running);
         let ears = self.ears.deadline().filter(|_| running);
         let output = self.output.deadline();
-        [turn, digits, ears, store, output, self.life.deadline()].into_iter().flatten().min()
+        [turn, digits, ears, store, output, self.letters_due(), self.life.deadline()].into_iter().flatten().min()
     }
 
     /// Carries out what is due. Call again until `poll_timeout` lies in the future.
@@ -158,7 +163,8 @@ impl SessionCore {
         match event {
             LegEvent::Answered => self.answered(now),
             LegEvent::Dtmf { digit } => self.digit(now, digit),
-            LegEvent::Text { text } => self.caller_wrote(now, text),
+            LegEvent::Text { text } if self.is_chat() => self.letter_came(now, text),
+            LegEvent::Text { text } => self.caller_wrote(now, now, text),
             LegEvent::Played { utterance, offset } => self.ledger.reported(now, utterance, offset),
             LegEvent::Withheld { utterance, offset } => self.ledger.withheld(utterance, offset),
             LegEvent::Lost { utterance, offset } => self.ledger.lost(utterance, offset),

@@ -25,6 +25,7 @@ pub mod core;
 mod digits;
 mod farewell;
 pub mod input;
+mod letters;
 mod model;
 mod output;
 mod recognition;
