@@ -7,7 +7,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use reqwest::StatusCode;
 use serde_json::Value;
 use tandem_contract::ports::CallLog as _;
+use tandem_contract::record::Speaker;
 use tandem_models::client_builder;
+use tandem_test_vendors::{FakeVendor, Heard, Script, Step as Fault};
 use tempfile::TempDir;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -237,6 +239,79 @@ async fn a_lost_chat_goes_on_where_it_was() {
     socket.send(Message::text(r#"{"type":"text","text":"opening hours"}"#)).await.unwrap();
     let next = told(&mut socket, "text").await;
     assert!(next["utterance"].as_u64() > greeting["utterance"].as_u64(), "{next}");
+}
+
+/// The next line of the caller in the ledger.
+async fn read_by_agent(socket: &mut Chat) -> Value {
+    loop {
+        let committed = told(socket, "committed").await;
+        assert_eq!(committed["type"], "committed", "{committed}");
+        if committed["entry"]["speaker"] == "caller" {
+            return committed["entry"]["heard"].clone();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_messages_are_one_turn_and_none_is_too_early() {
+    let running = start().await;
+    let text = |text: &str| Message::text(serde_json::json!({ "type": "text", "text": text }).to_string());
+    // Nothing is waited for: neither `started` nor the greeting.
+    let mut socket = chat(&running, &serde_json::json!({ "type": "start", "mode": "text" })).await;
+    for piece in ["hello", "what are your", "opening hours?"] {
+        socket.send(text(piece)).await.unwrap();
+    }
+    assert_eq!(read_by_agent(&mut socket).await, "hello\nwhat are your\nopening hours?");
+    assert_eq!(told(&mut socket, "text").await["type"], "text");
+    socket.send(text("thanks")).await.unwrap();
+    assert_eq!(read_by_agent(&mut socket).await, "thanks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_says_to_a_recognizer_that_dies_is_heard_by_another() {
+    let Ok(voice) = tandem_speech::catalog::SpeechCatalog::detect().voice("flite", None) else {
+        return println!("SKIPPED-PEER flite");
+    };
+    // It dies in the middle of the first words, and is not there again.
+    let dies = FakeVendor::answering(|number, _| match number {
+        0 => Script::socket(|| {
+            let mut frames = 0;
+            move |heard| {
+                frames += u32::from(matches!(heard, Heard::Binary(_)));
+                if frames > 10 { vec![Fault::Die] } else { Vec::new() }
+            }
+        }),
+        _ => Script::status(503, "down"),
+    })
+    .unwrap();
+    let hears = FakeVendor::start([Script::status(200, r#"{"text": "tomorrow morning"}"#)]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bots = folder.path().join("data/bots");
+    std::fs::create_dir_all(&bots).unwrap();
+    let ask = serde_json::json!({ "say": "When?", "ask": { "phrases": ["tomorrow morning", "next week"] }, "goto": "thanks" });
+    let thanks = serde_json::json!({ "say": "Good.", "goto": "@hang_up" });
+    let bot = serde_json::json!({ "flow": { "start": "ask", "states": { "ask": ask, "thanks": thanks } } });
+    std::fs::write(bots.join("when.json"), bot.to_string()).unwrap();
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut settings = Settings::default();
+    (settings.http.addr, settings.sip.addr) = (free, free);
+    settings.data.dir = folder.path().join("data");
+    settings.deepgram.base_url = dies.socket_url("");
+    settings.openai.base_url = hears.url("/v1");
+    settings.openai.transcription_model = "whisper-1".to_owned();
+    let node = Node::start(settings, METRICS.clone()).await.unwrap();
+    let phone = Phone::open(Some(Ipv4Addr::LOCALHOST.into()), false, voice).await.unwrap();
+    let uri = format!("sip:when@{}", node.state.settings.sip.addr);
+    let steps = vec![Step { when: When::Politely, line: Line::Say("I would like to come tomorrow morning".into()) }];
+    let finished = phone.call(&uri, steps, Duration::from_secs(60)).await.unwrap();
+    assert!(node.state.registry.idle_within(Duration::from_secs(10)).await);
+    let record = node.state.calls.read(finished.session.unwrap()).await.unwrap().unwrap();
+    let caller = |entry: &&tandem_contract::record::LedgerEntry| entry.speaker == Speaker::Caller;
+    let said: Vec<_> = record.ledger.iter().filter(caller).map(|entry| entry.heard.reveal().as_str()).collect();
+    assert_eq!(said, ["tomorrow morning"]);
+    assert_eq!(record.outcome.label(), "agent_hung_up");
+    let audio = hears.asked().remove(0).body.len();
+    assert!(audio > 16_000, "a second and more of 8 kHz, from the first word on: {audio} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,7 @@ fn describe() {
     );
     describe_counter!("tandem_false_interruptions_total", "Pauses of the agent that turned out to be nothing");
     describe_counter!("tandem_recognizer_failures_total", "Recognitions that failed, by reason; not for what was said");
+    describe_counter!("tandem_recognizer_requests_total", "Utterances that a vendor was asked to hear, by outcome");
     describe_gauge!("tandem_sessions_active", "Sessions that run now");
     describe_counter!("tandem_sessions_total", "Sessions that ended, by outcome");
     describe_counter!("tandem_refusals_total", "Conversations that were refused, by code");

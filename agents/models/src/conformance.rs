@@ -69,11 +69,6 @@ fn broken(vendor: &Vendor, then: impl IntoIterator<Item = Step>) -> Script {
     Script::Stream { content_type: "text/event-stream", steps: first.chain(then).collect() }
 }
 
-fn events(steps: &[String]) -> Script {
-    let steps = steps.iter().map(|data| Step::Send(data.clone())).collect();
-    Script::Stream { content_type: "text/event-stream", steps }
-}
-
 pub(crate) async fn run(vendor: &Vendor) {
     answers(vendor).await;
     is_told_what_tools_said(vendor).await;
@@ -83,7 +78,7 @@ pub(crate) async fn run(vendor: &Vendor) {
 }
 
 async fn answers(vendor: &Vendor) {
-    let (greeting, fake) = ask(vendor, AMPLE, events(&vendor.greeting)).await;
+    let (greeting, fake) = ask(vendor, AMPLE, Script::sent(&vendor.greeting)).await;
     assert_eq!(said(&greeting), "Good morning.", "{greeting:?}");
     let usage = Usage { input: 12, cached_input: 0, output: 3 };
     assert!(greeting.contains(&ModelEvent::Usage { usage }), "{greeting:?}");
@@ -96,7 +91,7 @@ async fn answers(vendor: &Vendor) {
     }
     assert!(asked.body.contains("Hello?"));
 
-    let (call, _fake) = ask(vendor, AMPLE, events(&vendor.call)).await;
+    let (call, _fake) = ask(vendor, AMPLE, Script::sent(&vendor.call)).await;
     let calls = |event: &ModelEvent| match event {
         ModelEvent::ToolCall { call: ToolCall { name, arguments, .. } } => {
             Some((name.clone(), arguments.reveal().clone()))
@@ -120,7 +115,7 @@ async fn answers(vendor: &Vendor) {
 
 /// What the model called and what came of it goes back to it, whoever the vendor was that made the call.
 async fn is_told_what_tools_said(vendor: &Vendor) {
-    let fake = FakeVendor::start([events(&vendor.call), events(&vendor.greeting)]).unwrap();
+    let fake = FakeVendor::start([Script::sent(&vendor.call), Script::sent(&vendor.greeting)]).unwrap();
     let model = (vendor.make)(fake.url(""), KEY, AMPLE);
     let tool =
         ToolSpec { name: "hours".into(), description: "Opening hours".into(), parameters: json!({ "type": "object" }) };

@@ -158,6 +158,10 @@ impl SessionCore {
             self.drive(now, TurnInput::Text);
             self.settle(now);
         }
+        if let Some((at, text)) = self.read_letters(now) {
+            self.caller_wrote(now, at, text);
+            self.settle(now);
+        }
     }
 
     pub(super) fn caller_said(&mut self, now: Time, text: String, sense: Sense) {
@@ -165,10 +169,11 @@ impl SessionCore {
         self.understood(now, CallerInput { text: text.into(), digits: false, at }, TurnInput::Understood { sense });
     }
 
-    pub(super) fn caller_wrote(&mut self, now: Time, text: Private<String>) {
+    /// `at`: when it came.
+    pub(super) fn caller_wrote(&mut self, now: Time, at: Time, text: Private<String>) {
         if self.life == Life::Running {
             self.stages.caller_stopped(now);
-            self.understood(now, CallerInput { text, digits: false, at: now }, TurnInput::Text);
+            self.understood(now, CallerInput { text, digits: false, at }, TurnInput::Text);
         }
     }
 

@@ -3,7 +3,7 @@
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
 //! `ahead` and `memory` (what the model is asked), `output` (the agent's speech),
 //! `commit` (what was heard of it), `spoken` (where the far end speaks it), `back_off` (when it may begin), `recognition`, `digits`,
-//! `stages`, `record`, `farewell` (how it ends).
+//! `letters`, `stages`, `record`, `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 
@@ -23,6 +23,7 @@ use super::conversation::Floor;
 use super::digits::DigitCollector;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect, SessionFacts, SessionInput};
+use super::letters::Letters;
 use super::memory::Memory;
 use super::output::Output;
 use super::recognition::Ears;
@@ -44,6 +45,7 @@ pub struct SessionCore {
     pub(super) output: Output,
     pub(super) ears: Ears,
     pub(super) digits: DigitCollector,
+    pub(super) letters: Letters,
     pub(super) stages: Stages,
     pub(super) story: Story,
     pub(super) life: Life,
@@ -60,7 +62,9 @@ impl SessionCore {
             (Door::Sip, ..) => Playback::Paced,
             (Door::Websocket | Door::Twilio | Door::Chatwoot | Door::Messages, ..) => Playback::Reported,
         };
-        let turn = TurnMachine::new(facts.accept.config.turn_policy(), facts.offer.modality, now);
+        let policy = facts.accept.config.turn_policy();
+        let letters = Letters::new(facts.offer.door, policy.message_wait());
+        let turn = TurnMachine::new(policy, facts.offer.modality, now);
         let mut core = Self {
             turn,
             ledger: Ledger::new(playback, rate),
@@ -72,6 +76,7 @@ impl SessionCore {
             output: Output::of(facts.rate),
             ears: Ears::new(&facts.accept.config),
             digits: DigitCollector::default(),
+            letters,
             stages: Stages::default(),
             story: Story::new(facts, now),
             life: Life::opening(),
@@ -111,7 +116,8 @@ impl SessionCore {
         let ahead = self.ahead_due().filter(|_| running);
         let keys = self.keys_due().filter(|_| running);
         let output = self.output.deadline();
-        [turn, digits, ears, ahead, keys, store, output, self.life.deadline()].into_iter().flatten().min()
+        let letters = self.letters_due();
+        [turn, digits, ears, ahead, keys, letters, store, output, self.life.deadline()].into_iter().flatten().min()
     }
 
     /// Carries out what is due. Call again until `poll_timeout` lies in the future.
@@ -171,7 +177,8 @@ impl SessionCore {
         match event {
             LegEvent::Answered => self.answered(now),
             LegEvent::Dtmf { digit } => self.digit(now, digit),
-            LegEvent::Text { text } => self.caller_wrote(now, text),
+            LegEvent::Text { text } if self.is_chat() => self.letter_came(now, text),
+            LegEvent::Text { text } => self.caller_wrote(now, now, text),
             LegEvent::Played { utterance, offset } => self.far_end_played(now, utterance, offset),
             LegEvent::Finished { utterance } => self.far_end_finished(now, utterance),
             LegEvent::Interrupted => self.far_end_interrupted(now),

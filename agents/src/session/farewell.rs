@@ -133,6 +133,7 @@ impl SessionCore {
             self.drive(now, TurnInput::LegEnded);
         }
         self.cut_output(now, Cut::Farewell);
+        self.keep_letters();
     }
 
     pub(super) fn media_closed(&mut self, now: Time, stats: &LegStats) {

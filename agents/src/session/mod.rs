@@ -27,6 +27,7 @@ mod digits;
 mod farewell;
 pub mod input;
 mod keys;
+mod letters;
 mod memory;
 mod model;
 mod output;

@@ -8,6 +8,7 @@
 //! ([`Silence::Unlimited`]).
 
 mod endpointing;
+mod gather;
 mod hearing;
 pub(crate) mod lexicon;
 mod machine;
@@ -23,6 +24,7 @@ mod tests;
 mod watchdog;
 
 pub use endpointing::{Ending, Endpointing};
+pub use gather::{GATHER_MAX, Gather};
 pub use hearing::Hearing;
 pub use lexicon::Lexicon;
 pub use machine::TurnMachine;

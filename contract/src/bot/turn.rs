@@ -37,6 +37,8 @@ block! {
         max_caller_turn_ms: u32,
         /// After an interruption the agent does not begin to speak sooner than this after the caller fell silent.
         back_off_ms: u32,
+        /// Chat: so long after the caller's last message it is answered, with those before it.
+        message_wait_ms: u32,
         /// What a listener says without wanting the floor, besides what is known of the language.
         backchannels: Vec<String>,
         /// What takes the floor at once, besides what is known of the language.
@@ -79,6 +81,7 @@ pub struct TurnPolicy {
     pub max_caller_turn_ms: u32,
     pub back_off_ms: u32,
     pub preemptive_generation: bool,
+    pub message_wait_ms: u32,
 }
 
 impl Default for TurnPolicy {
@@ -96,6 +99,7 @@ impl Default for TurnPolicy {
             max_caller_turn_ms: 30_000,
             back_off_ms: 0,
             preemptive_generation: true,
+            message_wait_ms: 1_000,
         }
     }
 }
@@ -104,7 +108,7 @@ impl Default for TurnPolicy {
 pub const SILENCE_MS: RangeInclusive<u32> = 1_000..=600_000;
 
 /// What each number of `turn` may be: outside of it nobody could talk with the bot.
-pub const BOUNDS: [(&str, RangeInclusive<u32>); 10] = [
+pub const BOUNDS: [(&str, RangeInclusive<u32>); 11] = [
     ("answer_after_ms", 0..=60_000),
     ("min_endpointing_ms", 0..=10_000),
     ("max_endpointing_ms", 0..=30_000),
@@ -115,6 +119,7 @@ pub const BOUNDS: [(&str, RangeInclusive<u32>); 10] = [
     ("silence_timeout_ms", SILENCE_MS),
     ("max_caller_turn_ms", 1_000..=600_000),
     ("back_off_ms", 0..=10_000),
+    ("message_wait_ms", 0..=5_000),
 ];
 
 /// Most silence prompts: whoever did not answer five questions is gone.
@@ -156,6 +161,7 @@ impl BotConfig {
             max_caller_turn_ms: of(|turn| turn.max_caller_turn_ms, default.max_caller_turn_ms),
             back_off_ms: of(|turn| turn.back_off_ms, default.back_off_ms),
             preemptive_generation: turn.preemptive_generation.unwrap_or(default.preemptive_generation),
+            message_wait_ms: of(|turn| turn.message_wait_ms, default.message_wait_ms),
         }
     }
 }
@@ -197,6 +203,10 @@ impl TurnPolicy {
 
     pub fn back_off(&self) -> Duration {
         Duration::from_millis(self.back_off_ms.into())
+    }
+
+    pub fn message_wait(&self) -> Duration {
+        Duration::from_millis(self.message_wait_ms.into())
     }
 }
 

@@ -63,14 +63,16 @@ impl Engines {
         SpeechSet { recognizer, voice: self.voice(config, rate), language }
     }
 
-    /// Without one the callers have the keypad. The embedded one knows its own language alone.
+    /// Without one the callers have the keypad. The embedded one knows its own language alone, and stands in where no vendor
+    /// hears a caller who has a menu to choose from.
     fn recognizer(&self, config: &BotConfig, rate: Option<u32>) -> (Option<Arc<dyn Recognizer>>, String) {
-        if let Some(vendor) = rate.and_then(|rate| self.vendors.recognizer(config, rate)) {
+        let wanted = config.recognizer() != RecognizerChoice::None;
+        let embedded = wanted.then(|| self.catalog.recognizer(POCKETSPHINX).ok()).flatten();
+        let stand_in = embedded.clone().filter(|_| config.speaks_english());
+        if let Some(vendor) = rate.and_then(|rate| self.vendors.recognizer(config, rate, stand_in)) {
             return (Some(vendor), config.language().to_owned());
         }
-        let wanted = config.recognizer() != RecognizerChoice::None;
-        let embedded = wanted.then(|| self.catalog.recognizer(POCKETSPHINX).ok());
-        (embedded.flatten(), EMBEDDED_LANGUAGE.to_owned())
+        (embedded, EMBEDDED_LANGUAGE.to_owned())
     }
 
     fn voice(&self, config: &BotConfig, rate: Option<u32>) -> Arc<dyn Voice> {

@@ -30,6 +30,9 @@ pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(30);
 pub(super) const STRAGGLERS: Duration = Duration::from_millis(60);
 /// Messages of the agent that are kept for a client that comes back: more than anybody misses in the time that a session is kept.
 const WRITTEN_MAX: usize = 64;
+/// Messages of a client that wait for their session. Full: the next is refused with an error that says so. A session is opened
+/// in a moment, and a person has not written so much by then.
+const EARLY_MAX: usize = 16;
 /// How long the session may take to write its record after its leg ended.
 pub(super) const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -140,6 +143,8 @@ pub struct StreamCore {
     written: VecDeque<Written>,
     /// What a client that comes back has of it.
     seen: u32,
+    /// Said while the session is opened, for when it runs.
+    early: Vec<ClientMessage>,
 }
 
 impl StreamCore {
@@ -156,6 +161,7 @@ impl StreamCore {
             flooded: 0,
             written: VecDeque::new(),
             seen: 0,
+            early: Vec::new(),
         }
     }
 
@@ -168,7 +174,7 @@ impl StreamCore {
             StreamInput::Binary { frame } => self.on_binary(now, &frame, out),
             StreamInput::Heartbeat => self.heard_from = now,
             StreamInput::Gone { closed } => self.on_gone(closed, out),
-            StreamInput::Accepted { started, resumed } => self.on_accepted(started, resumed, out),
+            StreamInput::Accepted { started, resumed } => self.on_accepted(now, started, resumed, out),
             StreamInput::Leg { command } => self.on_command(now, command, out),
             StreamInput::Event { event } => self.on_event(event, out),
             StreamInput::Missed { count } => self.problem(StreamError::Missed { count }, out),
@@ -248,8 +254,9 @@ impl StreamCore {
             }
             (_, ClientMessage::Start(_)) => self.problem(StreamError::StartTwice, out),
             (State::Running { .. }, message) => self.on_message(now, message, out),
-            // Said to a session that is not there yet or no more: nobody would hear it.
-            (State::Starting { .. } | State::Farewell { .. } | State::Over, _) => {}
+            (State::Starting { .. }, message) => self.on_early(message, out),
+            // Said to a session that is no more: nobody would hear it.
+            (State::Farewell { .. } | State::Over, _) => {}
         }
     }
 
@@ -265,6 +272,14 @@ impl StreamCore {
         self.seen = start.seen;
         self.state = State::Starting { mode: start.mode };
         out.push(StreamEffect::Start { start });
+    }
+
+    /// The client need not wait for `started`.
+    fn on_early(&mut self, message: ClientMessage, out: &mut Vec<StreamEffect>) {
+        if self.early.len() == EARLY_MAX {
+            return self.problem(StreamError::MessagesTooFast { per_second: MESSAGES_PER_SECOND }, out);
+        }
+        self.early.push(message);
     }
 
     fn on_message(&mut self, now: Time, message: ClientMessage, out: &mut Vec<StreamEffect>) {
@@ -338,7 +353,7 @@ impl StreamCore {
         }
     }
 
-    fn on_accepted(&mut self, started: Started, resumed: Option<Vec<Written>>, out: &mut Vec<StreamEffect>) {
+    fn on_accepted(&mut self, now: Time, started: Started, resumed: Option<Vec<Written>>, out: &mut Vec<StreamEffect>) {
         let State::Starting { mode } = self.state else { return };
         self.state = State::Running { mode };
         self.say(ServerMessage::Started(started), out);
@@ -350,6 +365,12 @@ impl StreamCore {
                     self.say(ServerMessage::Text { utterance, text }, out);
                 }
                 self.written = written.into();
+            }
+        }
+        for message in std::mem::take(&mut self.early) {
+            // One of them may have been the last.
+            if matches!(self.state, State::Running { .. }) {
+                self.on_message(now, message, out);
             }
         }
     }

@@ -17,8 +17,20 @@ impl Line {
     }
 
     fn running(mode: Mode) -> Self {
+        let mut line = Self::starting(mode);
+        line.accept(mode);
+        line.sent();
+        line.effects.clear();
+        line
+    }
+
+    fn starting(mode: Mode) -> Self {
         let mut line = Self::new();
         line.text(&format!("{{\"type\":\"start\",\"mode\":\"{}\"}}", mode.as_str()));
+        line
+    }
+
+    fn accept(&mut self, mode: Mode) {
         let started = Started {
             session: SessionId::new(NodeId(0)),
             bot: BotName::new("demo").unwrap(),
@@ -26,10 +38,7 @@ impl Line {
             mode,
             rate: RATE,
         };
-        line.put(StreamInput::Accepted { started, resumed: None });
-        line.sent();
-        line.effects.clear();
-        line
+        self.put(StreamInput::Accepted { started, resumed: None });
     }
 
     fn put(&mut self, input: StreamInput) {
@@ -69,6 +78,32 @@ fn ended_with(sent: &[Outgoing]) -> Option<StreamError> {
         }
         _ => None,
     }
+}
+
+#[test]
+fn what_is_said_before_the_session_runs_is_heard() {
+    let mut line = Line::starting(Mode::Text);
+    line.text(r#"{"type":"text","text":"hello"}"#);
+    line.text(r#"{"type":"text","text":"are you there?"}"#);
+    assert_eq!(line.leg_events(), []);
+    line.accept(Mode::Text);
+    let text = |text: &str| LegEvent::Text { text: text.to_owned().into() };
+    assert_eq!(line.leg_events(), [LegEvent::Answered, text("hello"), text("are you there?")]);
+
+    let mut line = Line::starting(Mode::Text);
+    for _ in 0..=EARLY_MAX {
+        line.text(r#"{"type":"dtmf","digit":"1"}"#);
+    }
+    let told = line.sent();
+    let full = StreamError::MessagesTooFast { per_second: MESSAGES_PER_SECOND };
+    assert_eq!(told, [Outgoing::Problem { error: full }], "only what there is no room for");
+
+    let mut line = Line::starting(Mode::Text);
+    line.text(r#"{"type":"bye"}"#);
+    line.text(r#"{"type":"text","text":"too late"}"#);
+    line.accept(Mode::Text);
+    let ended = LegEvent::Ended { reason: LegEnd::CallerHungUp };
+    assert_eq!(line.leg_events(), [LegEvent::Answered, ended]);
 }
 
 #[test]

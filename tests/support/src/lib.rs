@@ -3,6 +3,7 @@
 
 pub mod baresip;
 pub mod capture;
+pub mod official;
 pub mod process;
 pub mod scenario;
 pub mod sipp;

@@ -3,6 +3,17 @@
 //!
 //! It runs on a thread of its own with the system's clock, so that asynchronous tests, blocking tests and other programs
 //! can talk to it alike. Ends when it is dropped.
+//!
+//! A module for each vendor says how it answers when it is well. The vendors' own clients read these answers too, so that
+//! they are what the vendors send and not what we believe: `python` has what runs them.
+
+pub mod anthropic;
+pub mod deepgram;
+pub mod gemini;
+mod likeness;
+pub mod openai;
+
+pub use likeness::unlike;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -76,6 +87,12 @@ impl Script {
         Self::Status { status, headers: Vec::new(), body: body.to_owned() }
     }
 
+    /// The whole answer of a happy stream, event by event.
+    pub fn sent(events: &[String]) -> Self {
+        let steps = events.iter().cloned().map(Step::Send).collect();
+        Self::Stream { content_type: "text/event-stream", steps }
+    }
+
     /// A WebSocket whose every connection talks with what `make` makes.
     pub fn socket<P>(make: impl Fn() -> P + Send + Sync + 'static) -> Self
     where
@@ -98,6 +115,14 @@ pub struct Asked {
     pub path: String,
     pub headers: HeaderMap,
     pub body: String,
+}
+
+impl Asked {
+    /// Names and values of the query, as they were written.
+    pub fn query(&self) -> Vec<(&str, &str)> {
+        let query = self.path.split_once('?').map_or("", |(_, query)| query);
+        query.split('&').filter_map(|pair| pair.split_once('=')).collect()
+    }
 }
 
 pub struct FakeVendor {
@@ -170,6 +195,18 @@ impl FakeVendor {
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.try_iter().collect()
     }
+}
+
+/// A status with a body of JSON.
+fn json_status(status: u16, body: &serde_json::Value) -> Script {
+    let headers = vec![("content-type", "application/json".to_owned())];
+    Script::Status { status, headers, body: body.to_string() }
+}
+
+/// A tone of 440 Hz: 16 bits, little endian. `rate` in Hz.
+fn tone(samples: usize, rate: usize) -> Vec<u8> {
+    let sine = |index: usize| ((index as f64 * 2765.0 / rate as f64).sin() * 9000.0) as i16;
+    (0..samples).flat_map(|index| sine(index).to_le_bytes()).collect()
 }
 
 async fn serve(listener: std::net::TcpListener, shared: Shared) -> std::io::Result<()> {

@@ -23,6 +23,10 @@ export interface Surroundings {
 
 /** How long the rest of the agent's goodbye may play after the server has closed: as much as the player may hold. */
 const LAST_WORDS_MS = 1_500;
+/** A lost chat is kept by the server for a minute. So long it is asked for, at growing intervals. */
+const BACK_FIRST_MS = 500;
+const BACK_LAST_MS = 8_000;
+const BACK_WITHIN_MS = 60_000;
 /** How often the strip grows while somebody speaks. */
 const CLOCK_MS = 100;
 
@@ -38,6 +42,12 @@ export class Conversation implements Listener {
   private gone = false;
   private clock: ReturnType<typeof setInterval> | undefined;
   private readonly waiting: ClientMessage[] = [];
+  /** The chat's own, and the last of the agent's messages that the page has: for the server, if the connection is lost. */
+  private session: string | undefined;
+  private seen = 0;
+  private typing = false;
+  /** The connection was lost: how long the next try waits, and how long all have waited. */
+  private away: { next: number; waited: number } | undefined;
 
   constructor(
     readonly mode: Mode,
@@ -58,11 +68,15 @@ export class Conversation implements Listener {
     }
     this.at.transcript.begin();
     this.at.timeline.begin();
-    const rate = this.mode === "voice" ? { rate: RATE } : {};
-    this.connection = new Connection(this.at.url, { type: "start", mode: this.mode, bot: this.at.bot, ...rate }, this);
+    this.connect(this.mode === "voice" ? { rate: RATE } : {});
+  }
+
+  private connect(more: { rate?: number; resume?: string; seen?: number }): void {
+    this.connection = new Connection(this.at.url, { type: "start", mode: this.mode, bot: this.at.bot, ...more }, this);
   }
 
   say(text: string): void {
+    if (this.mode === "text") this.at.transcript.wrote(text);
     this.send({ type: "text", text });
   }
 
@@ -80,7 +94,7 @@ export class Conversation implements Listener {
     this.leaving = true;
     this.voice?.stopMicrophone();
     this.at.status("ending", this.mode);
-    if (this.connection) this.connection.bye();
+    if (this.connection && !this.away) this.connection.bye();
     else this.finish();
   }
 
@@ -97,6 +111,7 @@ export class Conversation implements Listener {
     if (this.over) return;
     switch (message.type) {
       case "started":
+        if (this.mode === "text") this.session = message.session;
         return this.onStarted();
       case "agent_utterance":
         if (this.mode === "voice") this.at.transcript.agent(message);
@@ -111,11 +126,18 @@ export class Conversation implements Listener {
       case "turn":
         return this.at.timeline.turn(message.turn);
       case "text":
+        this.seen = Math.max(this.seen, message.utterance);
         return this.at.transcript.text(message.utterance, message.text);
+      case "text_part":
+        return this.at.transcript.piece(message.text);
+      case "typing":
+        return this.showTyping(message.on);
       case "ended":
         this.told = true;
         return this.at.transcript.note(farewell(message.outcome));
       case "error":
+        // The server has not noticed yet that the connection was lost.
+        if (this.away && message.code === "not_found") return;
         this.told ||= message.fatal;
         return this.at.problem(friendly(message.code, message.message));
       case "agent_progress":
@@ -129,6 +151,7 @@ export class Conversation implements Listener {
   }
 
   closed(code: number, opened: boolean): void {
+    if (this.comeBack()) return;
     if (!this.told && this.open) {
       this.at.problem(
         opened
@@ -139,8 +162,25 @@ export class Conversation implements Listener {
     this.finish();
   }
 
+  /** Whether the chat is asked for again. */
+  private comeBack(): boolean {
+    const { next, waited } = this.away ?? { next: BACK_FIRST_MS, waited: 0 };
+    if (this.session === undefined || this.told || !this.open || waited >= BACK_WITHIN_MS) return false;
+    this.away = { next: Math.min(next * 2, BACK_LAST_MS), waited: waited + next };
+    this.started = false;
+    clearInterval(this.clock);
+    this.showTyping(false);
+    this.at.status("connecting", this.mode);
+    const resume = this.session;
+    setTimeout(() => {
+      if (this.open) this.connect({ resume, seen: this.seen });
+    }, next);
+    return true;
+  }
+
   private onStarted(): void {
     this.started = true;
+    this.away = undefined;
     this.at.status("live", this.mode);
     const began = performance.now();
     this.clock = setInterval(() => this.at.timeline.now(performance.now() - began), CLOCK_MS);
@@ -167,6 +207,11 @@ export class Conversation implements Listener {
     else this.waiting.push(message);
   }
 
+  private showTyping(on: boolean): void {
+    if (on || this.typing) this.at.transcript.typing(on);
+    this.typing = on;
+  }
+
   private showSpeaking(event: string): void {
     if (event === "caller_started_speaking") this.at.speaking("caller", true);
     if (event === "caller_stopped_speaking") this.at.speaking("caller", false);
@@ -178,6 +223,7 @@ export class Conversation implements Listener {
     if (this.over) return;
     this.over = true;
     this.started = false;
+    if (!this.gone) this.showTyping(false);
     clearInterval(this.clock);
     this.at.level(0);
     this.at.speaking("caller", false);

@@ -56,12 +56,14 @@ export type ServerMessage =
   | { type: "timeline"; entry: TimelineEntry }
   | { type: "turn"; turn: Turn }
   | { type: "text"; utterance: number; text: string }
+  | { type: "text_part"; text: string }
+  | { type: "typing"; on: boolean }
   | { type: "pong" }
   | { type: "ended"; outcome: { kind: string; reason?: string } }
   | { type: "error"; code: string; message: string; fatal: boolean };
 
 export type ClientMessage =
-  | { type: "start"; mode: Mode; bot?: string; rate?: number }
+  | { type: "start"; mode: Mode; bot?: string; rate?: number; resume?: string; seen?: number }
   | { type: "text"; text: string }
   | { type: "dtmf"; digit: string }
   | { type: "played"; utterance: number; offset: number }

@@ -12,6 +12,10 @@ interface Line {
 
 export class Transcript {
   private lines = new Map<number, Line>();
+  /** Own messages of a chat that the agent has not read yet. */
+  private waiting: { element: HTMLElement; text: string }[] = [];
+  /** That the agent writes, and what it has written of its reply. */
+  private writing: HTMLElement | undefined;
 
   /** `log` shows; `announcer` is read aloud by screen readers, one whole line at a time. */
   constructor(
@@ -24,6 +28,8 @@ export class Transcript {
   /** A new conversation: what was said before stays readable above a rule. */
   begin(): void {
     this.lines.clear();
+    this.waiting = [];
+    this.typing(false);
     if (this.log.querySelector(".line")) this.log.append(document.createElement("hr"));
     this.log.querySelector(".invitation")?.remove();
   }
@@ -52,7 +58,8 @@ export class Transcript {
 
   committed(entry: LedgerEntry): void {
     if (entry.speaker === "caller") {
-      this.append("line caller", entry.heard);
+      const rest = this.read(entry.heard);
+      if (rest !== "") this.append("line caller", rest);
       this.announce(`You: ${entry.heard}`);
       return;
     }
@@ -64,10 +71,46 @@ export class Transcript {
     this.scroll();
   }
 
+  /** Chat: an own message, which the agent may let wait for the next. */
+  wrote(text: string): void {
+    this.waiting.push({ element: this.append("line caller waiting", text), text });
+  }
+
+  /** The agent has read own messages, each a line; what of them is not on the page yet. */
+  private read(lines: string): string {
+    let rest = lines;
+    for (let own = this.waiting[0]; own && (rest === own.text || rest.startsWith(`${own.text}\n`)); own = this.waiting[0]) {
+      own.element.classList.remove("waiting");
+      rest = rest.slice(own.text.length + 1);
+      this.waiting.shift();
+    }
+    return rest;
+  }
+
+  /** The agent begins to write, or has written all. Whatever it had not finished is void. */
+  typing(on: boolean): void {
+    this.writing?.remove();
+    this.writing = undefined;
+    if (!on) return;
+    this.writing = this.append("line agent typing", "");
+    this.writing.ariaHidden = "true";
+  }
+
+  /** More of what the agent is writing. */
+  piece(text: string): void {
+    if (!this.writing) this.typing(true);
+    this.writing?.append(text);
+    this.scroll();
+  }
+
   /** Chat: all of it is read at once, so nothing is pale. */
   text(utterance: number, text: string): void {
     const line = this.line(utterance);
     if (line.settled) return;
+    if (this.writing) {
+      this.writing.textContent = "";
+      this.writing.before(line.element);
+    }
     line.settled = true;
     line.element.replaceChildren(...spaced(tokens(text).map((token) => wordSpan(token, "heard"))));
     this.announce(`Agent: ${text}`);

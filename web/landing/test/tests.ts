@@ -182,6 +182,49 @@ test("who hangs up before the server has answered is told of no problem", async 
   assert.match(alone[0] ?? "", /^problem The server does not answer/);
 });
 
+test("a chat whose connection is lost goes on where it was", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { conversation, socket, shown } = await chat();
+  socket.open();
+  socket.says({ type: "started", session: "s1" });
+  socket.says({ type: "typing", on: true });
+  socket.says({ type: "text_part", text: "Good " });
+  socket.says({ type: "text", utterance: 3, text: "Good morning." });
+  socket.close();
+  conversation.say("are you there?");
+  t.mock.timers.tick(500);
+  const again = Socket.all.at(-1)!;
+  assert.notEqual(again, socket);
+  again.open();
+  assert.deepEqual(JSON.parse(again.sent[0]!), { type: "start", mode: "text", bot: "demo", resume: "s1", seen: 3 });
+  // The server has not noticed: it is asked once more, later.
+  again.says({ type: "error", code: "not_found", message: "there is no lost chat", fatal: true });
+  again.close();
+  t.mock.timers.tick(1_000);
+  const third = Socket.all.at(-1)!;
+  third.open();
+  third.says({ type: "started", session: "s1" });
+  assert.equal(third.sent.at(-1), '{"type":"text","text":"are you there?"}', "what was written meanwhile");
+  assert.deepEqual(shown.filter((line) => line.startsWith("problem")), []);
+  assert.ok(shown.includes("typing true") && shown.includes("piece Good ") && shown.includes("wrote are you there?"));
+  conversation.giveWay();
+});
+
+test("a chat that does not come back within a minute is told as lost", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { socket, shown } = await chat();
+  socket.open();
+  socket.says({ type: "started", session: "s1" });
+  socket.close();
+  const before = Socket.all.length;
+  for (let n = 0; n < 20; n++) {
+    Socket.all.at(-1)!.close();
+    t.mock.timers.tick(8_000);
+  }
+  assert.ok(Socket.all.length - before < 12, "it is not asked for ever");
+  assert.match(shown.at(-2) ?? "", /^problem The server does not answer/);
+});
+
 test("nothing of a conversation that gave way reaches the page", async () => {
   const { conversation, socket, shown } = await chat();
   socket.open();

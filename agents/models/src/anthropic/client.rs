@@ -6,7 +6,8 @@ use super::map::{Assembly, request};
 use crate::http::{Endpoint, SetupError};
 use crate::{Completion, LanguageModel, ModelStream, answer};
 
-/// The version of the API that `wire` speaks; it has not changed since, and names are only added to it.
+/// The version of the API that `wire` speaks; names are only added to it. The next one, of 2026-10-21, takes no `temperature`
+/// and no `top_p`, which the older models have.
 const VERSION: &str = "2023-06-01";
 
 /// A model behind `/v1/messages`.

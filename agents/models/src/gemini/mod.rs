@@ -14,21 +14,12 @@ pub use config::GeminiConfig;
 mod tests {
     use futures_util::StreamExt as _;
     use serde_json::{Value, json};
+    use tandem_test_vendors::gemini::{REFUSAL, call, chunk, failure, greeting};
     use tandem_test_vendors::{FakeVendor, Script};
 
     use super::*;
     use crate::conformance::{self, Vendor};
     use crate::{Completion, LanguageModel as _, Limits, Message, ModelError, ModelEvent, SetupError};
-
-    fn event(data: Value) -> String {
-        format!("data: {data}\r\n\r\n")
-    }
-
-    fn chunk(part: Value, finish: Option<&str>) -> String {
-        let candidate = json!({ "content": { "parts": [part], "role": "model" }, "finishReason": finish, "index": 0 });
-        event(json!({ "candidates": [candidate], "modelVersion": "m", "responseId": "r",
-            "usageMetadata": { "promptTokenCount": 12, "candidatesTokenCount": 2, "thoughtsTokenCount": 1 } }))
-    }
 
     fn model(base: String, key: &str, limits: Limits) -> Gemini {
         let key = Some(key.to_owned().into());
@@ -38,23 +29,13 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_a_language_model() {
-        let call =
-            json!({ "functionCall": { "name": "hours", "args": { "day": "monday" } }, "thoughtSignature": "c2ln" });
-        let error = json!({ "code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE" });
         conformance::run(&Vendor {
             make: |base, key, limits| Box::new(model(base, key, limits)),
-            greeting: vec![
-                chunk(json!({ "text": "Good " }), None),
-                chunk(json!({ "text": "morning." }), None),
-                chunk(json!({ "text": "", "thoughtSignature": "c2ln" }), Some("STOP")),
-            ],
+            greeting: greeting(),
             until_first: 1,
-            call: vec![chunk(call, Some("STOP"))],
-            failure: event(json!({ "error": error })),
-            refusal: (
-                r#"{"error": {"code": 400, "message": "you said Hello?", "status": "INVALID_ARGUMENT"}}"#,
-                "INVALID_ARGUMENT",
-            ),
+            call: call(),
+            failure: failure(),
+            refusal: REFUSAL,
             path: "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse",
             headers: &[("x-goog-api-key", "KEY")],
         })
@@ -66,11 +47,7 @@ mod tests {
     async fn a_signature_comes_back_with_its_call() {
         let call = json!({ "functionCall": { "id": "f1", "name": "hours", "args": {} }, "thoughtSignature": "c2ln" });
         let answers = [chunk(call, Some("STOP")), chunk(json!({ "text": "From nine." }), Some("STOP"))];
-        let stream = |answer: &String| Script::Stream {
-            content_type: "text/event-stream",
-            steps: vec![tandem_test_vendors::Step::Send(answer.clone())],
-        };
-        let vendor = FakeVendor::start(answers.iter().map(stream)).unwrap();
+        let vendor = FakeVendor::start(answers.map(|answer| Script::sent(&[answer]))).unwrap();
         let model = model(vendor.url(""), "k", Limits::default());
         let mut asked =
             Completion { messages: vec![Message::User { text: "When?".to_owned().into() }], ..Completion::default() };

@@ -15,23 +15,13 @@ pub use config::AuraConfig;
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::Value;
     use tandem_models::Limits;
-    use tandem_test_vendors::{Asked, FakeVendor, Script, Step};
+    use tandem_test_vendors::deepgram::speech;
+    use tandem_test_vendors::{FakeVendor, Script, Step};
 
     use super::*;
     use crate::voice_vendor_conformance::{Answer, Vendor};
     use crate::{SpeakRequest, SpeechError, Voice, voice_conformance};
-
-    /// 60 ms of tone a character at the rate that was asked for, in chunks of 250 ms.
-    fn answer(asked: &Asked) -> Vec<Step> {
-        let rate: usize = asked.path.split("sample_rate=").nth(1).unwrap().split('&').next().unwrap().parse().unwrap();
-        let body: Value = serde_json::from_str(&asked.body).unwrap();
-        let samples = body["text"].as_str().unwrap().chars().count() * 60 * rate / 1000;
-        let sine = |index: usize| ((index as f64 * 2765.0 / rate as f64).sin() * 9000.0) as i16;
-        let bytes: Vec<u8> = (0..samples).flat_map(|index| sine(index).to_le_bytes()).collect();
-        bytes.chunks(rate / 2).map(|part| Step::Binary(part.to_vec())).collect()
-    }
 
     fn voice(base: &str, key: &str, limits: Limits) -> Arc<dyn Voice> {
         let key = Some(key.to_owned().into());
@@ -41,7 +31,7 @@ mod tests {
 
     #[tokio::test]
     async fn conforms() {
-        let fake = FakeVendor::answering(|_, asked| Script::Stream { content_type: "audio/l16", steps: answer(asked) })
+        let fake = FakeVendor::answering(|_, asked| Script::Stream { content_type: "audio/l16", steps: speech(asked) })
             .unwrap();
         let voice = voice(&fake.url("").replace("http:", "ws:"), "k", Limits::default());
         voice_conformance::run(Arc::clone(&voice)).await;
@@ -58,7 +48,7 @@ mod tests {
     async fn keeps_to_its_word_when_the_vendor_does_not() {
         crate::voice_vendor_conformance::run(Vendor {
             make: |base, key, limits| voice(&base, key, limits),
-            answer: Answer::Http(answer),
+            answer: Answer::Http(speech),
             is_audio: |step| matches!(step, Step::Binary(_)),
             key: ("authorization", "Token KEY"),
         })

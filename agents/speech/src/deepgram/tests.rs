@@ -2,110 +2,24 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use serde_json::json;
-use tandem_media::codec;
-use tandem_media::leg::Codec;
-use tandem_test_vendors::{Asked, FakeVendor, Heard, Script, Step};
+use tandem_test_vendors::deepgram::Nova;
+use tandem_test_vendors::{Asked, FakeVendor, Heard, Script};
 
 use super::*;
 use crate::recognizer_conformance::{self, Subject};
 use crate::socket_conformance::{self, SocketVendor, spoken, yes};
 use crate::{Recognizer, RecognizerEvent};
 
-/// Mean magnitude from which a frame is speech.
-const LOUD: u32 = 300;
-/// Milliseconds of speech that are a word.
-const WORD_MS: u64 = 100;
-
-/// What `/v1/listen` does with one connection: any speech is a "yes".
-struct Listen {
-    mu_law: bool,
-    rate: u64,
-    /// Samples since the beginning, of this segment's beginning, and of speech in it.
-    heard: u64,
-    segment: u64,
-    loud: u64,
-    told: bool,
-    /// Whether `Finalize` is answered where there was nothing but silence.
-    answers_silence: bool,
-}
-
-impl Listen {
-    fn new(asked: &Asked) -> Self {
-        let value = |name: &str| {
-            let query = asked.path.split_once('?').map_or("", |(_, query)| query);
-            query.split('&').find_map(|pair| pair.strip_prefix(name)).map(str::to_owned)
-        };
-        let rate = value("sample_rate=").unwrap().parse().unwrap();
-        let mu_law = value("encoding=").unwrap() == "mulaw";
-        Self { mu_law, rate, heard: 0, segment: 0, loud: 0, told: false, answers_silence: true }
-    }
-
-    fn hear(&mut self, heard: &Heard) -> Vec<Step> {
-        match heard {
-            Heard::Opened => Vec::new(),
-            Heard::Binary(bytes) => self.listen(bytes),
-            Heard::Text(text) => match text.as_str() {
-                r#"{"type":"Finalize"}"# => {
-                    let silent = !self.spoke();
-                    let answer = self.result(true, true);
-                    (self.segment, self.loud, self.told) = (self.heard, 0, false);
-                    if silent && !self.answers_silence { Vec::new() } else { vec![answer] }
-                }
-                r#"{"type":"KeepAlive"}"# => Vec::new(),
-                r#"{"type":"CloseStream"}"# => {
-                    let metadata = json!({ "type": "Metadata", "transaction_key": "deprecated", "channels": 1 });
-                    vec![Step::Send(metadata.to_string()), Step::Close(1000, String::new())]
-                }
-                other => panic!("{other}"),
-            },
-        }
-    }
-
-    fn listen(&mut self, bytes: &[u8]) -> Vec<Step> {
-        let mut samples = Vec::new();
-        match self.mu_law {
-            true => codec::decode(Codec::Pcmu, bytes, &mut samples),
-            false => samples.extend(bytes.as_chunks().0.iter().map(|two| i16::from_le_bytes(*two))),
-        }
-        self.heard += samples.len() as u64;
-        let sum: u32 = samples.iter().map(|sample| u32::from(sample.unsigned_abs())).sum();
-        if sum.checked_div(samples.len() as u32).unwrap_or(0) >= LOUD {
-            self.loud += samples.len() as u64;
-        }
-        if self.spoke() && !std::mem::replace(&mut self.told, true) {
-            return vec![self.result(false, false)];
-        }
-        Vec::new()
-    }
-
-    fn spoke(&self) -> bool {
-        self.loud * 1000 >= WORD_MS * self.rate
-    }
-
-    fn result(&self, is_final: bool, from_finalize: bool) -> Step {
-        let seconds = |samples: u64| samples as f64 / self.rate as f64;
-        let (start, end) = (seconds(self.segment), seconds(self.heard));
-        let word = json!({ "word": "yes", "start": start, "end": end, "confidence": 0.98, "punctuated_word": "yes" });
-        let (text, words) = if self.spoke() { ("yes", vec![word]) } else { ("", Vec::new()) };
-        let said = json!({ "transcript": text, "confidence": 0.98, "words": words });
-        let message = json!({ "type": "Results", "channel_index": [0, 1], "duration": end - start, "start": start,
-            "is_final": is_final, "speech_final": false, "from_finalize": from_finalize,
-            "channel": { "alternatives": [said] } });
-        Step::Send(message.to_string())
-    }
-}
-
 /// A partner for each connection; what it hears is told as well.
 fn script(asked: &Asked, said: Option<SyncSender<String>>) -> Script {
     let asked = asked.clone();
     Script::socket(move || {
-        let (mut listen, said) = (Listen::new(&asked), said.clone());
+        let (mut nova, said) = (Nova::new(&asked), said.clone());
         move |heard| {
             if let (Heard::Text(text), Some(said)) = (&heard, &said) {
                 said.send(text.clone()).unwrap();
             }
-            listen.hear(&heard)
+            nova.hear(&heard)
         }
     })
 }
@@ -153,8 +67,9 @@ async fn silence_without_an_answer_is_rejected() {
     let fake = FakeVendor::answering(|_, asked| {
         let asked = asked.clone();
         Script::socket(move || {
-            let mut listen = Listen { answers_silence: false, ..Listen::new(&asked) };
-            move |heard| listen.hear(&heard)
+            let mut nova = Nova::new(&asked);
+            nova.answers_silence = false;
+            move |heard| nova.hear(&heard)
         })
     })
     .unwrap();

@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_models::{Limits, client_builder};
-use tandem_test_vendors::{Asked, FakeVendor, Script, Step};
+use tandem_test_vendors::openai::transcription;
+use tandem_test_vendors::{FakeVendor, Script, Step};
 
 use super::*;
 use crate::recognizer_conformance::{self, Subject};
@@ -25,16 +26,9 @@ fn json(steps: Vec<Step>) -> Script {
     Script::Stream { content_type: "application/json", steps }
 }
 
-/// Any speech is a "yes": a file of silence is zeros.
-fn answer(asked: &Asked) -> Script {
-    let (_, data) = asked.body.split_once("data").unwrap();
-    let loud = data.chars().filter(|sign| *sign != '\0').count() > 1_000;
-    json(vec![Step::Send(format!(r#"{{"text":"{}"}}"#, if loud { " yes" } else { "" }))])
-}
-
 #[tokio::test]
 async fn conforms() {
-    let fake = FakeVendor::answering(|_, asked| answer(asked)).unwrap();
+    let fake = FakeVendor::answering(|_, asked| transcription(asked)).unwrap();
     let recognizer = Arc::new(transcribe(&fake.url("")));
     let at = |_| Arc::clone(&recognizer) as Arc<dyn crate::Recognizer>;
     recognizer_conformance::run(&Subject { at: &at, yes: &yes(), grammars: false }).await;
@@ -68,7 +62,8 @@ async fn trouble_is_told() {
         (json(vec![Step::Send("<html>".to_owned())]), passes),
     ];
     for (number, (script, expected)) in cases.into_iter().enumerate() {
-        let fake = FakeVendor::answering(move |n, asked| if n == 0 { script.clone() } else { answer(asked) }).unwrap();
+        let fake =
+            FakeVendor::answering(move |n, asked| if n == 0 { script.clone() } else { transcription(asked) }).unwrap();
         let recognizer = transcribe(&fake.url(""));
         match spoken(&recognizer, &yes()).await {
             RecognizerEvent::Failed(error) => assert!(expected(&error), "{number}: {error:?}"),

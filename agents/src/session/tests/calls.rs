@@ -1,10 +1,12 @@
 use std::time::Duration;
 
 use tandem_contract::Epoch;
+use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Door, Modality};
 use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_contract::record::{Outcome, Speaker, TimelineEntry, TimelineEvent};
+use tandem_media::Time;
 use tandem_media::leg::{MediaCommand, MediaEvent};
 use tandem_speech::{RecognizerEvent, SpeechError, VoiceEvent};
 
@@ -56,7 +58,7 @@ fn a_barge_in_at_any_time_leaves_what_was_heard() {
         let cut = &world.entries(Speaker::Agent)[0];
         assert!(cut.interrupted, "{onset}");
         // 200 ms of voice, and the line is silent on the next slot.
-        let after = |at: &&tandem_media::Time| at.as_millis() > onset + 220 && at.as_millis() < onset + 1400;
+        let after = |at: &&Time| at.as_millis() > onset + 220 && at.as_millis() < onset + 1400;
         assert_eq!(world.sounding.iter().filter(after).count(), 0, "{onset}");
         world.until(onset + 6000);
         assert_eq!(world.entries(Speaker::Agent)[1].heard.reveal(), "that is fine");
@@ -302,7 +304,68 @@ fn chat_that_comes_during_a_tool_is_answered_in_order() {
     world.later(Duration::from_millis(500), SessionInput::ToolDone { call: 1, result: Ok(serde_json::json!({})) });
     world.until(1000);
     let lines: Vec<_> = world.core.ledger().entries().iter().map(|entry| entry.heard.reveal().clone()).collect();
-    assert_eq!(lines, ["book", "booked", "x", "re x", "y", "re y"]);
+    assert_eq!(lines, ["book", "booked", "x\ny", "re x\ny"], "what came meanwhile is answered as one");
+}
+
+/// What a chat's lines are, and how often the brain was told something.
+fn repeats(event: BrainEvent, out: &mut Vec<BrainEffect>) {
+    match event {
+        BrainEvent::Started => out.push(say(Epoch(0), "hello")),
+        BrainEvent::Said { epoch, text } => out.push(say(epoch, &format!("re {}", text.reveal()))),
+        _ => {}
+    }
+}
+
+fn lines(world: &World) -> Vec<String> {
+    world.core.ledger().entries().iter().map(|entry| entry.heard.reveal().clone()).collect()
+}
+
+#[test]
+fn messages_in_quick_succession_are_one_turn() {
+    let mut world = World::of(Door::Websocket, Modality::Text, BotConfig::default(), repeats);
+    for (at, text) in [(100, "hi"), (900, "one question"), (1_800, "when are you open?")] {
+        world.until(at);
+        world.write(text);
+    }
+    world.until(2_700);
+    assert_eq!(lines(&world), ["hello"], "the caller may go on");
+    world.until(2_900);
+    let all = "hi\none question\nwhen are you open?";
+    assert_eq!(lines(&world), ["hello", all, &format!("re {all}")]);
+    world.write("thanks");
+    world.hang_up();
+    assert_eq!(lines(&world).last().unwrap(), "thanks", "what nobody answers any more is kept");
+}
+
+#[test]
+fn who_writes_on_and_on_is_answered_meanwhile() {
+    let mut world = World::of(Door::Websocket, Modality::Text, BotConfig::default(), repeats);
+    for n in 0..16_u64 {
+        world.until(n * 500);
+        world.write("and");
+    }
+    let answered = lines(&world).iter().filter(|line| line.starts_with("re ")).count();
+    assert_eq!(answered, 1, "six seconds after the first");
+}
+
+#[test]
+fn messages_of_a_channel_were_gathered_before() {
+    let mut world = World::of(Door::Chatwoot, Modality::Text, BotConfig::default(), repeats);
+    world.write("hi");
+    assert_eq!(lines(&world), ["hello", "hi", "re hi"]);
+}
+
+#[test]
+fn what_is_written_before_the_conversation_begins_is_answered_after_the_greeting() {
+    let (mut core, _told) = World::core(Door::Websocket, Modality::Text, BotConfig::default(), repeats);
+    core.handle(Time::ZERO, SessionInput::Leg(LegEvent::Text { text: "hi".to_owned().into() }));
+    core.handle(Time::ZERO, SessionInput::Leg(LegEvent::Answered));
+    core.handle(Time::ZERO, SessionInput::Begun);
+    let due = core.poll_timeout().unwrap();
+    assert_eq!(due, Time::from_millis(1_000));
+    core.handle_timeout(due);
+    let lines: Vec<_> = core.ledger().entries().iter().map(|entry| entry.heard.reveal().clone()).collect();
+    assert_eq!(lines, ["hello", "hi", "re hi"]);
 }
 
 #[test]
@@ -400,13 +463,13 @@ fn failed(world: &World, error: SpeechError) -> SessionInput {
 
 fn speaks(world: &mut World, onset: u64) {
     world.until(onset + 64);
-    let (at, onset) = (world.now, tandem_media::Time::from_millis(onset));
+    let (at, onset) = (world.now, Time::from_millis(onset));
     world.give(SessionInput::Media(MediaEvent::SpeechStarted { at, onset }));
 }
 
 fn falls_silent(world: &mut World, end: u64) {
     world.until(end + 160);
-    let (at, end) = (world.now, tandem_media::Time::from_millis(end));
+    let (at, end) = (world.now, Time::from_millis(end));
     world.give(SessionInput::Media(MediaEvent::SpeechEnded { at, end }));
 }
 

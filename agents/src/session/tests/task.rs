@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
-use tandem_contract::bot::BotConfig;
+use tandem_contract::bot::{BotConfig, TurnBlock};
 use tandem_contract::call::{Accept, CallOffer, Door, Modality};
 use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
@@ -100,6 +100,12 @@ async fn reply(commands: &mut mpsc::Receiver<LegCommand>) -> String {
     reply
 }
 
+/// Messages are answered at once.
+fn at_once() -> BotConfig {
+    let turn = TurnBlock { message_wait_ms: Some(0), ..TurnBlock::default() };
+    BotConfig { turn: Some(turn), ..BotConfig::default() }
+}
+
 #[tokio::test]
 async fn a_chat_from_hello_to_the_stored_record() {
     let bot = BotName::new("demo").unwrap();
@@ -118,7 +124,7 @@ async fn a_chat_from_hello_to_the_stored_record() {
     };
     let setup = SessionSetup {
         offer,
-        accept: Accept { bot, version: ConfigVersion(1), config: Arc::new(BotConfig::default()) },
+        accept: Accept { bot, version: ConfigVersion(1), config: Arc::new(at_once()) },
         before: Vec::new(),
         leg: SignalingLeg { commands: leg_commands, events: leg_events },
         media: None,

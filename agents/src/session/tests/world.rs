@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use tandem_contract::bot::BotConfig;
+use tandem_contract::bot::{BotConfig, TurnBlock};
 use tandem_contract::call::{Accept, CallOffer, Door, Modality};
 use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
@@ -140,7 +140,9 @@ impl World {
         modality: Modality,
         script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static,
     ) -> Self {
-        Self::of(door, modality, BotConfig::default(), script)
+        // Messages are answered at once, but in the tests that are about it.
+        let turn = TurnBlock { message_wait_ms: Some(0), ..TurnBlock::default() };
+        Self::of(door, modality, BotConfig { turn: Some(turn), ..BotConfig::default() }, script)
     }
 
     pub(super) fn of(

@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tandem_agents::turn::Gather;
 use tandem_contract::Private;
 use tandem_media::Time;
 
 /// The caller is taken to have finished when nothing came for this long: people who write in pieces send the next one within
 /// a second or so, and nobody minds an answer that begins this much later.
 pub const QUIET: Duration = Duration::from_millis(1_500);
-/// Longest wait for the end of a caller's pieces. Who writes on and on gets an answer meanwhile.
-pub const GATHER_MAX: Duration = Duration::from_secs(6);
 /// Messages that wait at most. A person does not write this many ahead; the newest is dropped.
 const WAITING_MAX: usize = 32;
 /// Longest message that is passed on, characters: WhatsApp's own limit.
@@ -43,8 +42,7 @@ pub enum Taken {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bench {
     waiting: VecDeque<Inbound>,
-    /// When the first and the last of them came.
-    span: Option<(Time, Time)>,
+    gather: Gather,
     known: VecDeque<(String, Time)>,
     /// Tries to open a session for them.
     tries: u8,
@@ -72,7 +70,7 @@ impl Bench {
         let later = |other: &Inbound| matches!((other.order, message.order), (Some(other), Some(own)) if other > own);
         let place = self.waiting.iter().position(later).unwrap_or(self.waiting.len());
         self.waiting.insert(place, message);
-        self.span = Some((self.span.map_or(now, |(first, _)| first), now));
+        self.gather.came(now);
         Taken::Waits
     }
 
@@ -82,7 +80,7 @@ impl Bench {
 
     /// When they are to be answered.
     pub fn due(&self) -> Option<Time> {
-        self.span.map(|(first, last)| (last + QUIET).min(first + GATHER_MAX))
+        self.gather.due(QUIET)
     }
 
     /// They are answered now: all as one, in order.
@@ -95,7 +93,7 @@ impl Bench {
 
     pub fn clear(&mut self) {
         self.waiting.clear();
-        self.span = None;
+        self.gather.clear();
         self.tries = 0;
     }
 

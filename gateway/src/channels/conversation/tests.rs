@@ -1,8 +1,9 @@
 //! Conversations in virtual time, the races among them.
 
 use proptest::prelude::*;
+use tandem_agents::turn::GATHER_MAX;
 
-use super::bench::{GATHER_MAX, QUIET};
+use super::bench::QUIET;
 use super::*;
 
 const LIMIT: Limit = Limit::utf16(40);

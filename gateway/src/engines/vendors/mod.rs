@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use dashmap::DashMap;
 use tandem_contract::bot::{BotConfig, RecognizerChoice, RecognizerVendor, VoiceChoice, VoiceVendor};
 use tandem_models::client_builder;
-use tandem_speech::resilient::{Health, ResilientVoice};
+use tandem_speech::resilient::{Health, Listener, ResilientRecognizer, ResilientVoice};
 use tandem_speech::{EngineInfo, Recognizer, SpeechError, Voice};
 use tracing::warn;
 
@@ -27,9 +27,11 @@ pub(super) struct SpeechVendors {
 /// A vendor that hears.
 struct Hearing {
     vendor: RecognizerVendor,
-    account: Box<dyn Hears>,
+    account: Arc<dyn Hears>,
     /// It also does for bots that name none.
     unasked: bool,
+    /// As all conversations of the node have seen it.
+    health: Arc<Health>,
 }
 
 /// A vendor that speaks.
@@ -96,7 +98,8 @@ impl SpeechVendors {
         let mut vendors = Self::default();
         for vendor in RecognizerVendor::ALL.into_iter().filter(|vendor| recognizers::is_set(*vendor, settings)) {
             let account = recognizers::open(vendor, settings, &client).with_context(|| section(vendor.as_str()))?;
-            vendors.recognizers.push(Hearing { vendor, account, unasked: recognizers::is_unasked(vendor, settings) });
+            let (unasked, health) = (recognizers::is_unasked(vendor, settings), Arc::default());
+            vendors.recognizers.push(Hearing { vendor, account: Arc::from(account), unasked, health });
         }
         for vendor in VoiceVendor::ALL.into_iter().filter(|vendor| voices::is_set(*vendor, settings)) {
             let account = voices::open(vendor, settings, &client).with_context(|| section(vendor.as_str()))?;
@@ -106,8 +109,14 @@ impl SpeechVendors {
         Ok(vendors)
     }
 
-    /// For one conversation. None: the bot wants none, or it is not there (which is logged).
-    pub(super) fn recognizer(&self, config: &BotConfig, rate: u32) -> Option<Arc<dyn Recognizer>> {
+    /// For one conversation; `stand_in`, where there is one, hears what no vendor can. None: the bot wants none, or it is not
+    /// there (which is logged).
+    pub(super) fn recognizer(
+        &self,
+        config: &BotConfig,
+        rate: u32,
+        stand_in: Option<Arc<dyn Recognizer>>,
+    ) -> Option<Arc<dyn Recognizer>> {
         let livekit = config.livekit_config.as_ref();
         let (named, account) = match config.recognizer() {
             RecognizerChoice::Pocketsphinx | RecognizerChoice::None => return None,
@@ -119,7 +128,15 @@ impl SpeechVendors {
         };
         let model = named.and_then(|livekit| livekit.stt_model.as_deref());
         let wanted = Wanted { model, voice: "", rate, language: config.language() };
-        told(account.account.recognizer(wanted))
+        let first = told(account.account.recognizer(wanted))?;
+        let others = self.recognizers.iter().filter(|of| of.unasked && of.vendor != account.vendor);
+        let installed =
+            stand_in.map(|installed| Listener { open: Box::new(move || Some(Arc::clone(&installed))), health: None });
+        let others: Vec<Listener> = others.map(|of| of.listener(rate, config.language())).chain(installed).collect();
+        if others.is_empty() {
+            return Some(first);
+        }
+        Some(Arc::new(ResilientRecognizer::new(first, rate, Arc::clone(&account.health), others)))
     }
 
     /// For one conversation; `stand_in` speaks where the vendor fails. None: the bot wants none, or it is not there (which is
@@ -168,6 +185,15 @@ impl SpeechVendors {
     /// For the start page: who speaks the language of the embedded voices.
     pub(super) fn voice_info(&self, language: &str) -> Option<EngineInfo> {
         told(self.mouth(language)?.account.info())
+    }
+}
+
+impl Hearing {
+    /// The vendor as a stand-in, with the node's own model.
+    fn listener(&self, rate: u32, language: &str) -> Listener {
+        let (account, language) = (Arc::clone(&self.account), language.to_owned());
+        let open = move || told(account.recognizer(Wanted { model: None, voice: "", rate, language: &language }));
+        Listener { open: Box::new(open), health: Some(Arc::clone(&self.health)) }
     }
 }
 

@@ -23,7 +23,7 @@ fn mouth(settings: &Settings, livekit: &str) -> Option<String> {
 /// What hears for a bot.
 fn ears(settings: &Settings, livekit: &str) -> Option<String> {
     let vendors = SpeechVendors::open(settings).unwrap();
-    Some(vendors.recognizer(&config(livekit), 8_000)?.info().name)
+    Some(vendors.recognizer(&config(livekit), 8_000, None)?.info().name)
 }
 
 fn keyed(text: &str) -> Settings {
@@ -117,7 +117,7 @@ async fn what_was_said_is_transcribed_by_the_model_that_a_bot_names() {
     settings.openai.base_url = vendor.url("/v1");
     let vendors = SpeechVendors::open(&settings).unwrap();
     let config = config(r#"{"stt_provider": "openai", "stt_model": "whisper-1", "stt_language": "en-GB"}"#);
-    let recognizer = vendors.recognizer(&config, 8_000).unwrap();
+    let recognizer = vendors.recognizer(&config, 8_000, None).unwrap();
     let request = RecognizeRequest { grammar: Grammar::Open, rate: 8_000, language: config.language().to_owned() };
     let mut recognition = recognizer.listen(request).unwrap();
     recognition.audio.send(RecognizerInput::Audio(Arc::from([100i16; 160].as_slice()))).await.unwrap();
@@ -126,4 +126,29 @@ async fn what_was_said_is_transcribed_by_the_model_that_a_bot_names() {
     assert!(matches!(&last, Some(RecognizerEvent::Final { text, .. }) if text == "Good morning."), "{last:?}");
     let asked = vendor.asked().remove(0);
     assert!(asked.path == "/v1/audio/transcriptions" && asked.body.contains("whisper-1"), "{}", asked.path);
+}
+
+/// Deepgram dies in the middle of an utterance, and what the caller said arrives all the same: from OpenAI.
+#[tokio::test]
+async fn another_vendor_hears_what_was_said_to_one_that_died() {
+    let dies = |heard| if matches!(heard, Heard::Binary(_)) { vec![Step::Die] } else { Vec::new() };
+    let deepgram = FakeVendor::start([Script::socket(move || dies)]).unwrap();
+    let openai = FakeVendor::start([Script::status(200, r#"{"text": "Good morning."}"#)]).unwrap();
+    let mut settings = Settings::default();
+    settings.deepgram.base_url = deepgram.socket_url("");
+    settings.openai.base_url = openai.url("/v1");
+    settings.openai.transcription_model = "whisper-1".to_owned();
+    let vendors = SpeechVendors::open(&settings).unwrap();
+    let recognizer = vendors.recognizer(&config(r#"{"stt_provider": "deepgram"}"#), 8_000, None).unwrap();
+    assert_eq!(recognizer.info().name, "deepgram");
+    let request = RecognizeRequest { grammar: Grammar::Open, rate: 8_000, language: "en-US".to_owned() };
+    let mut recognition = recognizer.listen(request).unwrap();
+    for _ in 0..20 {
+        recognition.audio.send(RecognizerInput::Audio(Arc::from([100i16; 160].as_slice()))).await.unwrap();
+    }
+    recognition.audio.send(RecognizerInput::Finish).await.unwrap();
+    let last = recognition.events.recv().await;
+    assert!(matches!(&last, Some(RecognizerEvent::Final { text, .. }) if text == "Good morning."), "{last:?}");
+    // 20 frames of 320 bytes, none missing.
+    assert!(openai.asked()[0].body.len() > 6_400, "the whole utterance");
 }

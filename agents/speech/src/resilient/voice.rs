@@ -1,32 +1,19 @@
-//! What every vendor's voice gets around it, written once: figures, a circuit breaker, and a voice that stands in inside the
-//! turn. Nothing is said twice: the other voice speaks only what was not begun.
+//! A voice that stands in inside the turn. Nothing is said twice: the other voice speaks only what was not begun.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use tandem_models::breaker::Breaker;
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::Health;
 use crate::{EngineInfo, SpeakRequest, SpeechError, Voice, VoiceEvent};
 
 /// Events on their way from a vendor to a session. Full: the vendor's line waits, and keeps the rest itself.
 const EVENTS: usize = 8;
 
-/// The health of one vendor, as all conversations of a node have seen it.
-#[derive(Debug)]
-pub struct Health {
-    breaker: Breaker,
-    began: Instant,
-    tasks: TaskTracker,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        Self { breaker: Breaker::default(), began: Instant::now(), tasks: TaskTracker::new() }
-    }
-}
+/// The metric of what became of requests, by `outcome`.
+const REQUESTS: &str = "tandem_voice_requests_total";
 
 /// A vendor's voice, and who speaks where it fails.
 pub struct ResilientVoice {
@@ -55,8 +42,8 @@ impl Voice for ResilientVoice {
 
     fn speak(&self, request: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
         let health = Arc::clone(&self.health);
-        if !health.breaker.admits(health.began.elapsed()) {
-            metrics::counter!("tandem_voice_requests_total", "outcome" => "resting").increment(1);
+        if !health.admits() {
+            metrics::counter!(REQUESTS, "outcome" => "resting").increment(1);
             return self.second.speak(request);
         }
         let events = match self.first.speak(request.clone()) {
@@ -64,7 +51,7 @@ impl Voice for ResilientVoice {
             // What no voice can do is no fault of this one.
             Err(error @ SpeechError::NotSupported { .. }) => return Err(error),
             Err(error) => {
-                count(&health, Some(&error));
+                health.count(REQUESTS, Some(&error));
                 return self.stand_in(request, &error);
             }
         };
@@ -93,9 +80,9 @@ impl Speaking {
                     begun = true;
                     metrics::histogram!("tandem_voice_first_audio_seconds").record(self.asked.elapsed());
                 }
-                VoiceEvent::Done => count(&self.health, None),
+                VoiceEvent::Done => self.health.count(REQUESTS, None),
                 VoiceEvent::Failed(error) => {
-                    count(&self.health, Some(error));
+                    self.health.count(REQUESTS, Some(error));
                     if !begun {
                         return self.stand_in(event).await;
                     }
@@ -120,20 +107,6 @@ impl Speaking {
                 return;
             }
         }
-    }
-}
-
-fn count(health: &Health, error: Option<&SpeechError>) {
-    let outcome = match error {
-        None => "done",
-        Some(SpeechError::Unauthorized { .. }) => "unauthorized",
-        Some(SpeechError::RateLimited { .. } | SpeechError::Busy { .. }) => "rate_limited",
-        Some(_) => "failed",
-    };
-    metrics::counter!("tandem_voice_requests_total", "outcome" => outcome).increment(1);
-    match error {
-        None => health.breaker.succeeded(),
-        Some(_) => health.breaker.failed(health.began.elapsed()),
     }
 }
 

@@ -1,0 +1,50 @@
+//! What every vendor of speech gets around it, written once: figures, a circuit breaker, and another that stands in inside the
+//! turn. For voices nothing is said twice; for recognizers nothing that was said is lost.
+
+mod recognizer;
+mod voice;
+
+use std::time::Instant;
+
+use tandem_models::breaker::Breaker;
+use tokio_util::task::TaskTracker;
+
+pub use self::recognizer::{Listener, ResilientRecognizer};
+pub use self::voice::ResilientVoice;
+use crate::SpeechError;
+
+/// The health of one vendor, as all conversations of a node have seen it.
+#[derive(Debug)]
+pub struct Health {
+    breaker: Breaker,
+    began: Instant,
+    tasks: TaskTracker,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { breaker: Breaker::default(), began: Instant::now(), tasks: TaskTracker::new() }
+    }
+}
+
+impl Health {
+    /// Whether the vendor may be asked. Where it rests, one asker at a time is let through to try it.
+    fn admits(&self) -> bool {
+        self.breaker.admits(self.began.elapsed())
+    }
+
+    /// How a request ended; `requests` is the metric that counts it.
+    fn count(&self, requests: &'static str, error: Option<&SpeechError>) {
+        let outcome = match error {
+            None => "done",
+            Some(SpeechError::Unauthorized { .. }) => "unauthorized",
+            Some(SpeechError::RateLimited { .. } | SpeechError::Busy { .. }) => "rate_limited",
+            Some(_) => "failed",
+        };
+        metrics::counter!(requests, "outcome" => outcome).increment(1);
+        match error {
+            None => self.breaker.succeeded(),
+            Some(_) => self.breaker.failed(self.began.elapsed()),
+        }
+    }
+}
