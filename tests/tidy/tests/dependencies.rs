@@ -5,7 +5,7 @@ use std::fs;
 use tandem_tidy::{report, root};
 
 /// Crate folder and the crates of ours that it may name in `[dependencies]`.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("media/resample", &[]),
     ("media", &["tandem-resample"]),
     ("contract", &[]),
@@ -13,6 +13,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("agents/speech/engines", &[]),
     ("agents/speech", &["tandem-contract", "tandem-media", "tandem-models", "tandem-speech-engines"]),
     ("agents/models", &["tandem-contract"]),
+    ("agents/tools", &["tandem-contract", "tandem-models"]),
     ("agents", &["tandem-contract", "tandem-media", "tandem-models", "tandem-speech"]),
     ("signaling", &["tandem-contract", "tandem-media"]),
     (
@@ -25,6 +26,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
             "tandem-speech",
             "tandem-agents",
             "tandem-signaling",
+            "tandem-tools",
         ],
     ),
     ("loadtest", &["tandem-contract", "tandem-media", "tandem-speech", "tandem-signaling"]),

@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 62] = [
+const CORES: [&str; 67] = [
     "contract/src/",
     "media/src/codec/",
     "media/src/dtmf/",
@@ -58,6 +58,11 @@ const CORES: [&str; 62] = [
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
+    "agents/tools/src/arguments",
+    "agents/tools/src/http/answer",
+    "agents/tools/src/http/request",
+    "agents/tools/src/mcp/answer",
+    "agents/tools/src/mcp/listing",
     "agents/src/session/",
     "signaling/src/sip/call/machine",
     "gateway/src/cli/eval/play",
