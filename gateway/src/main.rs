@@ -19,6 +19,7 @@ mod settings;
 mod state;
 mod store;
 mod telemetry;
+mod tools;
 
 use std::io::Write as _;
 use std::process::ExitCode;
