@@ -86,7 +86,7 @@ fn heading(page: &mut String, title: &str, about: Option<String>) {
 }
 
 fn row(page: &mut String, variable: &str, key: &str, schema: &Value, path: &str) {
-    let default = load::leaves().get(path).map(load::shown).unwrap_or_default();
+    let default = load::leaves().get(path).map_or_else(|| "\"\"".to_owned(), load::shown);
     let meaning = description(schema).unwrap_or_default();
     let values: Vec<_> = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let values = if values.is_empty() { String::new() } else { format!(" One of `{}`.", values.join("`, `")) };
