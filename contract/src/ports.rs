@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::broadcast;
 
-use crate::SessionId;
 use crate::call::{Accept, CallOffer, Refusal};
 use crate::event::{SessionCommand, SessionEvent};
 use crate::record::CallRecord;
+use crate::{Private, SessionId};
 
 /// Asked by the gateway for every call offer; answers at once from memory.
 pub trait Router: Send + Sync {
@@ -36,7 +36,7 @@ pub trait Sessions: Send + Sync {
     fn watch(&self, session: SessionId) -> Result<broadcast::Receiver<SessionEvent>, UnknownSession>;
 }
 
-/// The tools that a bot may call, by name. Arguments and result are JSON objects.
+/// The tools that one bot may call, by name. Arguments and result are JSON objects.
 pub trait Tools: Send + Sync {
     fn call(&self, call: ToolCall) -> BoxFuture<'static, Result<serde_json::Value, ToolError>>;
 }
@@ -59,12 +59,32 @@ pub enum ToolError {
     /// The tool worked and the answer is no: the slot is taken, the booking is not there.
     #[error("{code}: {detail}")]
     Refused { code: String, detail: String },
+    /// It could not be asked, or there was no sense in its answer. Told in the log: `detail` quotes nobody.
+    #[error("tool {tool}: {detail}")]
+    NoAnswer { tool: String, code: &'static str, detail: String },
     #[error("tool {tool} failed")]
     Failed {
         tool: String,
         #[source]
         source: StoreError,
     },
+}
+
+/// What tools may send to prove who asks. Answers at once from memory.
+pub trait Secrets: Send + Sync {
+    /// The secret of this name, for a request to this host (a name or an address, in lower case).
+    ///
+    /// # Errors
+    /// When there is none, or it is meant for other hosts.
+    fn secret(&self, name: &str, host: &str) -> Result<Private<String>, NoSecret>;
+}
+
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NoSecret {
+    #[error("there is no secret {0} on this node; set [secrets.{0}] value and hosts")]
+    Unknown(String),
+    #[error("the secret {name} is not for {host}; add it to hosts of [secrets.{name}] if it is")]
+    Elsewhere { name: String, host: String },
 }
 
 #[derive(Debug, Error)]

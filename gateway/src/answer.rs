@@ -117,8 +117,10 @@ impl Admitted {
         let model = state.models.session(&accept, offer.session);
         // Only there does somebody sit behind the chat.
         let abilities = Abilities { model: model.is_some(), people: door == Door::Chatwoot, keys };
+        let tools = state.tools.of(&accept.config);
+        let equipped = Accept { config: Arc::clone(tools.config()), ..accept.clone() };
         let setup = SessionSetup {
-            brain: (state.brain)(&offer, &accept, abilities),
+            brain: (state.brain)(&offer, &equipped, abilities),
             model,
             speech: (state.speech)(&accept.config, media.as_ref().map(|media| media.rate)),
             offer,
@@ -126,7 +128,7 @@ impl Admitted {
             before,
             leg,
             media,
-            tools: Arc::clone(&state.tools),
+            tools: Arc::new(tools),
             log: state.models.costs.log(state.calls.clone()),
             clock: state.clock,
             commands: inbox,

@@ -79,8 +79,8 @@ impl FileBots {
         self.bots.keys()
     }
 
-    pub fn configs(&self) -> impl Iterator<Item = (&BotName, &BotConfig)> {
-        self.bots.iter().map(|(name, accept)| (name, &*accept.config))
+    pub fn configs(&self) -> impl Iterator<Item = (&BotName, &Arc<BotConfig>)> {
+        self.bots.iter().map(|(name, accept)| (name, &accept.config))
     }
 
     /// The configs of the bots that are phoned.

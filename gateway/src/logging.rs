@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use tandem_signaling::sip::LOG_FILTER;
+use tandem_signaling::sip;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, Settings};
@@ -22,12 +22,14 @@ pub fn start(settings: &Settings) {
     };
 }
 
-/// What was asked for, without the SIP stack's copies of whole messages: they hold phone numbers, and no setting shows
-/// them by accident.
+/// What was asked for, without the copies of whole messages that the SIP stack and the MCP client make: they hold phone numbers
+/// and callers' words, and no setting shows them by accident.
 fn filter(asked: &str) -> EnvFilter {
-    let plain = EnvFilter::new(asked);
-    match LOG_FILTER.parse() {
-        Ok(directive) if !asked.contains("rsipstack") => plain.add_directive(directive),
-        _ => plain,
-    }
+    [sip::LOG_FILTER, tandem_tools::LOG_FILTER].into_iter().fold(EnvFilter::new(asked), |filter, hidden| {
+        let library = hidden.split('=').next().unwrap_or_default();
+        match hidden.parse() {
+            Ok(directive) if !asked.contains(library) => filter.add_directive(directive),
+            _ => filter,
+        }
+    })
 }

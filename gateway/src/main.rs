@@ -20,6 +20,7 @@ mod state;
 mod store;
 mod telemetry;
 mod tls;
+mod tools;
 
 use std::io::Write as _;
 use std::process::ExitCode;

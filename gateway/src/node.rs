@@ -12,13 +12,15 @@ use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::PrometheusHandle;
 use socket2::SockRef;
 use tandem_agents::brain::Abilities;
-use tandem_agents::{session, tools};
+use tandem_agents::{session, tools as agent_tools};
+use tandem_check::Finding;
 use tandem_contract::bot::BotConfig;
 use tandem_contract::event::SessionCommand;
 use tandem_contract::{NodeId, Private, SessionId};
 use tandem_media::time::Clock;
 use tandem_media::worker::{Worker, WorkerSettings};
 use tandem_signaling::sip::{IncomingCall, SipDoor, SipError, SipSettings};
+use tandem_tools::Toolbox;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,7 @@ use crate::store::calls::FileCalls;
 use crate::store::key::Keys;
 use crate::store::{FolderLock, make_folder, spending};
 use crate::tls::{Certificates, TlsListener};
+use crate::tools;
 
 /// How long a session may take to say goodbye to its wire and its record once it has to end now.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -95,7 +98,8 @@ impl Node {
         let ports = settings.rtp.ports;
         let worker = Worker::start(clock, WorkerSettings { rtp_ports: ports.first..=ports.last })
             .context("cannot start the media worker")?;
-        let tools = Arc::new(tools::builtin(&data)?);
+        let tools = tools::open(&settings, Arc::new(agent_tools::builtin(&data)?))?;
+        equip(&bots, &tools, &settings);
         let (models, alerts) = Models::open(&settings)?;
         let accounts = spending::path_in(&data);
         models.costs.restore(spending::read(&accounts).context(BROKEN_ACCOUNTS)?);
@@ -214,6 +218,17 @@ fn rehearse(state: &AppState, engines: Arc<Engines>, voicebots: Vec<Arc<BotConfi
             }
         }
     }));
+}
+
+/// Connects to the MCP servers of all bots, which nobody waits for, and says in the log which tools cannot work.
+fn equip(bots: &FileBots, tools: &Toolbox, settings: &Settings) {
+    for (bot, config) in bots.configs() {
+        for Finding { pointer, message, .. } in tools::unset(config, settings) {
+            warn!(%bot, pointer, message, "a bot's tool cannot work");
+        }
+        // The toolbox keeps the connections.
+        drop(tools.of(config));
+    }
 }
 
 fn serve_http(

@@ -9,12 +9,13 @@ use tandem_agents::brain::{Abilities, Brain};
 use tandem_agents::session::{SessionSetup, SpeechSet};
 use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Accept, CallOffer, Refusal};
-use tandem_contract::ports::{Router, Tools};
+use tandem_contract::ports::Router;
 use tandem_contract::record::Outcome;
 use tandem_contract::{BotName, NodeId};
 use tandem_media::time::Clock;
 use tandem_media::worker::WorkerHandle;
 use tandem_speech::EngineInfo;
+use tandem_tools::Toolbox;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Registry;
@@ -73,7 +74,7 @@ pub struct Parts {
     pub brain: BrainSource,
     pub speech: SpeechSource,
     pub models: Arc<Models>,
-    pub tools: Arc<dyn Tools>,
+    pub tools: Toolbox,
     pub worker: WorkerHandle,
     pub about: About,
 }

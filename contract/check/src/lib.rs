@@ -8,6 +8,7 @@ mod hearing;
 mod script;
 mod structure;
 mod support;
+mod tools;
 mod twice;
 
 use std::fmt;
@@ -77,6 +78,7 @@ fn read(text: &str, hearing: Option<&dyn Hearing>, findings: &mut Findings) -> O
     flow(&value, &broken, hearing, findings);
     beside::check(&value, findings);
     support::check(&value, findings);
+    tools::check(&value, findings);
     match serde_json::from_value(value) {
         Ok(config) => Some(config),
         Err(error) if broken.is_empty() => {
@@ -92,7 +94,7 @@ fn flow(config: &Value, broken: &[String], hearing: Option<&dyn Hearing>, findin
     let Some(value) = config.get("flow") else { return };
     let whole = !broken.iter().any(|place| place == "/flow" || place.starts_with("/flow/"));
     let Ok(flow) = serde_json::from_value::<Flow>(script::without_broken(value, broken)) else { return };
-    script::check(&flow, whole, findings);
+    script::check(&flow, whole, &tools::callable(config), findings);
     let recognizer = config.pointer("/livekit_config/stt_provider").and_then(Value::as_str);
     let chat_only = config.pointer("/config_metadata/product_type").and_then(Value::as_str) == Some("chatbot");
     if let Some(hearing) = hearing.filter(|_| recognizer != Some("none") && !chat_only) {

@@ -5,9 +5,7 @@ use std::ops::RangeInclusive;
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};
-use tandem_contract::bot::flow::{
-    Ask, BUILTIN_TOOLS, ChoiceOption, DigitCount, Flow, Retry, State, Target, Texts, ToolUse,
-};
+use tandem_contract::bot::flow::{Ask, ChoiceOption, DigitCount, Flow, Retry, State, Target, Texts, ToolUse};
 use tandem_contract::bot::turn::SILENCE_MS;
 
 use super::{Findings, did_you_mean, token};
@@ -19,9 +17,10 @@ const RETRIES_MOST: u8 = 5;
 const INTER_DIGIT_MS: RangeInclusive<u32> = 300..=30_000;
 
 /// `whole`: nothing had to be taken out of the flow; what is missing is then missing.
-pub(super) fn check(flow: &Flow, whole: bool, findings: &mut Findings) {
+/// `tools`: the names of those that it may call; one that ends with `*` stands for all that begin so.
+pub(super) fn check(flow: &Flow, whole: bool, tools: &[String], findings: &mut Findings) {
     let slots = flow.states.values().flat_map(filled).collect();
-    Script { flow, slots, whole, findings }.check();
+    Script { flow, slots, tools, whole, findings }.check();
 }
 
 /// The flow with something harmless in place of every state or command that has a broken part, so that the rest can be
@@ -51,6 +50,7 @@ pub(super) fn without_broken(flow: &Value, broken: &[String]) -> Value {
 pub(super) struct Script<'a> {
     pub(super) flow: &'a Flow,
     slots: HashSet<&'a str>,
+    tools: &'a [String],
     whole: bool,
     pub(super) findings: &'a mut Findings,
 }
@@ -318,9 +318,13 @@ impl<'a> Script<'a> {
     }
 
     fn tool(&mut self, at: &str, tool: &ToolUse) {
-        if !BUILTIN_TOOLS.contains(&tool.name.as_str()) {
-            let hint = did_you_mean(&tool.name, BUILTIN_TOOLS);
-            let known = BUILTIN_TOOLS.join(", ");
+        let is = |known: &String| match known.strip_suffix('*') {
+            Some(start) => tool.name.starts_with(start),
+            None => *known == tool.name,
+        };
+        if !self.tools.iter().any(is) {
+            let hint = did_you_mean(&tool.name, self.tools.iter().map(String::as_str));
+            let known = self.tools.join(", ");
             self.findings
                 .error(format!("{at}/name"), format!("there is no tool {:?}{hint} Tools are {known}", tool.name));
         }

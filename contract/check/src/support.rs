@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use tandem_contract::bot::flow::BUILTIN_TOOLS;
 use tandem_contract::bot::model::TIER;
 use tandem_contract::bot::voice::{EMBEDDED_LANGUAGE, ESPEAK_NG, FliteVoice, RecognizerVendor, VoiceVendor};
 use tandem_contract::bot::{ModelVendor, Tier};
@@ -94,15 +93,7 @@ fn tier(config: &Value, findings: &mut Findings) {
 }
 
 fn lists(config: &Value, findings: &mut Findings) {
-    let tools = config.get("tools_available").and_then(Value::as_array);
-    for (index, tool) in tools.into_iter().flatten().enumerate() {
-        let name = tool.get("tool_name").and_then(Value::as_str).unwrap_or_default();
-        if !BUILTIN_TOOLS.contains(&name) {
-            let known = BUILTIN_TOOLS.join(", ");
-            findings.not_supported(format!("/tools_available/{index}"), format!("{name} is not built in; {known} are"));
-        }
-    }
-    for list in ["tools_needed", "integrations", "integrations_needed"] {
+    for list in ["tools_needed", "integrations_needed"] {
         for index in 0..config.get(list).and_then(Value::as_array).map_or(0, Vec::len) {
             findings.not_supported(format!("/{list}/{index}"), "not acted on: nothing is connected or built from it");
         }

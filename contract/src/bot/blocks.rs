@@ -4,9 +4,10 @@
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 use super::block::{Nullable, block};
+use super::tool::HttpMethod;
 use crate::Private;
 
 block! {
@@ -39,11 +40,33 @@ block! {
         silence_timeout_ms: u32,
     }
 
+    /// A tool that is built in, or one of the bot's own (with `http`).
     ToolAvailable {
         tool_name: String,
         status: BuildStatus,
         #[serde(default, skip_serializing_if = "Nullable::is_absent")]
         github_issue: Nullable<String>;
+        /// What the model reads of it: what it does, and when to call it.
+        description: String,
+        /// JSON Schema of its arguments, an object.
+        parameters: IndexMap<String, Value>,
+        http: HttpTool,
+        /// For the whole call. Absent: 5000.
+        timeout_ms: u32,
+        /// Said when it is called and the model has said nothing in this reply.
+        say: String,
+    }
+
+    /// A request that is made of the arguments. The answer is JSON, or plain text.
+    HttpTool {
+        /// Each `{argument}` after the host is filled in.
+        url: String;
+        /// Absent: `POST`.
+        method: HttpMethod,
+        /// A value may hold `{secret:NAME}`, of the node's `[secrets]`.
+        headers: IndexMap<String, String>,
+        /// JSON whose texts may hold `{argument}`. Absent: the arguments that the URL does not take.
+        body: Value,
     }
 
     ToolNeeded {
@@ -75,6 +98,10 @@ block! {
         ;
         endpoint: String,
         auth_type: String,
+        /// Sent to an MCP server as bearer token: a name of the node's `[secrets]`.
+        secret: String,
+        /// Those of an MCP server's tools that the bot gets. Absent: all.
+        tools: Vec<String>,
     }
 
     IntegrationNeeded {

@@ -5,6 +5,7 @@ mod block;
 pub mod blocks;
 pub mod flow;
 pub mod model;
+pub mod tool;
 pub mod turn;
 pub mod voice;
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use tandem_check::Finding;
+use tandem_contract::bot::BotConfig;
 
 use super::SettingsFile;
 use crate::bots::FileBots;
@@ -14,6 +15,7 @@ use crate::engines::{Engines, check_bot, check_vendors};
 use crate::models::Models;
 use crate::settings::{Settings, load};
 use crate::tls::Certificates;
+use crate::tools;
 
 /// Files that the process opens beside the sockets of calls: logs, records, listeners, HTTP connections.
 const OTHER_FILES: u64 = 256;
@@ -68,8 +70,13 @@ fn bot(path: &Path, settings: &Settings) -> anyhow::Result<Report> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut found = check_bot(&text);
     // Warnings are the last of the findings.
-    found.findings.extend(found.config.iter().flat_map(|config| check_vendors(config, settings)));
+    found.findings.extend(found.config.iter().flat_map(|config| beyond_the_file(config, settings)));
     Ok(Report { text: format!("{found}\n"), failed: found.has_errors() })
+}
+
+/// What the bot wants of this node and its settings do not give.
+fn beyond_the_file(config: &BotConfig, settings: &Settings) -> Vec<Finding> {
+    check_vendors(config, settings).into_iter().chain(tools::unset(config, settings)).collect()
 }
 
 fn node(settings: &Settings) -> anyhow::Result<Report> {
@@ -91,6 +98,10 @@ fn in_force(settings: &Settings, report: &mut Report) {
     for key in load::leaves().keys() {
         let value = key.split('.').try_fold(&in_force, |table, part| table.get(part)).map(load::shown);
         report.ok(&format!("{key} = {}", value.unwrap_or_default()));
+    }
+    for (name, secret) in &settings.secrets.0 {
+        let hosts: Vec<String> = secret.hosts.0.iter().map(ToString::to_string).collect();
+        report.ok(&format!("secrets.{name} = [hidden], for {}", hosts.join(", ")));
     }
 }
 
@@ -138,7 +149,7 @@ fn bots(settings: &Settings, report: &mut Report) -> anyhow::Result<()> {
     let (bots, broken) = FileBots::load(data)?;
     for (name, config) in bots.configs() {
         report.ok(&format!("bot {name}"));
-        for Finding { pointer, message, .. } in check_vendors(config, settings) {
+        for Finding { pointer, message, .. } in beyond_the_file(config, settings) {
             report.warn(&format!("bot {name}, {pointer}: {message}"));
         }
     }

@@ -21,8 +21,8 @@ bound; an unknown key or variable, or a bad value, is an error. `tandem check` s
 const FOOT: &str = "
 The keys of vendors are also read from the variables under which they are known everywhere, as the tables say.
 
-Variables that start with `TANDEM_CI_`, `TANDEM_TEST_`, `TANDEM_TOOLS`, `TANDEM_SERVICE_` and `TANDEM_PORT` are no
-settings and are ignored: builds set the first three, Kubernetes sets the others for a service named `tandem`.
+Variables that start with `TANDEM_CI_`, `TANDEM_TEST_`, `TANDEM_SERVICE_` and `TANDEM_PORT_`, and `TANDEM_TOOLS` and `TANDEM_PORT`, are no
+settings and are ignored: builds set those of `CI`, `TEST` and `TOOLS`, Kubernetes sets the others for a service named `tandem`.
 ";
 
 /// The page as Markdown.
@@ -33,12 +33,17 @@ pub fn page() -> String {
     let (sections, top): (Vec<_>, Vec<_>) = properties(&schema).partition(|(_, schema)| is_section(schema));
     heading(&mut page, "Top of the file", None);
     for (key, schema) in top {
-        row(&mut page, key, key, schema);
+        row(&mut page, &variable(key), key, schema, key);
     }
     for (section, schema) in sections {
+        if named(schema).is_object() {
+            tables(&mut page, section, named(schema));
+            continue;
+        }
         heading(&mut page, &format!("`[{section}]`"), description(schema));
         for (key, schema) in properties(schema) {
-            row(&mut page, &format!("{section}.{key}"), key, schema);
+            let path = format!("{section}.{key}");
+            row(&mut page, &variable(&path), key, schema, &path);
         }
     }
     page.push_str(FOOT);
@@ -50,7 +55,22 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
 }
 
 fn is_section(schema: &Value) -> bool {
-    schema["properties"].is_object()
+    schema["properties"].is_object() || named(schema).is_object()
+}
+
+/// The form of each table of a section whose tables the operator names.
+fn named(schema: &Value) -> &Value {
+    &schema["additionalProperties"]
+}
+
+/// The first key of such a table is what its variable sets.
+fn tables(page: &mut String, section: &str, schema: &Value) {
+    heading(page, &format!("`[{section}.NAME]`"), description(schema));
+    let prefix = format!("TANDEM_{}_NAME", section.trim_end_matches('s').to_uppercase());
+    for (index, (key, schema)) in properties(schema).enumerate() {
+        let variable = if index == 0 { prefix.clone() } else { format!("{prefix}_{}", key.to_uppercase()) };
+        row(page, &variable, key, schema, key);
+    }
 }
 
 fn description(schema: &Value) -> Option<String> {
@@ -65,12 +85,12 @@ fn heading(page: &mut String, title: &str, about: Option<String>) {
     page.push_str("| key | variable | default | meaning |\n|---|---|---|---|\n");
 }
 
-fn row(page: &mut String, path: &str, key: &str, schema: &Value) {
-    let default = load::leaves().get(path).map(load::shown).unwrap_or_default();
+fn row(page: &mut String, variable: &str, key: &str, schema: &Value, path: &str) {
+    let default = load::leaves().get(path).map_or_else(|| "\"\"".to_owned(), load::shown);
     let meaning = description(schema).unwrap_or_default();
     let values: Vec<_> = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let values = if values.is_empty() { String::new() } else { format!(" One of `{}`.", values.join("`, `")) };
-    let _ = writeln!(page, "| `{key}` | `{}` | `{default}` | {meaning}{values} |", variable(path));
+    let _ = writeln!(page, "| `{key}` | `{variable}` | `{default}` | {meaning}{values} |");
 }
 
 #[cfg(test)]

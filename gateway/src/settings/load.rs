@@ -11,6 +11,8 @@ use super::Settings;
 /// The file that is read when it is there and no other was named.
 pub const DEFAULT_FILE: &str = "tandem.toml";
 const PREFIX: &str = "TANDEM_";
+/// Of the secrets, whose names are the operator's.
+const SECRET_PREFIX: &str = "TANDEM_SECRET_";
 /// Names under which keys are known everywhere, and the settings that they set. A `TANDEM_*` of the same setting counts more.
 const USUAL: [(&str, &str); 17] = [
     ("OPENAI_API_KEY", "openai.api_key"),
@@ -33,7 +35,9 @@ const USUAL: [(&str, &str); 17] = [
 ];
 /// Variables with our prefix that are no settings: builds and test runs set the first three, Kubernetes sets the others
 /// for a service named `tandem`.
-const FOREIGN: [&str; 5] = ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_TOOLS", "TANDEM_SERVICE_", "TANDEM_PORT"];
+/// What ends with `_` stands for all that begin so.
+const FOREIGN: [&str; 6] =
+    ["TANDEM_CI_", "TANDEM_TEST_", "TANDEM_TOOLS", "TANDEM_SERVICE_", "TANDEM_PORT", "TANDEM_PORT_"];
 
 /// Of a budget: more is a slip.
 const MOST_DOLLARS: f64 = 1e9;
@@ -90,8 +94,14 @@ pub fn parse(path: &Path, text: &str, env: impl Iterator<Item = (String, String)
 fn typed(table: &Table, origin: &dyn Fn(&str) -> String) -> Result<Settings, SettingsError> {
     serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
         let key = error.path().to_string();
-        let value = find(table, &key).map_or_else(|| "?".into(), shown);
-        let reason = error.inner().message().trim().to_owned();
+        let is_secret = key.starts_with("secrets.") && key.ends_with(".value");
+        let (value, reason) = match is_secret {
+            true => ("[hidden]".to_owned(), "a text in quotes is wanted".to_owned()),
+            false => {
+                let value = find(table, &key).map_or_else(|| "?".into(), shown);
+                (value, error.inner().message().trim().to_owned())
+            }
+        };
         SettingsError::Value { origin: origin(&key), key, value, reason }
     })
 }
@@ -133,6 +143,15 @@ pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
+/// The key of a secret that a variable sets: `TANDEM_SECRET_CRM` and `TANDEM_SECRET_CRM_HOSTS`.
+fn secret_key(variable: &str) -> Option<String> {
+    let name = variable.strip_prefix(SECRET_PREFIX)?.to_lowercase();
+    Some(match name.strip_suffix("_hosts") {
+        Some(name) => format!("secrets.{name}.hosts"),
+        None => format!("secrets.{name}.value"),
+    })
+}
+
 /// Lays variables over the table; returns key -> variable for error messages.
 fn overlay(
     table: &mut Table,
@@ -149,7 +168,13 @@ fn overlay(
         }
     }
     for (name, text) in ours {
-        if FOREIGN.iter().any(|foreign| name.starts_with(foreign)) {
+        let is = |foreign: &&str| name == *foreign || foreign.ends_with('_') && name.starts_with(foreign);
+        if FOREIGN.iter().any(is) {
+            continue;
+        }
+        if let Some(key) = secret_key(&name) {
+            set(table, &key, Value::String(text.trim().into()));
+            overrides.insert(key, name);
             continue;
         }
         let Some((key, default)) = known.get(&name) else {
@@ -239,6 +264,9 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
             return bad(key, dollars.to_string(), "an amount of US dollars is wanted, or 0 for no limit");
         }
     }
+    if let Some((key, why)) = settings.secrets.fault() {
+        return bad(&key, "[hidden]".into(), &why);
+    }
     if settings.data.dir.as_os_str().is_empty() {
         return bad("data.dir", "\"\"".into(), "a folder is wanted");
     }
@@ -247,6 +275,8 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
 
 #[cfg(test)]
 mod tests {
+    use tandem_contract::ports::Secrets as _;
+
     use super::*;
     use crate::settings::PortRange;
 
@@ -284,6 +314,24 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_set_by_file_or_variable_and_shown_to_nobody() {
+        let file =
+            "[secrets.crm]\nhosts = [\"api.crm.example\"]\n[secrets.erp]\nvalue = \"sk-0\"\nhosts = \"erp.example\"";
+        let env =
+            [("TANDEM_SECRET_CRM", "sk-1"), ("TANDEM_SECRET_NEW", "sk-2"), ("TANDEM_SECRET_NEW_HOSTS", "a.example")];
+        let settings = parse_with(file, &env).unwrap();
+        for (name, host, value) in
+            [("crm", "api.crm.example", "sk-1"), ("erp", "erp.example", "sk-0"), ("new", "a.example", "sk-2")]
+        {
+            assert_eq!(settings.secrets.secret(name, host).unwrap().reveal(), value);
+        }
+        let shown = format!("{settings:?} {}", serde_json::to_string(&settings).unwrap());
+        assert!(!shown.contains("sk-") && shown.contains("erp.example"), "{shown}");
+        let error = parse_with("", &[("TANDEM_SECRET_CRM", "sk-1")]).unwrap_err();
+        assert!(error.contains("TANDEM_SECRET_CRM_HOSTS") && !error.contains("sk-1"), "{error}");
+    }
+
+    #[test]
     fn every_setting_can_be_set_by_its_variable() {
         for (key, default) in leaves() {
             let text = default.as_str().map_or_else(|| shown(&default), str::to_owned);
@@ -317,6 +365,15 @@ mod tests {
             ("[chatwoot]\naccount_id = \"me\"", "chatwoot.account_id = \"me\": the number"),
             ("[models]\nbudget_stop_usd = -1", "models.budget_stop_usd = -1: an amount of US dollars"),
             ("[models]\ncheap = \"gpt\"", "models.cheap = \"gpt\": \"gpt\" is no model"),
+            ("[tools]\nprivate_hosts = \"http://a\"", "tools.private_hosts = \"http://a\": \"http://a\" is no host"),
+            ("[secrets.Crm]\nvalue = \"v\"\nhosts = \"a\"", "secrets.Crm = [hidden]: a name is lower-case"),
+            ("[secrets.crm]\nvalue = \"v\"", "secrets.crm.hosts = [hidden]: say to which hosts"),
+            (
+                "[secrets.crm]\nhosts = \"a\"",
+                "secrets.crm.value = [hidden]: a text is wanted; write it here, or set TANDEM_SECRET_CRM",
+            ),
+            ("[secrets.crm]\nvalue = 77", "secrets.crm.value = [hidden]: a text in quotes"),
+            ("[secrets.crm]\nhost = \"a\"", "unknown field `host`"),
             ("[[", "tandem.toml is not TOML"),
         ];
         for (text, message) in table {
@@ -333,6 +390,9 @@ mod tests {
         assert_eq!(error, "there is no setting TANDEM_HTTP_PORT; did you mean TANDEM_HTTP_ADDR?");
         assert!(parse_with("", &[("TANDEM_PORT_8080_TCP", "tcp://10.0.0.1:8080")]).is_ok());
         assert!(parse_with("", &[("TANDEM_CI_TARGET", "/x"), ("TANDEM_TOOLS", "/y")]).is_ok());
+        let hosts = parse_with("", &[("TANDEM_TOOLS_PRIVATE_HOSTS", "crm.internal, 10.0.0.5")]).unwrap();
+        assert_eq!(hosts.tools.private_hosts.0.len(), 2);
+        assert!(parse_with("", &[("TANDEM_TOOLS_HOSTS", "crm.internal")]).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod costs;
 #[cfg(test)]
 mod doc;
 pub mod load;
+mod tools;
 mod vendors;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tandem_contract::Private;
 pub use channels::{ChatwootSettings, ChatwootStatus};
 pub use costs::{ModelsSettings, micro};
 pub use load::load;
+pub use tools::{SecretsSettings, ToolsSettings};
 pub use vendors::{
     AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
     TwilioSettings,
@@ -50,6 +52,8 @@ pub struct Settings {
     pub cartesia: CartesiaSettings,
     pub twilio: TwilioSettings,
     pub chatwoot: ChatwootSettings,
+    pub tools: ToolsSettings,
+    pub secrets: SecretsSettings,
 }
 
 impl Default for Settings {
@@ -72,6 +76,8 @@ impl Default for Settings {
             cartesia: CartesiaSettings::default(),
             twilio: TwilioSettings::default(),
             chatwoot: ChatwootSettings::default(),
+            tools: ToolsSettings::default(),
+            secrets: SecretsSettings::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("agents/speech/engines", &[]),
     ("agents/speech", &["tandem-contract", "tandem-media", "tandem-models", "tandem-speech-engines"]),
     ("agents/models", &["tandem-contract"]),
+    ("agents/tools", &["tandem-contract", "tandem-models"]),
     ("agents", &["tandem-conditions", "tandem-contract", "tandem-media", "tandem-models", "tandem-speech"]),
     ("signaling", &["tandem-contract", "tandem-media"]),
     (
@@ -26,6 +27,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "tandem-speech",
             "tandem-agents",
             "tandem-signaling",
+            "tandem-tools",
         ],
     ),
     ("loadtest", &["tandem-contract", "tandem-media", "tandem-speech", "tandem-signaling"]),

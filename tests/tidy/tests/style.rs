@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_000;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 64] = [
+const CORES: [&str; 69] = [
     "contract/src/",
     "contract/conditions/src/",
     "media/src/codec/",
@@ -59,6 +59,11 @@ const CORES: [&str; 64] = [
     "agents/src/brain/",
     "agents/src/ledger/",
     "agents/src/turn/",
+    "agents/tools/src/arguments",
+    "agents/tools/src/http/answer",
+    "agents/tools/src/http/request",
+    "agents/tools/src/mcp/answer",
+    "agents/tools/src/mcp/listing",
     "agents/src/session/",
     "agents/src/words",
     "signaling/src/sip/call/machine",

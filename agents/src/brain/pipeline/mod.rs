@@ -41,6 +41,10 @@ pub(super) const HANG_UP: &str = "hang_up";
 /// The model hands the caller to a person by this tool.
 const TRANSFER: &str = "transfer";
 
+/// What the model is told of a tool that has not answered when the caller goes on.
+const RUNNING: &str =
+    "the caller spoke before it answered; it may act all the same, so do not call it again for the same wish";
+
 const SORRY: &str = "I'm sorry, I can't answer right now. Please say that again.";
 const LOST: &str = "I'm sorry, I lost my thread.";
 const CANNOT: &str = "I can't help with that. Is there anything else?";
@@ -88,6 +92,8 @@ pub struct PipelineBrain {
     exchanges: VecDeque<Exchange>,
     /// Number of the tool call made last.
     last_call: u32,
+    /// Calls that still run though the caller went on: their numbers, and the vendor's names for them.
+    running: Vec<(u32, String)>,
     misses: Misses,
 }
 
@@ -102,7 +108,7 @@ struct Reply {
     /// Bytes of it that the reader has seen.
     shown: usize,
     said: bool,
-    /// The filler was said.
+    /// The caller was told that it takes a moment: by a tool, or because another model is asked.
     filled: bool,
     /// Utterances in the present epoch.
     utterances: usize,
@@ -118,6 +124,8 @@ struct Reply {
 struct Called {
     call: ToolCall,
     number: u32,
+    /// The session performs it.
+    sent: bool,
     result: Option<Private<String>>,
 }
 
@@ -168,6 +176,7 @@ impl PipelineBrain {
             reply,
             exchanges: VecDeque::new(),
             last_call: 0,
+            running: Vec::new(),
             misses: Misses::default(),
         }
     }
@@ -194,6 +203,7 @@ impl PipelineBrain {
 
     /// A new reply; what an older one still wanted is forgotten.
     fn begin(&mut self, epoch: Epoch) {
+        self.leave_running();
         self.reply = Reply { epoch, chunker: self.persona.chunker(), ..Reply::default() };
     }
 
@@ -215,7 +225,7 @@ impl PipelineBrain {
             }
             ModelEvent::ToolCall { call } => {
                 self.last_call += 1;
-                self.reply.calls.push(Called { call, number: self.last_call, result: None });
+                self.reply.calls.push(Called { call, number: self.last_call, sent: false, result: None });
             }
             // Counted where it was paid.
             ModelEvent::Usage { .. } | ModelEvent::Progress => {}
@@ -267,19 +277,36 @@ impl PipelineBrain {
     }
 
     fn call_tools(&mut self, out: &mut Vec<BrainEffect>) {
+        self.fill_the_silence(out);
         let epoch = self.reply.epoch;
         self.reply.called = (epoch, self.reply.utterances);
         for at in 0..self.reply.calls.len() {
             let Called { call, number, .. } = self.reply.calls[at].clone();
             match self.own_tool(&call) {
                 Some(result) => self.reply.calls[at].result = Some(result.to_string().into()),
-                None => out.push(keys::press(epoch, number, &call).unwrap_or_else(|| {
-                    let (tool, arguments) = (call.name, call.arguments.into_inner());
-                    BrainEffect::CallTool { epoch, call: number, tool, arguments }
-                })),
+                None => {
+                    self.reply.calls[at].sent = true;
+                    out.push(keys::press(epoch, number, &call).unwrap_or_else(|| {
+                        let (tool, arguments) = (call.name, call.arguments.into_inner());
+                        BrainEffect::CallTool { epoch, call: number, tool, arguments }
+                    }));
+                }
             }
         }
         self.go_on_when_called(out);
+    }
+
+    /// Says once in a reply that a tool takes its time, if the model has said nothing itself. That is no answer yet. A reader
+    /// sees that somebody types.
+    fn fill_the_silence(&mut self, out: &mut Vec<BrainEffect>) {
+        if self.reply.said || self.reply.filled || self.modality == Modality::Text {
+            return;
+        }
+        let filler = |called: &Called| self.persona.fillers.get(&called.call.name);
+        if let Some(filler) = self.reply.calls.iter().find_map(filler).cloned() {
+            self.say(&filler, out);
+            (self.reply.said, self.reply.filled) = (false, true);
+        }
     }
 
     /// Tools that are about the conversation itself, and tools that the bot does not have.
@@ -307,8 +334,10 @@ impl PipelineBrain {
     }
 
     fn tool_done(&mut self, epoch: Epoch, call: u32, result: Result<Value, ToolFailure>, out: &mut Vec<BrainEffect>) {
-        let Some(called) = self.reply.calls.iter_mut().find(|called| called.number == call) else { return };
         let result = result.unwrap_or_else(|failure| json!({ "error": failure.code, "detail": failure.detail }));
+        let Some(called) = self.reply.calls.iter_mut().find(|called| called.number == call) else {
+            return self.done_late(call, &result);
+        };
         called.result = Some(result.to_string().into());
         if self.reply.epoch != epoch {
             self.reply.epoch = epoch;
@@ -321,16 +350,8 @@ impl PipelineBrain {
         if self.reply.calls.iter().any(|called| called.result.is_none()) {
             return;
         }
-        let (mut calls, mut results) = (Vec::new(), Vec::new());
-        for Called { call, result, .. } in self.reply.calls.drain(..) {
-            calls.push(call);
-            results.extend(result);
-        }
-        if self.exchanges.len() == EXCHANGES_MAX {
-            self.exchanges.pop_front();
-        }
-        let (epoch, after) = self.reply.called;
-        self.exchanges.push_back(Exchange { epoch, after, calls, results });
+        let called = self.reply.calls.drain(..).collect();
+        self.remember(called);
         self.reply.rounds += 1;
         if self.reply.ending.is_some() {
             return self.end(out);
@@ -341,6 +362,43 @@ impl PipelineBrain {
                 self.say(SORRY, out);
                 self.done(out);
             }
+        }
+    }
+
+    /// What was called and what came of it, for later questions.
+    fn remember(&mut self, called: Vec<Called>) {
+        let (mut calls, mut results) = (Vec::new(), Vec::new());
+        for Called { call, result, .. } in called {
+            calls.push(call);
+            results.push(result.unwrap_or_else(|| json!({ "error": "running", "detail": RUNNING }).to_string().into()));
+        }
+        if self.exchanges.len() == EXCHANGES_MAX {
+            self.exchanges.pop_front();
+        }
+        let (epoch, after) = self.reply.called;
+        self.exchanges.push_back(Exchange { epoch, after, calls, results });
+    }
+
+    /// The caller went on before the tools had answered. They act all the same: a model that did not know would call them again.
+    fn leave_running(&mut self) {
+        let sent: Vec<Called> = self.reply.calls.drain(..).filter(|called| called.sent).collect();
+        if !sent.is_empty() {
+            let running = sent.iter().filter(|called| called.result.is_none());
+            self.running.extend(running.map(|called| (called.number, called.call.id.clone())));
+            self.remember(sent);
+        }
+    }
+
+    /// The next question tells it.
+    fn done_late(&mut self, call: u32, result: &Value) {
+        let Some(at) = self.running.iter().position(|(number, _)| *number == call) else { return };
+        let (_, id) = self.running.remove(at);
+        let known = self.exchanges.iter_mut().rev().find_map(|exchange| {
+            let place = exchange.calls.iter().position(|call| call.id == id)?;
+            exchange.results.get_mut(place)
+        });
+        if let Some(known) = known {
+            *known = result.to_string().into();
         }
     }
 

@@ -1,10 +1,12 @@
 //! From the bot's config to what its model is told once and for all.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Number, json};
+use serde_json::{Number, Value, json};
 use tandem_contract::Private;
 use tandem_contract::bot::BotConfig;
-use tandem_contract::bot::blocks::{LlmParameters, SystemPrompt, TransferDestination};
+use tandem_contract::bot::blocks::{LlmParameters, SystemPrompt, ToolAvailable, TransferDestination};
 use tandem_contract::call::Modality;
 use tandem_models::ToolSpec;
 
@@ -35,6 +37,9 @@ pub struct Persona {
     /// Said where the model fails and another is asked. None: the caller waits in silence.
     pub failover_filler: Option<String>,
     pub tools: Vec<ToolSpec>,
+    /// By the name of a tool: what is said when it is called and the model has said nothing.
+    #[serde(default)]
+    pub fillers: BTreeMap<String, String>,
     pub destinations: Vec<TransferDestination>,
     pub max_tokens: Option<u32>,
     pub temperature: Option<f64>,
@@ -58,6 +63,7 @@ impl Persona {
                 .unwrap_or_else(|| vec![STILL_THERE.to_owned(); STILL_THERE_TIMES]),
             failover_filler: turn.and_then(|turn| turn.failover_filler.clone()),
             tools: offered(config, &destinations),
+            fillers: fillers(config),
             destinations,
             max_tokens: settings.and_then(|s| s.max_tokens).or(parameters.and_then(|p| p.max_tokens)),
             temperature: number(|parameters| parameters.temperature.as_ref()),
@@ -108,6 +114,23 @@ fn chunker(config: &BotConfig) -> Chunker {
     Chunker::default().with(boundaries, least)
 }
 
+/// A tool that the bot's config describes.
+fn own(tool: &ToolAvailable) -> Option<ToolSpec> {
+    let description = tool.description.clone();
+    if tool.http.is_none() && description.is_none() && tool.parameters.is_none() {
+        return None;
+    }
+    let parameters = tool.parameters.clone().map(Value::from_iter);
+    let parameters = parameters.unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
+    Some(ToolSpec { name: tool.tool_name.clone(), description: description.unwrap_or_default(), parameters })
+}
+
+/// What is said while each tool works, for those tools that say something.
+fn fillers(config: &BotConfig) -> BTreeMap<String, String> {
+    let named = config.tools_available.iter().flatten();
+    named.filter_map(|tool| Some((tool.tool_name.clone(), tool.say.clone()?))).collect()
+}
+
 fn destinations(config: &BotConfig) -> Vec<TransferDestination> {
     let features = config.workflow_features.as_ref();
     let transfer = features.and_then(|features| features.call_transfer.as_ref()).filter(|transfer| transfer.enabled);
@@ -116,7 +139,8 @@ fn destinations(config: &BotConfig) -> Vec<TransferDestination> {
 
 fn offered(config: &BotConfig, destinations: &[TransferDestination]) -> Vec<ToolSpec> {
     let named = config.tools_available.iter().flatten();
-    let mut offered: Vec<ToolSpec> = named.filter_map(|tool| tools::spec(&tool.tool_name)).collect();
+    let mut offered: Vec<ToolSpec> =
+        named.filter_map(|tool| tools::spec(&tool.tool_name).or_else(|| own(tool))).collect();
     offered.push(ToolSpec {
         name: HANG_UP.to_owned(),
         description: "Ends the conversation. Say goodbye in the same answer.".to_owned(),

@@ -265,3 +265,72 @@ fn what_a_silent_caller_hears_is_the_bots_and_so_is_who_may_talk_over_the_greeti
     talk.give(BrainEvent::Silent { epoch: Epoch(1) });
     assert!(talk.hangs_up());
 }
+
+fn own_tool(modality: Modality) -> Talk {
+    let config = json!({ "tools_available": [{
+        "tool_name": "order_status",
+        "status": "implemented",
+        "description": "Where an order is.",
+        "parameters": { "type": "object", "properties": { "order": { "type": "string" } } },
+        "http": { "url": "https://crm.example/orders/{order}" },
+        "say": "One moment, please.",
+    }] });
+    let config: BotConfig = serde_json::from_value(config).unwrap();
+    let mut talk = Talk { brain: PipelineBrain::new(Persona::new(&config, modality), modality), out: Vec::new() };
+    talk.give(BrainEvent::Started);
+    talk.give(BrainEvent::Said { epoch: ONE, text: "Where is it?".to_owned().into() });
+    talk
+}
+
+#[test]
+fn a_tool_is_announced_once_where_the_model_says_nothing() {
+    let mut talk = own_tool(Modality::Voice);
+    let spec = talk.brain.persona.tools[0].clone();
+    assert_eq!((spec.name.as_str(), spec.description.as_str()), ("order_status", "Where an order is."));
+    assert_eq!(spec.parameters["properties"]["order"]["type"], "string");
+    for (call, said) in [(1, vec!["One moment, please."]), (2, vec![])] {
+        talk.call("order_status", json!({ "order": "A1" }));
+        talk.model(ONE, done(Finish::ToolCalls));
+        assert_eq!(talk.said(), said);
+        assert!(matches!(talk.out.last(), Some(BrainEffect::CallTool { .. })));
+        talk.give(BrainEvent::ToolDone { epoch: ONE, call, result: Ok(json!({ "state": "shipped" })) });
+    }
+    talk.model(ONE, done(Finish::Stop));
+    assert_eq!(talk.said(), [SORRY], "an announcement is no answer");
+
+    let mut talk = own_tool(Modality::Voice);
+    talk.model(ONE, ModelEvent::Text { text: "Let me look that up. ".to_owned().into() });
+    talk.call("order_status", json!({}));
+    talk.model(ONE, done(Finish::ToolCalls));
+    assert!(!talk.said().contains(&"One moment, please."));
+
+    let mut talk = own_tool(Modality::Text);
+    talk.call("order_status", json!({}));
+    talk.model(ONE, done(Finish::ToolCalls));
+    assert_eq!(talk.said(), <[&str; 0]>::default());
+}
+
+#[test]
+fn a_tool_that_runs_when_the_caller_goes_on_is_not_forgotten() {
+    let mut talk = own_tool(Modality::Voice);
+    talk.call("order_status", json!({ "order": "A1" }));
+    talk.model(ONE, done(Finish::ToolCalls));
+    talk.give(BrainEvent::Said { epoch: Epoch(2), text: "Hello?".to_owned().into() });
+    let results = |talk: &Talk| match talk.out.last() {
+        Some(BrainEffect::Complete { prompt, .. }) => {
+            prompt.exchanges.iter().flat_map(|e| &e.results).map(|result| result.reveal().clone()).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let told = results(&talk);
+    assert!(told.len() == 1 && told[0].contains("do not call it again"), "{told:?}");
+    talk.give(BrainEvent::ToolDone { epoch: Epoch(2), call: 1, result: Ok(json!({ "state": "shipped" })) });
+    assert_eq!(talk.out, [], "nobody waits for it any more");
+    talk.give(BrainEvent::Said { epoch: Epoch(3), text: "And?".to_owned().into() });
+    assert_eq!(results(&talk), [r#"{"state":"shipped"}"#]);
+
+    let mut talk = own_tool(Modality::Voice);
+    talk.call("order_status", json!({}));
+    talk.give(BrainEvent::Said { epoch: Epoch(2), text: "Hello?".to_owned().into() });
+    assert_eq!(results(&talk), <[&str; 0]>::default(), "it was not called yet");
+}

@@ -17,8 +17,9 @@ use super::notes::notes;
 use crate::brain::ToolFailure;
 use crate::session::input::SessionInput;
 
-/// Longest time of a tool. Bounds what a vendor that hangs costs the caller; below the turn machine's patience.
-const TOOL_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time of a tool. Bounds what a vendor that hangs costs the caller; above what a bot may allow its tools
+/// (`TOOL_TIMEOUT_MS`), below the turn machine's patience.
+const TOOL_LIMIT: Duration = Duration::from_secs(16);
 
 /// What a child task came to.
 enum Done {
@@ -142,6 +143,12 @@ fn log_failure(stored: Result<(), StoreError>) {
 fn failure(error: &ToolError) -> ToolFailure {
     match error {
         ToolError::Refused { code, detail } => ToolFailure { code: code.clone(), detail: detail.clone() },
+        // A slip of who calls, which can mend it.
+        ToolError::BadArgument { .. } => ToolFailure { code: "bad_argument".to_owned(), detail: error.to_string() },
+        ToolError::NoAnswer { tool, code, detail } => {
+            warn!(tool, code, detail, "a tool gave no answer");
+            ToolFailure { code: (*code).to_owned(), detail: detail.clone() }
+        }
         other => {
             warn!(error = %other, "a tool failed");
             ToolFailure { code: "failed".to_owned(), detail: other.to_string() }

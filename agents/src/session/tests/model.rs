@@ -220,3 +220,71 @@ fn a_model_that_thinks_for_long_is_waited_for_and_one_that_is_silent_is_not() {
     assert_eq!(world.when(|effect| matches!(effect, SessionEffect::CancelModel)).len(), 1);
     assert_eq!(world.core.turn().state().name(), "listening");
 }
+
+/// A caller who asked for what a tool has to find out.
+fn while_a_tool_works() -> World {
+    let tool = serde_json::json!({
+        "tool_name": "order_status", "status": "implemented", "http": { "url": "https://crm.example/" },
+        "say": "One moment please.",
+    });
+    let config: BotConfig = serde_json::from_value(serde_json::json!({ "tools_available": [tool] })).unwrap();
+    let mut brain = PipelineBrain::new(Persona::new(&config, Modality::Voice), Modality::Voice);
+    let mut world = World::with(Door::Sip, Modality::Voice, move |event, out| brain.handle(Time::ZERO, event, out));
+    world.until(100);
+    world.press('1');
+    let call = ToolCall {
+        id: "c".into(),
+        name: "order_status".into(),
+        arguments: serde_json::json!({}).into(),
+        signature: None,
+    };
+    for event in [ModelEvent::ToolCall { call }, ModelEvent::Done { finish: Finish::ToolCalls }] {
+        world.give(SessionInput::Model { epoch: Epoch(1), event });
+    }
+    world
+}
+
+fn agent(world: &World) -> Vec<String> {
+    world.entries(Speaker::Agent).into_iter().map(|entry| entry.text.reveal().clone()).collect()
+}
+
+#[test]
+fn a_caller_hears_that_a_tool_works_and_then_the_answer() {
+    let mut world = while_a_tool_works();
+    world.until(5_000);
+    assert_eq!(agent(&world), ["One moment please."]);
+    assert_eq!(world.core.turn().state().name(), "thinking", "the floor is still the agent's");
+    world.give(SessionInput::ToolDone { call: 1, result: Ok(serde_json::json!({ "state": "shipped" })) });
+    let (epoch, second) = questions(&world).pop().unwrap();
+    let [.., Message::Assistant { text, .. }, Message::Assistant { .. }, Message::Tool { result, .. }] =
+        second.messages.as_slice()
+    else {
+        panic!("{second:?}")
+    };
+    assert_eq!((text.reveal().as_str(), result.reveal().as_str()), ("One moment please.", r#"{"state":"shipped"}"#));
+    answer(&mut world, epoch, "It was shipped.");
+    world.until(9_000);
+    assert_eq!(agent(&world), ["One moment please.", "It was shipped."]);
+    world.assert_heard_is_played();
+}
+
+#[test]
+fn a_caller_may_go_on_while_a_tool_works_and_the_model_is_told_what_it_did() {
+    let mut world = while_a_tool_works();
+    world.until(3_000);
+    world.press('2');
+    let (epoch, second) = questions(&world).pop().unwrap();
+    assert!(epoch > Epoch(1) && format!("{:?}", second.messages).contains("Tool"), "{second:?}");
+    world.give(SessionInput::ToolDone { call: 1, result: Ok(serde_json::json!({ "state": "shipped" })) });
+    assert_eq!(questions(&world).len(), 2, "the reply that wanted it is over");
+    answer(&mut world, epoch, "Of course.");
+    world.until(6_000);
+    world.press('3');
+    let (_, third) = questions(&world).pop().unwrap();
+    let results = third.messages.iter().filter_map(|message| match message {
+        Message::Tool { result, .. } => Some(result.reveal().as_str()),
+        _ => None,
+    });
+    assert_eq!(results.collect::<Vec<_>>(), [r#"{"state":"shipped"}"#]);
+    assert_eq!(agent(&world), ["One moment please.", "Of course."]);
+}
