@@ -94,8 +94,12 @@ impl World {
         std::fs::create_dir_all(&bots).unwrap();
         let bot = json!({
             "system_prompt": { "role": "You are a clinic." },
-            "workflow_features": { "call_transfer": { "enabled": true,
-                "transfer_destinations": [{ "name": "desk", "phone": "sip:desk@192.0.2.7" }] } },
+            "workflow_features": {
+                "call_transfer": { "enabled": true,
+                    "transfer_destinations": [{ "name": "desk", "phone": "sip:desk@192.0.2.7" }] },
+                "human_escalation": { "enabled": true,
+                    "triggers": [{ "condition": "emergency_keywords_detected", "action": "immediate_handoff" }] },
+            },
         });
         std::fs::write(bots.join("clinic.json"), bot.to_string()).unwrap();
         let model = Peer::answering(move |number, _| answer(number));
@@ -272,6 +276,23 @@ async fn a_transfer_in_chat_gives_the_conversation_to_people() {
     let note = world.channel.json("/conversations/123/messages").await;
     assert_eq!(note["private"], true);
     assert!(world.node.state.registry.idle_within(PATIENCE).await, "the session ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_gives_the_conversation_to_people_without_a_word_to_the_model() {
+    let mut world = World::start(|number| says(&format!("Answer {number}.")), ok).await;
+    world.chatwoot(&incoming(100, "My father has chest pain")).await;
+    let status = world.channel.json("/conversations/123/toggle_status").await;
+    assert_eq!(status, json!({ "status": "pending" }));
+    assert!(world.node.state.registry.idle_within(PATIENCE).await, "the session ends");
+    world.chatwoot(&status_changed("resolved", 3.0)).await;
+    world.chatwoot(&status_changed("open", 4.0)).await;
+    let mut later = incoming(101, "Thanks, he is well");
+    later["conversation"]["updated_at"] = json!(5.0);
+    world.chatwoot(&later).await;
+    // The first question of all.
+    let question = asked(&world.model.json("/chat/completions").await);
+    assert_eq!(question.last().map(String::as_str), Some("Thanks, he is well"), "{question:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
