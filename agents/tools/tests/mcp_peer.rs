@@ -42,7 +42,13 @@ async fn tools_of_the_python_sdk_are_listed_and_called() {
         return;
     };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/support/mcp_server.py");
-    let mut server = Command::new(python).arg(script).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut server = Command::new(python)
+        .arg(script)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let endpoint = lines.next_line().await.unwrap().unwrap();
     let config = json!({ "integrations": [{

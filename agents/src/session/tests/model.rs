@@ -273,6 +273,7 @@ fn a_caller_may_go_on_while_a_tool_works_and_the_model_is_told_what_it_did() {
     let mut world = while_a_tool_works();
     world.until(3_000);
     world.press('2');
+    world.until(4_000);
     let (epoch, second) = questions(&world).pop().unwrap();
     assert!(epoch > Epoch(1) && format!("{:?}", second.messages).contains("Tool"), "{second:?}");
     world.give(SessionInput::ToolDone { call: 1, result: Ok(serde_json::json!({ "state": "shipped" })) });
@@ -280,6 +281,7 @@ fn a_caller_may_go_on_while_a_tool_works_and_the_model_is_told_what_it_did() {
     answer(&mut world, epoch, "Of course.");
     world.until(6_000);
     world.press('3');
+    world.until(7_000);
     let (_, third) = questions(&world).pop().unwrap();
     let results = third.messages.iter().filter_map(|message| match message {
         Message::Tool { result, .. } => Some(result.reveal().as_str()),
