@@ -43,7 +43,7 @@ fn model(asked: usize) -> Script {
 
 fn bot(url: &str) -> Value {
     json!({
-        "system_prompt": { "role": "You are a shop." },
+        "system_prompt": { "role": "You are a shop.", "greeting": "Hello." },
         "tools_available": [
             { "tool_name": "opening_hours", "status": "implemented" },
             {
@@ -94,7 +94,7 @@ async fn a_chats_model_calls_a_tool_and_learns_from_its_slip() {
     let url = format!("ws://{}/ws/v1/session", node.state.settings.http.addr);
     let (mut socket, _) = connect_async(url).await.unwrap();
     socket.send(Message::text(json!({ "type": "start", "mode": "text" }).to_string())).await.unwrap();
-    told(&mut socket, "started").await;
+    assert_eq!(told(&mut socket, "text").await["text"], "Hello.");
     socket.send(Message::text(json!({ "type": "text", "text": "Where is it?" }).to_string())).await.unwrap();
     let answer = told(&mut socket, "text").await["text"].clone();
     assert_eq!(answer, "It was shipped.");
