@@ -62,6 +62,8 @@ pub enum LegEvent {
     /// A silenced wire kept this utterance from `offset` on back: so far it has not gone to the far end. It does if the
     /// utterance resumes.
     Withheld { utterance: UtteranceId, offset: u64 },
+    /// What was withheld of it goes out now.
+    Released { utterance: UtteranceId },
     /// The wire threw this utterance's audio away from `offset` on, for good: the far end did not take it in time. What
     /// comes behind the hole may still arrive; in its place it was not heard.
     Lost { utterance: UtteranceId, offset: u64 },

@@ -74,6 +74,10 @@ impl PlayoutCursor {
         self.withheld = Some(self.withheld.map_or(offset, |before| before.min(offset)));
     }
 
+    pub(super) fn released(&mut self) {
+        self.withheld = None;
+    }
+
     pub(super) fn lost(&mut self, offset: u64) {
         self.lost = Some(self.lost.map_or(offset, |before| before.min(offset)));
     }

@@ -143,6 +143,13 @@ impl Ledger {
         }
     }
 
+    /// The line gives out what it had kept: a frame behind a short pause may have been taken for one that came too late.
+    pub fn released(&mut self, utterance: UtteranceId) {
+        if let Some(open) = self.find(utterance) {
+            open.cursor.released();
+        }
+    }
+
     /// The line threw it away from `offset` on: nothing behind that counts any more.
     pub fn lost(&mut self, utterance: UtteranceId, offset: u64) {
         if let Some(open) = self.find(utterance) {

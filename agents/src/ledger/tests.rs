@@ -172,6 +172,18 @@ fn what_the_line_kept_back_was_not_heard() {
     ledger.resumed(ms(400), utterance);
     let entry = ledger.commit(ms(600), utterance, 3000, false).unwrap();
     assert_eq!(entry.heard_samples, 3000, "it went out when the line went on");
+
+    let (mut ledger, utterance) = greeting(Playback::Reported);
+    ledger.carried(utterance, 2160);
+    ledger.stopped(ms(260), utterance);
+    ledger.resumed(ms(270), utterance);
+    ledger.withheld(utterance, 2160);
+    ledger.released(utterance);
+    let entry = ledger.commit(ms(600), utterance, 3000, false).unwrap();
+    assert_eq!(
+        entry.heard_samples, 3000,
+        "a frame behind a short pause was taken for a late one, and went out with the next"
+    );
 }
 
 #[test]

@@ -184,6 +184,7 @@ impl SessionCore {
             LegEvent::Interrupted => self.far_end_interrupted(now),
             LegEvent::CallerSpeaks { on } => self.caller_speaks_there(now, on),
             LegEvent::Withheld { utterance, offset } => self.ledger.withheld(utterance, offset),
+            LegEvent::Released { utterance } => self.ledger.released(utterance),
             LegEvent::Lost { utterance, offset } => self.ledger.lost(utterance, offset),
             LegEvent::TransferProgress { status } => self.transfer_progress(now, status),
             LegEvent::Ended { reason } => self.leg_ended(now, reason),

@@ -289,6 +289,9 @@ fn clear_overtakes_its_audio_which_comes_back_on_resume() {
     line.audio(4, 960);
     let offset = |item: Outgoing| item_audio(item).offset;
     assert_eq!(line.sent().into_iter().map(offset).collect::<Vec<_>>(), [0, 320, 640, 960]);
+    let withheld = LegEvent::Withheld { utterance: UtteranceId(4), offset: 0 };
+    let released = LegEvent::Released { utterance: UtteranceId(4) };
+    assert_eq!(line.leg_events(), [withheld, released], "and it is no longer withheld");
 
     line.audio(4, 1280);
     line.put(StreamInput::Leg { command: LegCommand::Clear { utterance: UtteranceId(4) } });

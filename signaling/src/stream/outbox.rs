@@ -66,19 +66,23 @@ impl Outbox {
         true
     }
 
-    pub(super) fn push_audio(&mut self, audio: AgentAudio) {
+    /// Behind what was set aside of the same utterance: true if there was such.
+    pub(super) fn push_audio(&mut self, audio: AgentAudio) -> bool {
         if self.closed {
-            return;
+            return false;
         }
-        let held = std::mem::take(&mut self.held);
-        let resumed = held.into_iter().filter(|frame| frame.utterance == audio.utterance);
-        for frame in resumed.chain([audio.clone()]).collect::<Vec<_>>() {
+        let mut frames = std::mem::take(&mut self.held);
+        frames.retain(|frame| frame.utterance == audio.utterance);
+        let resumed = !frames.is_empty();
+        frames.push(audio);
+        for frame in frames {
             if self.audio == AUDIO_WAITING_MAX {
                 self.drop_oldest_audio();
             }
             self.audio += 1;
             self.queue.push_back(Outgoing::Audio { audio: frame });
         }
+        resumed
     }
 
     /// Audio of a silenced utterance that came a moment too late.

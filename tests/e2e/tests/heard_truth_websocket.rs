@@ -69,9 +69,9 @@ fn who_reports_nothing_or_lies_is_not_believed_beyond_what_was_sent() -> Result<
     Ok(())
 }
 
-/// What the sockets of both sides may hold of the audio for a client that does not read, and the two frames between core and
+/// What the sockets of both sides may hold of the audio for a client that does not read, and the four frames between core and
 /// socket; samples. `SEND_BUFFER` (gateway/src/node.rs) and the client's receive buffer, each twice as the kernel counts.
-const UNREAD: u64 = (2 * 16 + 2 * 8) * 1024 / 2 + 2 * 320;
+const UNREAD: u64 = (2 * 16 + 2 * 8) * 1024 / 2 + 4 * 320;
 
 #[test]
 fn who_stops_reading_has_not_heard_the_rest_and_disturbs_nobody() -> Result<()> {

@@ -300,7 +300,11 @@ impl TwilioCore {
             self.line.withhold(audio);
             return self.tell_withheld(utterance, out);
         }
-        for frame in self.line.resume(audio.utterance).into_iter().chain([audio]) {
+        let withheld = self.line.resume(audio.utterance);
+        if !withheld.is_empty() {
+            out.push(StreamEffect::Leg { event: LegEvent::Released { utterance: UtteranceId(audio.utterance) } });
+        }
+        for frame in withheld.into_iter().chain([audio]) {
             self.send(frame, out);
         }
     }
