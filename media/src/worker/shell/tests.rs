@@ -95,7 +95,9 @@ async fn a_telephone_leg_echoes_and_hears_its_caller() {
     send(&leg, MediaCommand::Loop { on: false }).await;
     send(&leg, MediaCommand::Capture { id: CaptureId(3) }).await;
     let audio = timeout(PATIENCE, leg.events.recv()).await.unwrap();
-    assert!(matches!(audio, Some(MediaEvent::Audio { capture: CaptureId(3), samples, .. }) if samples.len() == 640));
+    assert!(
+        matches!(audio, Some(MediaEvent::Audio { capture: CaptureId(3), samples, .. }) if !samples.is_empty() && samples.len().is_multiple_of(160))
+    );
     assert!(Packet::parse(&receive(&caller).await).is_ok());
 }
 
