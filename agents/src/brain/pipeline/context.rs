@@ -65,9 +65,9 @@ fn add_line(messages: &mut Vec<Message>, entry: &LedgerEntry) {
         return;
     }
     match (entry.speaker, messages.last_mut()) {
-        (Speaker::Caller, Some(Message::User { text })) => *text = joined(text, heard),
+        (Speaker::Caller, Some(Message::User { text, .. })) => *text = joined(text, heard),
         (Speaker::Agent, Some(Message::Assistant { text, calls })) if calls.is_empty() => *text = joined(text, heard),
-        (Speaker::Caller, _) => messages.push(Message::User { text: heard.to_owned().into() }),
+        (Speaker::Caller, _) => messages.push(Message::user(heard.to_owned())),
         (Speaker::Agent, _) => messages.push(Message::Assistant { text: heard.to_owned().into(), calls: Vec::new() }),
     }
 }
@@ -116,7 +116,7 @@ mod tests {
     fn told(messages: &[Message]) -> Vec<String> {
         let line = |message: &Message| match message {
             Message::System { text } => format!("system {text}"),
-            Message::User { text } => format!("user {}", text.reveal()),
+            Message::User { text, .. } => format!("user {}", text.reveal()),
             Message::Assistant { text, calls } => format!("agent {}{}", text.reveal(), "!".repeat(calls.len())),
             Message::Tool { result, .. } => format!("tool {}", result.reveal()),
         };
@@ -184,7 +184,7 @@ mod tests {
     fn what_is_long_ago_is_left_out() {
         let long = "x".repeat(10_000);
         let entries: Vec<_> = (1..=9).map(|n| caller(n, n, &long)).collect();
-        let Some(Message::User { text }) = messages("s", &entries, &[]).pop() else { panic!("no line") };
+        let Some(Message::User { text, .. }) = messages("s", &entries, &[]).pop() else { panic!("no line") };
         assert_eq!(text.reveal().len(), 3 * 10_000 + 2);
     }
 }

@@ -52,7 +52,7 @@ fn reply(messages: &[Message]) -> String {
 
 fn words_in(message: &Message) -> usize {
     match message {
-        Message::User { text } | Message::Assistant { text, .. } => {
+        Message::User { text, .. } | Message::Assistant { text, .. } => {
             text.reveal().bytes().fold(7, |sum, byte| (sum * 31 + usize::from(byte)) % 9_973)
         }
         Message::System { .. } | Message::Tool { .. } => 0,
