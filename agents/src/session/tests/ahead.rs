@@ -302,7 +302,7 @@ fn assert_answers_are_those_of_their_questions(world: &World) {
         }
         seen = entry.epoch;
         let before: Vec<LedgerEntry> = entries[..at].to_vec();
-        let expected = reply(&messages(&system, &before, &[]));
+        let expected = reply(&messages(&system, &before, &[], &[]));
         assert!(expected.starts_with(entry.text.reveal()), "{} is not of {expected}", entry.text.reveal());
     }
 }
