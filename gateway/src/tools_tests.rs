@@ -2,18 +2,22 @@
 //! that server sees.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tandem_test_vendors::{FakeVendor, Script};
-use tokio_tungstenite::connect_async;
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::*;
 use crate::node::Node;
 use crate::node::tests::METRICS;
 
 const TOKEN: &str = "s3cret-of-the-shop";
+/// The deadline of an answer that does not come, not a speed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn chunk(delta: &Value, finish: Value) -> String {
     json!({ "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] }).to_string()
@@ -39,7 +43,7 @@ fn model(asked: usize) -> Script {
 
 fn bot(url: &str) -> Value {
     json!({
-        "system_prompt": { "role": "You are a shop." },
+        "system_prompt": { "role": "You are a shop.", "greeting": "Hello." },
         "tools_available": [
             { "tool_name": "opening_hours", "status": "implemented" },
             {
@@ -53,6 +57,19 @@ fn bot(url: &str) -> Value {
             },
         ],
     })
+}
+
+type Chat = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// The next message of this type.
+async fn told(socket: &mut Chat, kind: &str) -> Value {
+    loop {
+        let message = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
+        let message: Value = serde_json::from_str(message.to_text().unwrap_or_default()).unwrap_or_default();
+        if message["type"] == kind {
+            return message;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,16 +93,10 @@ async fn a_chats_model_calls_a_tool_and_learns_from_its_slip() {
 
     let url = format!("ws://{}/ws/v1/session", node.state.settings.http.addr);
     let (mut socket, _) = connect_async(url).await.unwrap();
-    for line in [json!({ "type": "start", "mode": "text" }), json!({ "type": "text", "text": "Where is it?" })] {
-        socket.send(Message::text(line.to_string())).await.unwrap();
-    }
-    let answer = loop {
-        let message = socket.next().await.unwrap().unwrap();
-        let message: Value = serde_json::from_str(message.to_text().unwrap_or_default()).unwrap_or_default();
-        if message["type"] == "text" {
-            break message["text"].clone();
-        }
-    };
+    socket.send(Message::text(json!({ "type": "start", "mode": "text" }).to_string())).await.unwrap();
+    assert_eq!(told(&mut socket, "text").await["text"], "Hello.");
+    socket.send(Message::text(json!({ "type": "text", "text": "Where is it?" }).to_string())).await.unwrap();
+    let answer = told(&mut socket, "text").await["text"].clone();
     assert_eq!(answer, "It was shipped.");
 
     let asked = shop.asked();

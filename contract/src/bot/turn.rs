@@ -99,7 +99,7 @@ impl Default for TurnPolicy {
             max_caller_turn_ms: 30_000,
             back_off_ms: 0,
             preemptive_generation: true,
-            message_wait_ms: 1_000,
+            message_wait_ms: 500,
         }
     }
 }

@@ -44,14 +44,14 @@ fn the_demo_bot_passes_its_ten_scenarios() -> Result<()> {
 #[test]
 fn what_does_not_happen_fails_with_its_place_and_what_happened_instead() -> Result<()> {
     let folder = TempDir::new()?;
-    let expect = "{text: Saturday, tool: {name: opening_hours, ok: false}, state: [menu, day], within: 1s, not: {state: tell_hours}}";
+    let expect = "{text: Saturday, tool: {name: opening_hours, ok: false}, state: [menu, day], within: 2s, not: {state: tell_hours}}";
     write(folder.path(), "a.yaml", &format!("[{{say: opening hours, expect: {expect}}}]"))?;
     let output = eval(folder.path(), &["a.yaml"])?;
     ensure!(output.status.code() == Some(1), "{}", said(&output));
     for missed in [
-        "a.yaml:3: text containing \"Saturday\" within 1.0 s; there was \"We are open Monday to Friday",
-        "a.yaml:3: tool opening_hours that fails within 1.0 s; there was opening_hours",
-        "a.yaml:3: state day within 1.0 s; there was hours, tell_hours, anything_else",
+        "a.yaml:3: text containing \"Saturday\" within 2.0 s; there was \"We are open Monday to Friday",
+        "a.yaml:3: tool opening_hours that fails within 2.0 s; there was opening_hours",
+        "a.yaml:3: state day within 2.0 s; there was hours, tell_hours, anything_else",
         "a.yaml:3: not: state tell_hours; there was hours, tell_hours",
         "1 scenarios: 0 passed, 1 failed, 0 skipped",
     ] {

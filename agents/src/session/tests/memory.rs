@@ -12,7 +12,7 @@ use crate::brain::{Persona, PipelineBrain};
 use crate::session::input::*;
 
 fn chat(before: Vec<LedgerEntry>) -> World {
-    let config: BotConfig = serde_json::from_value(json!({ "system_prompt": { "role": "r" } })).unwrap();
+    let config: BotConfig = serde_json::from_value(json!({ "system_prompt": { "role": "r" }, "turn": { "message_wait_ms": 0 } })).unwrap();
     let brain = PipelineBrain::new(Persona::new(&config, Modality::Text), Modality::Text);
     World::after(before, Door::Websocket, Modality::Text, config, Box::new(brain))
 }

@@ -269,24 +269,23 @@ fn a_caller_hears_that_a_tool_works_and_then_the_answer() {
 }
 
 #[test]
-fn a_caller_may_go_on_while_a_tool_works_and_the_model_is_told_what_it_did() {
+fn a_caller_may_interrupt_the_announcement_and_is_answered_when_the_tool_has_worked() {
     let mut world = while_a_tool_works();
-    world.until(3_000);
+    world.until(300);
     world.press('2');
-    world.until(4_000);
-    let (epoch, second) = questions(&world).pop().unwrap();
-    assert!(epoch > Epoch(1) && format!("{:?}", second.messages).contains("Tool"), "{second:?}");
+    world.until(2_000);
+    let cut = world.entries(Speaker::Agent).pop().unwrap();
+    assert!(cut.interrupted && cut.heard.reveal().len() < "One moment please.".len(), "{cut:?}");
     world.give(SessionInput::ToolDone { call: 1, result: Ok(serde_json::json!({ "state": "shipped" })) });
-    assert_eq!(questions(&world).len(), 2, "the reply that wanted it is over");
-    answer(&mut world, epoch, "Of course.");
-    world.until(6_000);
-    world.press('3');
-    world.until(7_000);
-    let (_, third) = questions(&world).pop().unwrap();
-    let results = third.messages.iter().filter_map(|message| match message {
+    world.until(4_000);
+    let (epoch, _) = questions(&world).pop().unwrap();
+    answer(&mut world, epoch, "It was shipped.");
+    world.until(8_000);
+    let (_, last) = questions(&world).pop().unwrap();
+    let result = last.messages.iter().find_map(|message| match message {
         Message::Tool { result, .. } => Some(result.reveal().as_str()),
         _ => None,
     });
-    assert_eq!(results.collect::<Vec<_>>(), [r#"{"state":"shipped"}"#]);
-    assert_eq!(agent(&world), ["One moment please.", "Of course."]);
+    assert_eq!(result, Some(r#"{"state":"shipped"}"#));
+    assert!(told(&last).iter().any(|(speaker, text)| *speaker == Speaker::Caller && text.ends_with('2')), "{last:?}");
 }
