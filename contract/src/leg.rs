@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::attachment::Attachment;
 use crate::{Private, UtteranceId};
 
 /// Why a leg ended, in the words of the call record.
@@ -54,8 +55,12 @@ pub enum LegEvent {
     Answered,
     /// A digit that came by signaling (0-9, *, #, A-D). RFC 4733 digits come from the media worker.
     Dtmf { digit: char },
-    /// Text from the person at the far end (chat).
-    Text { text: Private<String> },
+    /// Text from the person at the far end (chat). Empty only where something is attached.
+    Text {
+        text: Private<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<Attachment>,
+    },
     /// The far end reports how much of an utterance it has played: in samples at the leg's rate, or, where it speaks texts
     /// itself, in bytes of the text.
     Played { utterance: UtteranceId, offset: u64 },

@@ -2,6 +2,7 @@
 //!
 //! Types and validation only: nothing here opens a file, a socket or a clock.
 
+pub mod attachment;
 pub mod bot;
 pub mod call;
 pub mod event;

@@ -110,6 +110,8 @@ impl From<&StreamError> for PublicError {
             StreamError::StartFirst { .. } | StreamError::StartMissing | StreamError::StartTwice => Self::BadRequest,
             StreamError::ResumedVoice => Self::BadRequest,
             StreamError::Rate { .. } | StreamError::Audio(_) | StreamError::AudioInChat { .. } => Self::BadRequest,
+            StreamError::Attachment { .. } | StreamError::Attachments { .. } => Self::BadRequest,
+            StreamError::AttachedElsewhere => Self::BadRequest,
             StreamError::TextLength | StreamError::Digit { .. } => Self::BadRequest,
         }
     }

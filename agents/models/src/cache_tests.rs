@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 use serde_json::json;
-use tandem_contract::{BotName, NodeId, SessionId};
+use tandem_contract::attachment::{Picture, PictureFormat};
+use tandem_contract::{BotName, NodeId, Private, SessionId};
 use tokio::time::advance;
 
 use super::*;
@@ -20,7 +21,7 @@ fn asked(organization: &str, question: &str, temperature: f64) -> Completion {
         session: SessionId::new(NodeId(1)),
     };
     Completion {
-        messages: vec![Message::User { text: question.to_owned().into() }],
+        messages: vec![Message::user(question.to_owned())],
         temperature: Some(temperature),
         payer: Some(payer),
         ..Completion::default()
@@ -45,6 +46,21 @@ async fn the_same_question_of_the_same_organization_is_answered_again() {
     }
     advance(CacheRules::default().keeps_for).await;
     assert_eq!(answer(&cached, asked("acme", "Hi", 0.0)).await, [text("Hello."), done()], "it is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_words_about_another_picture_are_another_question() {
+    let (chain, count) = model(vec![vec![text("A cat."), done()], vec![text("A dog."), done()]]);
+    let cached = Cached::new(chain, Cache::new(CacheRules::default()));
+    let shown = |base64: &str| {
+        let picture = Picture { format: PictureFormat::Png, base64: Private::new(base64.into()) };
+        let message = Message::User { text: "What is it?".to_owned().into(), pictures: vec![picture] };
+        Completion { messages: vec![message], ..asked("acme", "", 0.0) }
+    };
+    assert_eq!(answer(&cached, shown("Y2F0")).await, [text("A cat."), done()]);
+    assert_eq!(answer(&cached, shown("ZG9n")).await, [text("A dog."), done()]);
+    assert_eq!(answer(&cached, shown("Y2F0")).await, [text("A cat."), done()]);
+    assert_eq!(count.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]

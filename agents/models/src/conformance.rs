@@ -38,7 +38,7 @@ const SHORT: Duration = Duration::from_millis(200);
 const KEY: &str = "sk-conformance";
 
 fn question() -> Completion {
-    Completion { messages: vec![Message::User { text: "Hello?".to_owned().into() }], ..Completion::default() }
+    Completion { messages: vec![Message::user("Hello?".to_owned())], ..Completion::default() }
 }
 
 async fn ask(vendor: &Vendor, limits: Limits, script: Script) -> (Vec<ModelEvent>, FakeVendor) {

@@ -33,6 +33,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tandem_contract::Private;
+use tandem_contract::attachment::Picture;
 use tandem_contract::bot::Tier;
 use thiserror::Error;
 
@@ -65,11 +66,23 @@ pub enum Message {
     /// What the bot is.
     System { text: String },
     /// The caller.
-    User { text: Private<String> },
+    User {
+        text: Private<String>,
+        /// What they show. A model that cannot see refuses the request.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pictures: Vec<Picture>,
+    },
     /// The agent: what was heard of it, and the tools that it called.
     Assistant { text: Private<String>, calls: Vec<ToolCall> },
     /// What a tool answered, JSON as text.
     Tool { call: String, result: Private<String> },
+}
+
+impl Message {
+    /// The caller says this and shows nothing.
+    pub fn user(text: impl Into<Private<String>>) -> Self {
+        Self::User { text: text.into(), pictures: Vec::new() }
+    }
 }
 
 /// A tool as the model sees it.

@@ -22,6 +22,8 @@ use crate::{Completion, LanguageModel, Message, ModelEvent, ModelStream, Usage};
 const ALERTS: usize = 256;
 /// Of English text, about. For answers that broke off before the vendor said what they cost.
 const BYTES_OF_TOKEN: usize = 4;
+/// What the vendors count for a large picture, whatever its bytes: Anthropic's most at its usual size.
+const TOKENS_OF_PICTURE: usize = 1_600;
 
 /// The tenant who pays in the end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -335,7 +337,7 @@ fn estimate(asked: usize, said: usize) -> Usage {
 fn size(request: &Completion) -> usize {
     let message = |message: &Message| match message {
         Message::System { text } => text.len(),
-        Message::User { text } => text.reveal().len(),
+        Message::User { text, pictures } => text.reveal().len() + pictures.len() * TOKENS_OF_PICTURE * BYTES_OF_TOKEN,
         Message::Assistant { text, calls } => {
             let calls = calls.iter().map(|call| call.name.len() + call.arguments.reveal().to_string().len());
             text.reveal().len() + calls.sum::<usize>()

@@ -1,6 +1,8 @@
 //! In virtual time, on models that answer as they are told.
 
 use tandem_contract::NodeId;
+use tandem_contract::Private;
+use tandem_contract::attachment::{Picture, PictureFormat};
 use tokio::time::{Instant, advance};
 
 use super::*;
@@ -37,7 +39,11 @@ fn payer(organization: &str) -> Payer {
 fn asked(payer: &Payer) -> Completion {
     // 40 bytes: 10 tokens, if nobody counts them.
     let text = "a question of forty bytes, no more, okay".to_owned().into();
-    Completion { messages: vec![Message::User { text }], payer: Some(payer.clone()), ..Completion::default() }
+    Completion {
+        messages: vec![Message::User { text, pictures: Vec::new() }],
+        payer: Some(payer.clone()),
+        ..Completion::default()
+    }
 }
 
 fn spent(spending: &Spending, payer: &Payer) -> [u64; 3] {
@@ -65,6 +71,18 @@ async fn who_asks_pays_the_price_of_the_model_that_answered() {
     assert_eq!(spent(&spending, &payer), [207; 3], "what failed in the middle was worked on: ten tokens, at ten each");
     let _: Vec<_> = chain.complete(Completion { payer: None, ..asked(&payer) }).collect().await;
     assert_eq!(spent(&spending, &payer), [207; 3], "nobody's question");
+}
+
+#[test]
+fn a_picture_that_nobody_counted_is_of_its_tokens_and_not_of_its_bytes() {
+    let picture =
+        |bytes: usize| Picture { format: PictureFormat::Jpeg, base64: Private::new("A".repeat(bytes).into()) };
+    let text = || "a question of forty bytes, no more, okay".to_owned().into();
+    let asked =
+        |pictures| Completion { messages: vec![Message::User { text: text(), pictures }], ..Completion::default() };
+    let tokens = |pictures| estimate(size(&asked(pictures)), 0).input;
+    assert_eq!(tokens(vec![]), 10);
+    assert_eq!(tokens(vec![picture(8), picture(100_000)]), 10 + 2 * 1_600);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 //! turn, the results of tools are the caller's and stand right after the calls, and the caller has the first and the last
 //! turn.
 
+use tandem_contract::attachment::Picture;
+
 use crate::{Message, ToolCall};
 
 /// What stands for a caller who has said nothing: at the greeting, and when the agent breaks a silence.
@@ -16,6 +18,7 @@ pub(crate) enum Role {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Part<'a> {
     Text(&'a str),
+    Picture(&'a Picture),
     Call(&'a ToolCall),
     Result { of: &'a ToolCall, result: &'a str },
 }
@@ -33,7 +36,11 @@ pub(crate) fn turns(messages: &[Message]) -> (String, Vec<Turn<'_>>) {
     for (at, message) in messages.iter().enumerate() {
         match message {
             Message::System { text } => system.push(text.as_str()),
-            Message::User { text } => add_text(&mut turns, Role::Caller, text.reveal()),
+            Message::User { text, pictures } => {
+                // Both vendors ask for what is shown before what is said of it.
+                pictures.iter().for_each(|picture| add(&mut turns, Role::Caller, Part::Picture(picture)));
+                add_text(&mut turns, Role::Caller, text.reveal());
+            }
             Message::Assistant { text, calls } => {
                 add_text(&mut turns, Role::Agent, text.reveal());
                 add_calls(&mut turns, calls, &messages[at + 1..]);
@@ -87,11 +94,13 @@ fn add<'a>(turns: &mut Vec<Turn<'a>>, role: Role, part: Part<'a>) {
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
+    use tandem_contract::Private;
+    use tandem_contract::attachment::PictureFormat;
 
     use super::*;
 
     fn user(text: &str) -> Message {
-        Message::User { text: text.to_owned().into() }
+        Message::user(text.to_owned())
     }
 
     fn agent(text: &str, ids: &[&str]) -> Message {
@@ -112,6 +121,7 @@ mod tests {
     fn told(messages: &[Message]) -> String {
         let part = |part: &Part<'_>| match part {
             Part::Text(text) => (*text).to_owned(),
+            Part::Picture(picture) => picture.format.as_str().to_owned(),
             Part::Call(call) => format!("!{}", call.id),
             Part::Result { of, result } => format!("{}={result}", of.id),
         };
@@ -132,6 +142,16 @@ mod tests {
         assert_eq!(
             told(&[user("a"), user(" "), user("b"), agent("c", &[]), user("d")]),
             "caller: a, b | agent: c | caller: d"
+        );
+    }
+
+    #[test]
+    fn what_is_shown_stands_before_what_is_said_of_it() {
+        let picture = Picture { format: PictureFormat::Webp, base64: Private::new("UklGRg==".into()) };
+        let shown = |text: &str| Message::User { text: text.to_owned().into(), pictures: vec![picture.clone()] };
+        assert_eq!(
+            told(&[user("Hi"), shown("This?"), agent("Nice.", &[]), shown("")]),
+            "caller: Hi, image/webp, This? | agent: Nice. | caller: image/webp"
         );
     }
 

@@ -12,7 +12,7 @@ use tandem_test_vendors::{FakeVendor, Script, anthropic, gemini, openai, unlike}
 
 /// What both ask: the scripts of `tests/vendors/python` say the same.
 fn asked(parameters: Value) -> Completion {
-    let user = |text: &str| Message::User { text: text.to_owned().into() };
+    let user = |text: &str| Message::user(text.to_owned());
     let agent = |text: &str, calls| Message::Assistant { text: text.to_owned().into(), calls };
     let call = ToolCall {
         id: "call_1".into(),

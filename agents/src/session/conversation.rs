@@ -15,6 +15,7 @@ use super::core::SessionCore;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect};
 use super::keys::Keys;
+use super::letters::Letter;
 use super::model::Question;
 use super::output::Terminal;
 use crate::brain::{BrainEffect, BrainEvent, Listen, ToolFailure};
@@ -64,7 +65,7 @@ impl Floor {
 
 #[derive(Debug)]
 struct CallerInput {
-    text: Private<String>,
+    letter: Letter,
     /// Keys.
     digits: bool,
     at: Time,
@@ -158,22 +159,23 @@ impl SessionCore {
             self.drive(now, TurnInput::Text);
             self.settle(now);
         }
-        if let Some((at, text)) = self.read_letters(now) {
-            self.caller_wrote(now, at, text);
+        if let Some((at, letter)) = self.read_letters(now) {
+            self.caller_wrote(now, at, letter);
             self.settle(now);
         }
     }
 
     pub(super) fn caller_said(&mut self, now: Time, text: String, sense: Sense) {
         let at = self.ears.onset;
-        self.understood(now, CallerInput { text: text.into(), digits: false, at }, TurnInput::Understood { sense });
+        let letter = Letter::words(text.into());
+        self.understood(now, CallerInput { letter, digits: false, at }, TurnInput::Understood { sense });
     }
 
     /// `at`: when it came.
-    pub(super) fn caller_wrote(&mut self, now: Time, at: Time, text: Private<String>) {
+    pub(super) fn caller_wrote(&mut self, now: Time, at: Time, letter: Letter) {
         if self.life == Life::Running {
             self.stages.caller_stopped(now);
-            self.understood(now, CallerInput { text, digits: false, at }, TurnInput::Text);
+            self.understood(now, CallerInput { letter, digits: false, at }, TurnInput::Text);
         }
     }
 
@@ -193,7 +195,8 @@ impl SessionCore {
     pub(super) fn digits_done(&mut self, now: Time, digits: String) {
         self.stages.end(Stage::EndpointingWait, now);
         let at = self.digits.last();
-        self.understood(now, CallerInput { text: digits.into(), digits: true, at }, TurnInput::DigitsDone);
+        let letter = Letter::words(digits.into());
+        self.understood(now, CallerInput { letter, digits: true, at }, TurnInput::DigitsDone);
     }
 
     fn understood(&mut self, now: Time, said: CallerInput, input: TurnInput) {
@@ -222,11 +225,11 @@ impl SessionCore {
         let event = match ask {
             Ask::Caller => {
                 let Some(said) = self.floor.said.take() else { return };
-                self.write_caller(said.at, said.text.reveal());
+                self.write_caller(said.at, &said.letter);
                 self.stages.asked(now);
                 match said.digits {
-                    true => BrainEvent::Digits { epoch, digits: said.text },
-                    false => BrainEvent::Said { epoch, text: said.text },
+                    true => BrainEvent::Digits { epoch, digits: said.letter.said },
+                    false => BrainEvent::Said { epoch, text: said.letter.said },
                 }
             }
             Ask::NotUnderstood => {

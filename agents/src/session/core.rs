@@ -3,17 +3,17 @@
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
 //! `ahead` and `memory` (what the model is asked), `output` (the agent's speech),
 //! `commit` (what was heard of it), `spoken` (where the far end speaks it), `back_off` (when it may begin), `recognition`, `digits`,
-//! `letters`, `stages`, `record`, `farewell` (how it ends).
+//! `letters` and `album` (what is written and shown), `stages`, `record`, `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 
 use std::collections::VecDeque;
 
+use tandem_contract::Epoch;
 use tandem_contract::call::{Door, Modality};
 use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegEnd, LegEvent};
 use tandem_contract::record::{Outcome, TimelineEvent};
-use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
 use tandem_media::leg::MediaEvent;
 use tracing::info;
@@ -23,7 +23,7 @@ use super::conversation::Floor;
 use super::digits::DigitCollector;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect, SessionFacts, SessionInput};
-use super::letters::Letters;
+use super::letters::{Letter, Letters};
 use super::memory::Memory;
 use super::output::Output;
 use super::recognition::Ears;
@@ -177,8 +177,7 @@ impl SessionCore {
         match event {
             LegEvent::Answered => self.answered(now),
             LegEvent::Dtmf { digit } => self.digit(now, digit),
-            LegEvent::Text { text } if self.is_chat() => self.letter_came(now, text),
-            LegEvent::Text { text } => self.caller_wrote(now, now, text),
+            LegEvent::Text { text, attachments } => self.text_came(now, text, attachments),
             LegEvent::Played { utterance, offset } => self.far_end_played(now, utterance, offset),
             LegEvent::Finished { utterance } => self.far_end_finished(now, utterance),
             LegEvent::Interrupted => self.far_end_interrupted(now),
@@ -277,9 +276,10 @@ impl SessionCore {
         self.story.facts.rate.is_some()
     }
 
-    pub(super) fn write_caller(&mut self, at: Time, text: &str) {
+    pub(super) fn write_caller(&mut self, at: Time, letter: &Letter) {
         let at_ms = self.story.at_ms(at);
-        let entry = self.ledger.caller(self.epoch, Private::new(text.to_owned()), at_ms);
+        let entry = self.ledger.caller(self.epoch, letter.line.clone(), at_ms);
+        self.letters.album.belong(&letter.attached, &entry);
         self.story.changed();
         self.emit(SessionEvent::Committed { entry });
     }

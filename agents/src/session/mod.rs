@@ -19,6 +19,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::brain::Brain;
 
 mod ahead;
+mod album;
 mod back_off;
 mod commit;
 mod conversation;

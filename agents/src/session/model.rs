@@ -2,7 +2,7 @@
 
 use tandem_contract::Epoch;
 use tandem_media::Time;
-use tandem_models::ModelEvent;
+use tandem_models::{ModelError, ModelEvent};
 
 use super::core::SessionCore;
 use super::farewell::Life;
@@ -39,7 +39,8 @@ impl SessionCore {
         }
         if let Some(Question::Waiting { epoch, prompt }) = &self.floor.question {
             let epoch = *epoch;
-            let request = prompt.completion_after(self.notes(), &self.conversation());
+            let shown = self.letters.album.attached();
+            let request = prompt.completion_after(self.notes(), &self.conversation(), &shown);
             let ahead = self.adopt_ahead(&request);
             self.floor.question = Some(Question::Asked { epoch, ahead });
             if ahead.is_none() {
@@ -76,6 +77,9 @@ impl SessionCore {
         // However long the answer takes: the model is at work.
         if let TurnState::Thinking { .. } = self.turn.state() {
             self.drive(now, TurnInput::BrainWorks);
+        }
+        if let ModelEvent::Failed { error: ModelError::Refused { .. } } = &event {
+            self.letters.album.forget_pictures();
         }
         let last = event.is_last();
         self.think(now, BrainEvent::Model { epoch, event });

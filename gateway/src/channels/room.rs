@@ -144,7 +144,7 @@ impl Room {
     async fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Open { run } => self.open(run).await,
-            Effect::Tell { run, text } => self.tell(run, LegEvent::Text { text }).await,
+            Effect::Tell { run, text } => self.tell(run, LegEvent::Text { text, attachments: Vec::new() }).await,
             Effect::Transferred { run, done } => self.transferred(run, done).await,
             Effect::End { run, person } => {
                 let reason = if person { LegEnd::Transferred } else { LegEnd::CallerHungUp };

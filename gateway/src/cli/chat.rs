@@ -110,7 +110,7 @@ impl Talk {
                     Some(line) if line.trim().is_empty() => {}
                     Some(line) => {
                         self.pace.caller_wrote();
-                        self.client.send(&ClientMessage::Text { text: line.into() }).await?;
+                        self.client.send(&ClientMessage::Text { text: line.into(), attachments: Vec::new() }).await?;
                     }
                     None => {
                         leaving = true;

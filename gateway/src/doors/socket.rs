@@ -19,7 +19,7 @@ use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tandem_contract::leg::LegEvent;
 use tandem_media::Time;
 use tandem_media::time::Clock;
-use tandem_signaling::stream::message::TEXT_FRAME_MAX;
+use tandem_signaling::stream::message::{ATTACHED_FRAME_MAX, TEXT_FRAME_MAX};
 use tandem_signaling::stream::{Closing, StreamEffect, StreamInput, Written};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite;
@@ -29,8 +29,10 @@ use super::stream_session::{Opened, Refused, StreamSession};
 use crate::public_errors::{Answer, PublicError};
 use crate::state::AppState;
 
-/// Largest message that is read at all, bytes: twice what the cores accept, so that they can say what was wrong.
+/// Largest message that is read at all, bytes: more than the cores accept, so that they can say what was wrong.
 const MESSAGE_MAX: usize = 4 * TEXT_FRAME_MAX;
+/// The same where pictures come.
+pub(super) const ATTACHED_MESSAGE_MAX: usize = ATTACHED_FRAME_MAX + MESSAGE_MAX;
 /// Bytes read at once. The WebSocket's codec fills that much with zeros before each read: with its default of 128 KiB a fifth
 /// of the node's time at 80 calls went there (perf). A frame of audio has 400 to 900 bytes; longer messages take more reads.
 const READ_BUFFER: usize = 4 * 1024;
@@ -52,7 +54,8 @@ pub(super) fn accept<P: Protocol>(
     if !same_origin(headers) {
         return (StatusCode::FORBIDDEN, "the Origin of a page must be this server").into_response();
     }
-    let socket = socket.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).read_buffer_size(READ_BUFFER);
+    let most = P::MESSAGE_MAX;
+    let socket = socket.max_message_size(most).max_frame_size(most).read_buffer_size(READ_BUFFER);
     let tasks = state.tasks.clone();
     socket.on_upgrade(move |socket| async move {
         let protocol = protocol(state.clock.now());
@@ -74,6 +77,8 @@ fn same_origin(headers: &HeaderMap) -> bool {
 pub(super) trait Protocol: Send + 'static {
     /// What it says to open a session.
     type Start: Send + 'static;
+    /// Largest message that is read at all, bytes.
+    const MESSAGE_MAX: usize = MESSAGE_MAX;
 
     fn handle(&mut self, now: Time, input: StreamInput, out: &mut Vec<StreamEffect<Self::Start>>);
     fn handle_timeout(&mut self, now: Time, out: &mut Vec<StreamEffect<Self::Start>>);

@@ -11,7 +11,7 @@ use tandem_contract::Private;
 use tandem_media::Time;
 use tandem_signaling::stream::{Outgoing, ServerMessage, Start, StreamCore, StreamEffect, StreamInput};
 
-use super::socket::{Counts, Protocol, accept, close, close_of};
+use super::socket::{ATTACHED_MESSAGE_MAX, Counts, Protocol, accept, close, close_of};
 use super::stream_session::{Opened, Refused, open};
 use crate::public_errors::PublicError;
 use crate::state::AppState;
@@ -42,6 +42,7 @@ struct Native {
 
 impl Protocol for Native {
     type Start = Start;
+    const MESSAGE_MAX: usize = ATTACHED_MESSAGE_MAX;
 
     fn handle(&mut self, now: Time, input: StreamInput, out: &mut Vec<StreamEffect>) {
         self.core.handle(now, input, out);

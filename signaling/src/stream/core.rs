@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tandem_contract::attachment::Attachment;
 use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_contract::{Private, UtteranceId};
 use tandem_media::Time;
 
+use super::attachment::{self, ATTACHMENTS_MAX};
 use super::audio::{AgentAudio, RATE, decode_caller};
 use super::error::StreamError;
-use super::message::{ClientMessage, Mode, ServerMessage, Start, Started, TEXT_MAX, Written};
+use super::message::{AttachmentMessage, ClientMessage, Mode, ServerMessage, Start, Started, TEXT_MAX, Written};
 use super::outbox::{Outbox, Outgoing};
 use super::pace::{MESSAGES_PER_SECOND, Pace};
 
@@ -247,6 +249,12 @@ impl StreamCore {
         };
         match (self.state, message) {
             (State::AwaitingStart, ClientMessage::Start(start)) => self.on_start(start, out),
+            // Held back they would be many bytes; and who speaks does not show.
+            (state, ClientMessage::Text { attachments, .. })
+                if !attachments.is_empty() && state != (State::Running { mode: Mode::Text }) =>
+            {
+                self.problem(StreamError::AttachedElsewhere, out);
+            }
             (_, ClientMessage::Ping {}) => self.say(ServerMessage::Pong {}, out),
             (State::AwaitingStart, ClientMessage::Bye {}) => self.close(Closing::Done),
             (State::AwaitingStart, message) => {
@@ -288,7 +296,7 @@ impl StreamCore {
             return self.problem(StreamError::MessagesTooFast { per_second: MESSAGES_PER_SECOND }, out);
         }
         match message {
-            ClientMessage::Text { text } => self.on_chat(text, out),
+            ClientMessage::Text { text, attachments } => self.on_chat(text, &attachments, out),
             ClientMessage::Dtmf { digit } => self.on_digit(digit, out),
             ClientMessage::Played { utterance, offset } => {
                 let utterance = UtteranceId(utterance);
@@ -300,12 +308,15 @@ impl StreamCore {
         }
     }
 
-    fn on_chat(&mut self, text: Private<String>, out: &mut Vec<StreamEffect>) {
+    fn on_chat(&mut self, text: Private<String>, attached: &[AttachmentMessage], out: &mut Vec<StreamEffect>) {
         let length = text.reveal().chars().count();
-        if text.reveal().trim().is_empty() || length > TEXT_MAX {
+        if (text.reveal().trim().is_empty() && attached.is_empty()) || length > TEXT_MAX {
             return self.problem(StreamError::TextLength, out);
         }
-        out.push(StreamEffect::Leg { event: LegEvent::Text { text } });
+        match attachments(attached) {
+            Ok(attachments) => out.push(StreamEffect::Leg { event: LegEvent::Text { text, attachments } }),
+            Err(error) => self.problem(error, out),
+        }
     }
 
     fn on_digit(&mut self, digit: String, out: &mut Vec<StreamEffect>) {
@@ -519,6 +530,17 @@ impl StreamCore {
             self.close(Closing::Problem { error });
         }
     }
+}
+
+/// All of a message, or none.
+fn attachments(messages: &[AttachmentMessage]) -> Result<Vec<Attachment>, StreamError> {
+    if messages.len() > ATTACHMENTS_MAX {
+        return Err(StreamError::Attachments { count: messages.len() });
+    }
+    let read = |(at, AttachmentMessage { name, r#type, data }): (usize, &AttachmentMessage)| {
+        attachment::read_base64(name.reveal(), r#type, data.reveal()).map_err(|why| StreamError::Attachment { at, why })
+    };
+    messages.iter().enumerate().map(read).collect()
 }
 
 #[cfg(test)]

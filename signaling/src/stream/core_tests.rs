@@ -1,9 +1,11 @@
 use proptest::prelude::*;
+use serde_json::json;
 use tandem_contract::event::SessionEvent;
 use tandem_contract::record::Outcome;
 use tandem_contract::{BotName, ConfigVersion, NodeId, SessionId};
 
 use super::*;
+use crate::stream::attachment::AttachmentError;
 
 struct Line {
     core: StreamCore,
@@ -87,7 +89,7 @@ fn what_is_said_before_the_session_runs_is_heard() {
     line.text(r#"{"type":"text","text":"are you there?"}"#);
     assert_eq!(line.leg_events(), []);
     line.accept(Mode::Text);
-    let text = |text: &str| LegEvent::Text { text: text.to_owned().into() };
+    let text = |text: &str| LegEvent::Text { text: text.to_owned().into(), attachments: Vec::new() };
     assert_eq!(line.leg_events(), [LegEvent::Answered, text("hello"), text("are you there?")]);
 
     let mut line = Line::starting(Mode::Text);
@@ -116,10 +118,50 @@ fn a_start_becomes_a_session() {
     line.text(r#"{"type":"text","text":"hello"}"#);
     line.text(r#"{"type":"played","utterance":1,"offset":1600}"#);
     let text = "hello".to_owned().into();
+    let text = LegEvent::Text { text, attachments: Vec::new() };
     let played = LegEvent::Played { utterance: UtteranceId(1), offset: 1600 };
-    assert_eq!(line.leg_events(), [LegEvent::Dtmf { digit: '#' }, LegEvent::Text { text }, played]);
+    assert_eq!(line.leg_events(), [LegEvent::Dtmf { digit: '#' }, text, played]);
     line.put(StreamInput::Binary { frame: vec![1, 0, 2, 0] });
     assert_eq!(line.effects, [StreamEffect::Caller { samples: Arc::from([1, 2]) }]);
+}
+
+fn attached(text: &str, attachments: &[(&str, &str, &str)]) -> String {
+    let attachment = |(name, kind, data): &(&str, &str, &str)| json!({ "name": name, "type": kind, "data": data });
+    let attachments: Vec<_> = attachments.iter().map(attachment).collect();
+    json!({ "type": "text", "text": text, "attachments": attachments }).to_string()
+}
+
+#[test]
+fn what_is_attached_comes_with_its_text_or_is_refused_with_a_reason() {
+    let (png, text) = (("cat.png", "image/png", "iVBORw0KGgo="), ("a.txt", "text/plain", "SGk="));
+    let mut line = Line::running(Mode::Text);
+    line.text(&attached("", &[png, text]));
+    let Some(LegEvent::Text { text: words, attachments }) = line.leg_events().pop() else { panic!("no text") };
+    let marks: Vec<_> = attachments.iter().map(Attachment::mark).collect();
+    assert_eq!((words.reveal().as_str(), marks), ("", vec!["[image: cat.png]".to_owned(), "[file: a.txt]".to_owned()]));
+    for (attachments, error) in [
+        (
+            vec![png, ("b.png", "image/png", "SGk=")],
+            StreamError::Attachment { at: 1, why: AttachmentError::NotAPicture },
+        ),
+        (vec![("b.png", "image/png", "!")], StreamError::Attachment { at: 0, why: AttachmentError::NotBase64 }),
+        (vec![text; 5], StreamError::Attachments { count: 5 }),
+    ] {
+        line.text(&attached("Look", &attachments));
+        assert_eq!(line.leg_events(), [], "all or nothing");
+        assert_eq!(line.sent(), [Outgoing::Problem { error }]);
+    }
+    line.text(r#"{"type":"text","text":" ","attachments":[]}"#);
+    assert_eq!(line.sent(), [Outgoing::Problem { error: StreamError::TextLength }]);
+}
+
+#[test]
+fn attachments_are_for_chats_that_run() {
+    for mut line in [Line::running(Mode::Voice), Line::starting(Mode::Text), Line::new()] {
+        line.text(&attached("Look", &[("cat.png", "image/png", "iVBORw0KGgo=")]));
+        assert_eq!(line.leg_events(), []);
+        assert_eq!(line.sent(), [Outgoing::Problem { error: StreamError::AttachedElsewhere }]);
+    }
 }
 
 fn writes(line: &mut Line, utterance: u32) {

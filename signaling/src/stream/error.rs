@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::attachment::{ATTACHMENTS_MAX, AttachmentError};
 use super::audio::{AudioError, RATE};
 use super::message::{Mode, TEXT_FRAME_MAX, TEXT_MAX};
 
@@ -35,6 +36,12 @@ pub enum StreamError {
     AudioInChat { mode: Mode },
     #[error("text.text is empty or longer than {TEXT_MAX} characters")]
     TextLength,
+    #[error("text.attachments[{at}]: {why}")]
+    Attachment { at: usize, why: AttachmentError },
+    #[error("a text has {count} attachments; send {ATTACHMENTS_MAX} at most")]
+    Attachments { count: usize },
+    #[error("attachments are for chats that run: start with mode text, and wait for `started`")]
+    AttachedElsewhere,
     #[error("dtmf.digit {digit:?} is no key of a telephone; send one of 0-9, *, #, A-D")]
     Digit { digit: String },
     #[error("no start came within {seconds} s of connecting")]
@@ -58,6 +65,7 @@ impl StreamError {
     pub fn fatal(&self) -> bool {
         match self {
             Self::AudioInChat { .. } | Self::TextLength | Self::Digit { .. } => false,
+            Self::Attachment { .. } | Self::Attachments { .. } | Self::AttachedElsewhere => false,
             Self::TooFast { .. } | Self::MessagesTooFast { .. } | Self::Missed { .. } => false,
             Self::FrameLength { .. }
             | Self::NotJson { .. }

@@ -14,6 +14,9 @@ pub const TEXT_MAX: usize = 2_000;
 /// Largest text frame, bytes: a chat message of four-byte characters, all escaped, and its envelope.
 pub const TEXT_FRAME_MAX: usize = 32 * 1024;
 
+/// Largest text frame with attachments, bytes: the largest picture in base64, or several smaller ones, and the message.
+pub const ATTACHED_FRAME_MAX: usize = 5 * 1024 * 1024 + 128 * 1024;
+
 /// What a session over this door carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -36,8 +39,11 @@ impl Mode {
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientMessage {
     Start(Start),
+    /// `text` may be empty where something is attached.
     Text {
         text: Private<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<AttachmentMessage>,
     },
     /// One key of a telephone.
     Dtmf {
@@ -50,6 +56,17 @@ pub enum ClientMessage {
     },
     Ping {},
     Bye {},
+}
+
+/// A picture or a file of text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttachmentMessage {
+    pub name: Private<String>,
+    /// The media type.
+    pub r#type: String,
+    /// RFC 4648 section 4, padded.
+    pub data: Private<String>,
 }
 
 /// The first message of a client.
@@ -93,13 +110,14 @@ pub struct Written {
 const KINDS: [&str; 6] = ["start", "text", "dtmf", "played", "ping", "bye"];
 
 impl ClientMessage {
-    /// Reads a text frame.
+    /// Reads a text frame. One beyond `TEXT_FRAME_MAX` is a `text` with attachments, or an error.
     ///
     /// # Errors
     /// Too long, not JSON, no or unknown type, or a field that is missing, unknown or of the wrong type.
     pub fn parse(frame: &str) -> Result<Self, StreamError> {
-        if frame.len() > TEXT_FRAME_MAX {
-            return Err(StreamError::FrameLength { bytes: frame.len() });
+        let too_long = StreamError::FrameLength { bytes: frame.len() };
+        if frame.len() > ATTACHED_FRAME_MAX {
+            return Err(too_long);
         }
         let value: Value = serde_json::from_str(frame).map_err(|error| StreamError::NotJson {
             line: error.line(),
@@ -109,6 +127,9 @@ impl ClientMessage {
         let Some(kind) = value.get("type").and_then(Value::as_str).map(excerpt) else {
             return Err(StreamError::NoType);
         };
+        if frame.len() > TEXT_FRAME_MAX && value.get("attachments").is_none() {
+            return Err(too_long);
+        }
         if !KINDS.contains(&kind.as_str()) {
             return Err(StreamError::UnknownType { kind });
         }

@@ -26,7 +26,14 @@ fn client_messages_are_frozen() {
     let token = Some("k".to_owned().into());
     let start = Start { bot, mode: Mode::Text, rate: None, token, resume: None, seen: 0, continues: None };
     client(r#"{"type":"start","bot":"demo","mode":"text","token":"k"}"#, &ClientMessage::Start(start));
-    client(r#"{"type":"text","text":"hello"}"#, &ClientMessage::Text { text: "hello".to_owned().into() });
+    let attachments = Vec::new();
+    client(r#"{"type":"text","text":"hello"}"#, &ClientMessage::Text { text: "hello".to_owned().into(), attachments });
+    let (name, data) = ("a.png".to_owned().into(), "iVBORw0KGgo=".to_owned().into());
+    let attachments = vec![AttachmentMessage { name, r#type: "image/png".into(), data }];
+    client(
+        r#"{"type":"text","text":"","attachments":[{"name":"a.png","type":"image/png","data":"iVBORw0KGgo="}]}"#,
+        &ClientMessage::Text { text: String::new().into(), attachments },
+    );
     client(r#"{"type":"dtmf","digit":"5"}"#, &ClientMessage::Dtmf { digit: "5".to_owned() });
     client(r#"{"type":"played","utterance":2,"offset":8000}"#, &ClientMessage::Played { utterance: 2, offset: 8000 });
     client(r#"{"type":"ping"}"#, &ClientMessage::Ping {});
@@ -45,11 +52,27 @@ fn errors_say_what_where_and_how() {
     assert_eq!(error(r#"{"type":"played","utterance":1}"#), "message played: missing field `offset`");
     assert_eq!(
         error(r#"{"type":"text","text":"x","loud":true}"#),
-        "message text: unknown field `loud`, expected `text`"
+        "message text: unknown field `loud`, expected `text` or `attachments`"
     );
     assert!(error(r#"{"type":"start","mode":"fax"}"#).contains("unknown variant `fax`, expected `voice` or `text`"));
     assert!(error(r#"{"type":"start","mode":"text","bot":"../x"}"#).contains("a bot name is"));
     assert!(error(&format!("{{\"type\":\"{}\"}}", "x".repeat(900))).len() < 200);
+}
+
+/// Only what is attached may be long.
+#[test]
+fn a_long_frame_is_one_with_attachments() {
+    let long = "A".repeat(TEXT_FRAME_MAX);
+    let attached = format!(r#"{{"type":"text","text":"","attachments":[{{"name":"a","type":"b","data":"{long}"}}]}}"#);
+    assert!(matches!(ClientMessage::parse(&attached), Ok(ClientMessage::Text { .. })));
+    let bytes = attached.len();
+    assert_eq!(
+        ClientMessage::parse(&attached.replace("attachments", "attachmentz")),
+        Err(StreamError::FrameLength { bytes })
+    );
+    let most = "A".repeat(ATTACHED_FRAME_MAX);
+    let more = format!(r#"{{"type":"text","text":"","attachments":[{{"name":"a","type":"b","data":"{most}"}}]}}"#);
+    assert_eq!(ClientMessage::parse(&more), Err(StreamError::FrameLength { bytes: more.len() }));
 }
 
 #[test]
@@ -143,5 +166,5 @@ fn the_documented_examples_are_read() {
             count += 1;
         }
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 12);
 }

@@ -4,6 +4,7 @@
 //! connection: frames, session events and time go in; leg events, caller audio and outgoing frames come out. The gateway
 //! owns the socket and gives every [`StreamError`] its public code. `docs/websocket.md` is the description for clients.
 
+pub mod attachment;
 pub mod audio;
 pub mod core;
 pub mod error;

@@ -1,9 +1,11 @@
 //! Between our types and the wire.
 
+use tandem_contract::attachment::Picture;
+
 use super::config::{AnthropicConfig, Generation};
 use super::wire::{
-    Block, Delta, Event, OutputConfig, Problem, Request, RequestBlock, RequestMessage, RequestTool, SystemBlock,
-    Tokens, Typed,
+    Block, Delta, Event, ImageSource, OutputConfig, Problem, Request, RequestBlock, RequestMessage, RequestTool,
+    SystemBlock, Tokens, Typed,
 };
 use crate::answer::{Answer, CALLS_MAX, Fault, arguments};
 use crate::turns::{Part, Role, Turn, turns};
@@ -56,6 +58,7 @@ fn conversation(asked: &Completion) -> (Option<[SystemBlock; 1]>, Vec<RequestMes
     for Turn { role, parts } in turns {
         let block = |part| match part {
             Part::Text(text) => RequestBlock::Text { text },
+            Part::Picture(picture) => RequestBlock::Image { source: source(picture) },
             Part::Call(ToolCall { name, arguments, .. }) => {
                 calls += 1;
                 RequestBlock::ToolUse { id: format!("call_{calls}"), name, input: arguments.reveal() }
@@ -69,6 +72,10 @@ fn conversation(asked: &Completion) -> (Option<[SystemBlock; 1]>, Vec<RequestMes
         messages.push(RequestMessage { role, content: parts.into_iter().map(block).collect() });
     }
     (system, messages)
+}
+
+fn source(picture: &Picture) -> ImageSource<'_> {
+    ImageSource { r#type: "base64", media_type: picture.format.as_str(), data: picture.base64.reveal() }
 }
 
 fn tool(tool: &ToolSpec) -> RequestTool<'_> {

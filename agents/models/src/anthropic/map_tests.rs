@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use tandem_contract::attachment::PictureFormat;
+
 use super::*;
 use crate::Message;
 use crate::http::Limits;
@@ -24,13 +26,13 @@ fn asked() -> Completion {
     Completion {
         messages: vec![
             Message::System { text: "You are a clinic.".into() },
-            Message::User { text: "When are".to_owned().into() },
-            Message::User { text: "you open?".to_owned().into() },
+            Message::user("When are".to_owned()),
+            Message::user("you open?".to_owned()),
             Message::Assistant { text: "One moment.".to_owned().into(), calls: vec![call("c:1"), call("c:2")] },
             Message::Tool { call: "c:1".into(), result: "{\"from\":9}".to_owned().into() },
             Message::Tool { call: "c:2".into(), result: "{\"from\":8}".to_owned().into() },
             Message::Assistant { text: "From nine.".to_owned().into(), calls: vec![] },
-            Message::User { text: "Thanks.".to_owned().into() },
+            Message::user("Thanks.".to_owned()),
         ],
         tools: vec![ToolSpec {
             name: "hours".into(),
@@ -47,6 +49,26 @@ fn asked() -> Completion {
 
 fn written(model: &str, asked: &Completion) -> Value {
     serde_json::to_value(request(&config(model), asked)).unwrap()
+}
+
+/// The caller shows two pictures.
+fn shown() -> Completion {
+    let picture = |format, base64: &str| Picture { format, base64: tandem_contract::Private::new(base64.into()) };
+    let pictures = vec![picture(PictureFormat::Png, "iVBORw0KGgo="), picture(PictureFormat::Jpeg, "/9j/4AAQ")];
+    let messages = vec![Message::User { text: "What is this?".to_owned().into(), pictures }];
+    Completion { messages, ..Completion::default() }
+}
+
+/// <https://docs.anthropic.com/en/docs/build-with-claude/vision>
+#[test]
+fn a_picture_is_a_block_with_a_base64_source() {
+    let source = |kind: &str, data: &str| json!({ "type": "base64", "media_type": kind, "data": data });
+    let wanted = json!([{ "role": "user", "content": [
+        { "type": "image", "source": source("image/png", "iVBORw0KGgo=") },
+        { "type": "image", "source": source("image/jpeg", "/9j/4AAQ") },
+        { "type": "text", "text": "What is this?" },
+    ] }]);
+    assert_eq!(written("claude-haiku-4-5", &shown())["messages"], wanted);
 }
 
 #[test]

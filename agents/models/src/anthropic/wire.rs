@@ -52,8 +52,17 @@ pub(super) struct RequestMessage<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum RequestBlock<'a> {
     Text { text: &'a str },
+    Image { source: ImageSource<'a> },
     ToolUse { id: String, name: &'a str, input: &'a Value },
     ToolResult { tool_use_id: String, content: &'a str },
+}
+
+/// <https://docs.anthropic.com/en/docs/build-with-claude/vision>
+#[derive(Debug, Serialize)]
+pub(super) struct ImageSource<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) media_type: &'static str,
+    pub(super) data: &'a str,
 }
 
 #[derive(Debug, Serialize)]

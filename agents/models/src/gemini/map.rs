@@ -1,11 +1,12 @@
 //! Between our types and the wire.
 
 use serde_json::{Map, Value, json};
+use tandem_contract::attachment::Picture;
 
 use super::config::GeminiConfig;
 use super::wire::{
-    CalledFunction, Candidate, Chunk, FunctionCall, FunctionDeclaration, FunctionResponse, GenerationConfig, Part,
-    Problem, Request, RequestContent, RequestPart, SystemInstruction, TextPart, Tokens, Tools,
+    CalledFunction, Candidate, Chunk, FunctionCall, FunctionDeclaration, FunctionResponse, GenerationConfig,
+    InlineData, Part, Problem, Request, RequestContent, RequestPart, SystemInstruction, TextPart, Tokens, Tools,
 };
 use crate::answer::{Answer, CALLS_MAX, Fault};
 use crate::turns::{self, Role, Turn, turns};
@@ -43,6 +44,7 @@ fn content<'a>(turn: &Turn<'a>, old: bool) -> RequestContent<'a> {
     let mut is_first_call = true;
     let part = |part: &turns::Part<'a>| match *part {
         turns::Part::Text(text) => RequestPart::Text { text },
+        turns::Part::Picture(picture) => RequestPart::Picture { inline_data: inline(picture) },
         turns::Part::Call(call) => function_call(call, old, std::mem::take(&mut is_first_call)),
         turns::Part::Result { of, result } => RequestPart::Response {
             function_response: FunctionResponse {
@@ -54,6 +56,10 @@ fn content<'a>(turn: &Turn<'a>, old: bool) -> RequestContent<'a> {
     };
     let role = if turn.role == Role::Agent { "model" } else { "user" };
     RequestContent { role, parts: turn.parts.iter().map(part).collect() }
+}
+
+fn inline(picture: &Picture) -> InlineData<'_> {
+    InlineData { mime_type: picture.format.as_str(), data: picture.base64.reveal() }
 }
 
 /// Of calls that were made together only the first has a signature.

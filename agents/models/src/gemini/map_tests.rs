@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use tandem_contract::attachment::PictureFormat;
+
 use super::*;
 use crate::http::Limits;
 
@@ -21,7 +23,7 @@ fn asked() -> Completion {
     Completion {
         messages: vec![
             Message::System { text: "You are a clinic.".into() },
-            Message::User { text: "When?".to_owned().into() },
+            Message::user("When?".to_owned()),
             calls(vec![call("f1", Some("c2ln")), call("f2", None)]),
             result("f1", "{\"from\":9}"),
             result("f2", "[8]"),
@@ -42,6 +44,27 @@ fn asked() -> Completion {
 
 fn written(model: &str) -> Value {
     serde_json::to_value(request(&config(model), &asked())).unwrap()
+}
+
+/// The caller shows two pictures.
+fn shown() -> Completion {
+    let picture = |format, base64: &str| Picture { format, base64: tandem_contract::Private::new(base64.into()) };
+    let pictures = vec![picture(PictureFormat::Png, "iVBORw0KGgo="), picture(PictureFormat::Jpeg, "/9j/4AAQ")];
+    let messages = vec![Message::User { text: "What is this?".to_owned().into(), pictures }];
+    Completion { messages, ..Completion::default() }
+}
+
+/// <https://ai.google.dev/gemini-api/docs/image-understanding>
+#[test]
+fn a_picture_is_inline_data() {
+    let asked = shown();
+    let written = serde_json::to_value(request(&config("gemini-2.5-flash"), &asked)).unwrap();
+    let wanted = json!([{ "role": "user", "parts": [
+        { "inlineData": { "mimeType": "image/png", "data": "iVBORw0KGgo=" } },
+        { "inlineData": { "mimeType": "image/jpeg", "data": "/9j/4AAQ" } },
+        { "text": "What is this?" },
+    ] }]);
+    assert_eq!(written["contents"], wanted);
 }
 
 #[test]

@@ -49,8 +49,7 @@ mod tests {
         let answers = [chunk(call, Some("STOP")), chunk(json!({ "text": "From nine." }), Some("STOP"))];
         let vendor = FakeVendor::start(answers.map(|answer| Script::sent(&[answer]))).unwrap();
         let model = model(vendor.url(""), "k", Limits::default());
-        let mut asked =
-            Completion { messages: vec![Message::User { text: "When?".to_owned().into() }], ..Completion::default() };
+        let mut asked = Completion { messages: vec![Message::user("When?".to_owned())], ..Completion::default() };
         let events: Vec<_> = model.complete(asked.clone()).collect().await;
         let [ModelEvent::Progress, ModelEvent::ToolCall { call }, ..] = events.as_slice() else {
             panic!("no call: {events:?}")

@@ -37,6 +37,10 @@ pub(super) enum RequestPart<'a> {
         text: &'a str,
     },
     #[serde(rename_all = "camelCase")]
+    Picture {
+        inline_data: InlineData<'a>,
+    },
+    #[serde(rename_all = "camelCase")]
     Call {
         function_call: FunctionCall<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +50,14 @@ pub(super) enum RequestPart<'a> {
     Response {
         function_response: FunctionResponse<'a>,
     },
+}
+
+/// <https://ai.google.dev/api/caching#Blob>
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InlineData<'a> {
+    pub(super) mime_type: &'static str,
+    pub(super) data: &'a str,
 }
 
 #[derive(Debug, Serialize)]

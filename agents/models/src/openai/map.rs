@@ -1,9 +1,11 @@
 //! Between our types and the wire.
 
+use tandem_contract::attachment::Picture;
+
 use super::config::OpenAiConfig;
 use super::wire::{
-    CallDelta, CalledFunction, Choice, Chunk, Function, OfferedFunction, Request, RequestCall, RequestMessage,
-    RequestTool, StreamOptions, Tokens,
+    CallDelta, CalledFunction, Choice, Chunk, Function, ImageUrl, OfferedFunction, Request, RequestCall,
+    RequestContent, RequestMessage, RequestPart, RequestTool, StreamOptions, Tokens,
 };
 use crate::answer::{Answer, CALLS_MAX, Fault, arguments};
 use crate::{Completion, Finish, Message, ModelEvent, ToolCall, ToolSpec, Usage};
@@ -33,13 +35,24 @@ pub(super) fn request<'a>(config: &'a OpenAiConfig, asked: &'a Completion) -> Re
 fn message(message: &Message) -> RequestMessage<'_> {
     match message {
         Message::System { text } => RequestMessage::System { content: text },
-        Message::User { text } => RequestMessage::User { content: text.reveal() },
+        Message::User { text, pictures } => RequestMessage::User { content: content(text.reveal(), pictures) },
         Message::Assistant { text, calls } => RequestMessage::Assistant {
             content: Some(text.reveal().as_str()).filter(|text| !text.is_empty() || calls.is_empty()),
             tool_calls: calls.iter().map(call).collect(),
         },
         Message::Tool { call, result } => RequestMessage::Tool { tool_call_id: call, content: result.reveal() },
     }
+}
+
+/// A plain string wherever it will do: not every server that speaks this protocol takes parts.
+fn content<'a>(text: &'a str, pictures: &[Picture]) -> RequestContent<'a> {
+    if pictures.is_empty() {
+        return RequestContent::Text(text);
+    }
+    let url = |picture: &Picture| format!("data:{};base64,{}", picture.format.as_str(), picture.base64.reveal());
+    let image = |picture| RequestPart::ImageUrl { image_url: ImageUrl { url: url(picture) } };
+    let said = Some(RequestPart::Text { text }).filter(|_| !text.is_empty());
+    RequestContent::Parts(said.into_iter().chain(pictures.iter().map(image)).collect())
 }
 
 fn call(call: &ToolCall) -> RequestCall<'_> {

@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use tandem_contract::attachment::PictureFormat;
+
 use super::*;
 use crate::http::Limits;
 
@@ -17,7 +19,7 @@ fn asked() -> Completion {
     Completion {
         messages: vec![
             Message::System { text: "You are a clinic.".into() },
-            Message::User { text: "When are you open?".to_owned().into() },
+            Message::user("When are you open?".to_owned()),
             Message::Assistant { text: String::new().into(), calls: vec![call] },
             Message::Tool { call: "c1".into(), result: "{\"from\":9}".to_owned().into() },
             Message::Assistant { text: "From nine.".to_owned().into(), calls: vec![] },
@@ -33,6 +35,28 @@ fn asked() -> Completion {
         payer: None,
         tier: None,
     }
+}
+
+/// The caller shows two pictures.
+fn shown() -> Completion {
+    let picture = |format, base64: &str| Picture { format, base64: tandem_contract::Private::new(base64.into()) };
+    let pictures = vec![picture(PictureFormat::Png, "iVBORw0KGgo="), picture(PictureFormat::Jpeg, "/9j/4AAQ")];
+    let messages = vec![Message::User { text: "What is this?".to_owned().into(), pictures }];
+    Completion { messages, ..Completion::default() }
+}
+
+/// <https://platform.openai.com/docs/guides/images-vision>
+#[test]
+fn a_picture_is_a_part_with_a_data_url() {
+    let asked = shown();
+    let written = serde_json::to_value(request(&config("http://127.0.0.1:1/v1"), &asked)).unwrap();
+    let wanted = json!([{ "role": "user", "content": [
+        { "type": "text", "text": "What is this?" },
+        { "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgo=" } },
+        { "type": "image_url", "image_url": { "url": "data:image/jpeg;base64,/9j/4AAQ" } },
+    ] }]);
+    assert_eq!(written["messages"], wanted);
+    assert!(!format!("{asked:?}").contains("iVBOR"));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) enum RequestMessage<'a> {
         content: &'a str,
     },
     User {
-        content: &'a str,
+        content: RequestContent<'a>,
     },
     Assistant {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +45,27 @@ pub(super) enum RequestMessage<'a> {
         tool_call_id: &'a str,
         content: &'a str,
     },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum RequestContent<'a> {
+    Text(&'a str),
+    Parts(Vec<RequestPart<'a>>),
+}
+
+/// <https://platform.openai.com/docs/guides/images-vision>
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum RequestPart<'a> {
+    Text { text: &'a str },
+    ImageUrl { image_url: ImageUrl },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ImageUrl {
+    /// A `data:` URL (RFC 2397).
+    pub(super) url: String,
 }
 
 #[derive(Debug, Serialize)]

@@ -37,6 +37,7 @@ const WAITS_MAX: u8 = 5;
 const NOT_HEARD: &str = "Sorry, I didn't hear you.";
 const NOT_UNDERSTOOD: &str = "Sorry, I didn't get that.";
 const HARD_OF_HEARING: &str = "Sorry, I can't hear well at the moment. You can press keys instead.";
+const NO_EYES: &str = "I can't look at pictures or files. Please write it to me.";
 const ONE_MOMENT: &str = "One moment, please.";
 const GIVING_UP: &str = "I'm sorry, I can't help you any further. Goodbye.";
 
@@ -180,6 +181,7 @@ impl FlowBrain {
 
     fn input(&mut self, input: &Input<'_>, out: &mut Vec<BrainEffect>) {
         match self.phase.clone() {
+            Phase::Asking { .. } | Phase::Confirming { .. } if input.is_blank() => self.unseen(out),
             Phase::Asking { state } => self.answered(&state, input, out),
             Phase::Confirming { state, answer } => self.confirmed(&state, answer, input, out),
             Phase::Echoing { state } => self.echoed(&state, input, out),
@@ -189,6 +191,15 @@ impl FlowBrain {
             Phase::Ended => out.push(BrainEffect::HangUp),
             Phase::Ready | Phase::Talking { .. } => {}
         }
+    }
+
+    /// Something was attached, and not a word said: a flow has no eyes.
+    fn unseen(&mut self, out: &mut Vec<BrainEffect>) {
+        if self.one_too_many() {
+            return self.give_up(out);
+        }
+        out.push(BrainEffect::Say { epoch: self.epoch, text: NO_EYES.to_owned(), interruptible: true });
+        self.put_question(true, out);
     }
 
     fn answered(&mut self, name: &str, input: &Input<'_>, out: &mut Vec<BrainEffect>) {

@@ -43,6 +43,13 @@ pub(super) enum Input<'a> {
     Keys(&'a str),
 }
 
+impl Input<'_> {
+    /// No words came, but something that was attached.
+    pub(super) fn is_blank(&self) -> bool {
+        matches!(self, Self::Text(text) if text.trim().is_empty())
+    }
+}
+
 /// What it means to the question that was put.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Answer {

@@ -1,8 +1,9 @@
 //! What the model is told of the conversation: built from the ledger, and from nothing else that was said.
 
 use serde::{Deserialize, Serialize};
+use tandem_contract::attachment::{Attachment, Picture};
 use tandem_contract::record::{LedgerEntry, Speaker};
-use tandem_contract::{Epoch, Private};
+use tandem_contract::{Epoch, Private, UtteranceId};
 use tandem_models::{Message, ToolCall};
 
 /// Most text of the conversation that a model is told, bytes: about 8,000 tokens. What is older is left out.
@@ -20,9 +21,17 @@ pub struct Exchange {
     pub results: Vec<Private<String>>,
 }
 
+/// What came with a line of the caller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attached {
+    pub epoch: Epoch,
+    pub utterance: UtteranceId,
+    pub attachment: Attachment,
+}
+
 /// The conversation as the model is to know it: the caller's words as they were understood, the agent's as they were
 /// heard. Lines in a row of one speaker are one message.
-pub fn messages(system: &str, entries: &[LedgerEntry], exchanges: &[Exchange]) -> Vec<Message> {
+pub fn messages(system: &str, entries: &[LedgerEntry], exchanges: &[Exchange], attached: &[Attached]) -> Vec<Message> {
     let mut messages = vec![Message::System { text: system.to_owned() }];
     let window = window(entries);
     // Tools of a question that is left out are left out with it.
@@ -40,7 +49,7 @@ pub fn messages(system: &str, entries: &[LedgerEntry], exchanges: &[Exchange]) -
         while let Some(exchange) = exchanges.next_if(before) {
             add_exchange(&mut messages, exchange);
         }
-        add_line(&mut messages, entry);
+        add_line(&mut messages, entry, attached);
     }
     exchanges.for_each(|exchange| add_exchange(&mut messages, exchange));
     messages
@@ -59,17 +68,36 @@ fn window(entries: &[LedgerEntry]) -> &[LedgerEntry] {
     &entries[entries.len() - count..]
 }
 
-fn add_line(messages: &mut Vec<Message>, entry: &LedgerEntry) {
+fn add_line(messages: &mut Vec<Message>, entry: &LedgerEntry, attached: &[Attached]) {
     let heard = entry.heard.reveal().trim();
     if heard.is_empty() {
         return;
     }
+    let (told, shown) = with_attachments(entry, heard, attached);
+    let heard = told.as_str();
     match (entry.speaker, messages.last_mut()) {
-        (Speaker::Caller, Some(Message::User { text })) => *text = joined(text, heard),
+        (Speaker::Caller, Some(Message::User { text, pictures })) => {
+            *text = joined(text, heard);
+            pictures.extend(shown);
+        }
         (Speaker::Agent, Some(Message::Assistant { text, calls })) if calls.is_empty() => *text = joined(text, heard),
-        (Speaker::Caller, _) => messages.push(Message::User { text: heard.to_owned().into() }),
+        (Speaker::Caller, _) => messages.push(Message::User { text: told.into(), pictures: shown }),
         (Speaker::Agent, _) => messages.push(Message::Assistant { text: heard.to_owned().into(), calls: Vec::new() }),
     }
+}
+
+/// The line with what stands in its files, and its pictures.
+fn with_attachments(entry: &LedgerEntry, heard: &str, attached: &[Attached]) -> (String, Vec<Picture>) {
+    let (mut told, mut shown) = (heard.to_owned(), Vec::new());
+    for attached in attached.iter().filter(|of| of.epoch == entry.epoch && of.utterance == entry.utterance) {
+        match &attached.attachment {
+            Attachment::Image { picture, .. } => shown.push(picture.clone()),
+            Attachment::File { name, text } => {
+                told += &format!("\n\nThe file {} says:\n\"\"\"\n{}\n\"\"\"", name.reveal(), text.reveal());
+            }
+        }
+    }
+    (told, shown)
 }
 
 fn joined(before: &Private<String>, more: &str) -> Private<String> {
@@ -87,7 +115,7 @@ fn add_exchange(messages: &mut Vec<Message>, exchange: &Exchange) {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tandem_contract::UtteranceId;
+    use tandem_contract::attachment::PictureFormat;
 
     use super::*;
 
@@ -116,7 +144,7 @@ mod tests {
     fn told(messages: &[Message]) -> Vec<String> {
         let line = |message: &Message| match message {
             Message::System { text } => format!("system {text}"),
-            Message::User { text } => format!("user {}", text.reveal()),
+            Message::User { text, .. } => format!("user {}", text.reveal()),
             Message::Assistant { text, calls } => format!("agent {}{}", text.reveal(), "!".repeat(calls.len())),
             Message::Tool { result, .. } => format!("tool {}", result.reveal()),
         };
@@ -134,7 +162,7 @@ mod tests {
             caller(6, 2, "And on"),
             caller(7, 3, "Monday?"),
         ];
-        let messages = messages("Be kind.", &entries, &[]);
+        let messages = messages("Be kind.", &entries, &[], &[]);
         let wanted = [
             "system Be kind.",
             "agent Hello.",
@@ -155,7 +183,7 @@ mod tests {
             results: vec![result.to_owned().into()],
         };
         let entries = [caller(1, 1, "Open?"), agent(2, 1, "From nine.", "From nine."), caller(3, 2, "Sunday?")];
-        let messages = messages("s", &entries, &[exchange(1, "9"), exchange(2, "closed")]);
+        let messages = messages("s", &entries, &[exchange(1, "9"), exchange(2, "closed")], &[]);
         let wanted = [
             "system s",
             "user Open?",
@@ -175,7 +203,7 @@ mod tests {
         let results = vec!["9".to_owned().into()];
         let exchange = Exchange { epoch: Epoch(1), after: 1, calls: vec![call], results };
         let entries = [caller(1, 1, "Open?"), agent(2, 1, "One moment.", "One moment."), agent(3, 1, "Nine.", "Nine.")];
-        let told_of = |count: usize| told(&messages("s", &entries[..count], std::slice::from_ref(&exchange)));
+        let told_of = |count: usize| told(&messages("s", &entries[..count], std::slice::from_ref(&exchange), &[]));
         assert_eq!(told_of(2), ["system s", "user Open?", "agent One moment.", "agent !", "tool 9"]);
         assert_eq!(told_of(3)[4..], ["tool 9", "agent Nine."]);
     }
@@ -184,7 +212,32 @@ mod tests {
     fn what_is_long_ago_is_left_out() {
         let long = "x".repeat(10_000);
         let entries: Vec<_> = (1..=9).map(|n| caller(n, n, &long)).collect();
-        let Some(Message::User { text }) = messages("s", &entries, &[]).pop() else { panic!("no line") };
+        let Some(Message::User { text, .. }) = messages("s", &entries, &[], &[]).pop() else { panic!("no line") };
         assert_eq!(text.reveal().len(), 3 * 10_000 + 2);
+    }
+
+    #[test]
+    fn what_is_attached_stands_with_its_line() {
+        let picture = |base64: &str| Picture { format: PictureFormat::Png, base64: Private::new(base64.into()) };
+        let attached = |epoch: u32, utterance: u32, attachment| Attached {
+            epoch: Epoch(epoch),
+            utterance: UtteranceId(utterance),
+            attachment,
+        };
+        let image = |base64| Attachment::Image { name: "a.png".to_owned().into(), picture: picture(base64) };
+        let file = Attachment::File { name: "b.txt".to_owned().into(), text: "one\ntwo".to_owned().into() };
+        let entries = [
+            caller(1, 0, "[image: a.png]"),
+            agent(2, 0, "Yes?", "Yes?"),
+            caller(1, 1, "Look\n[image: a.png]"),
+            caller(2, 2, "And\n[file: b.txt]\n[image: a.png]"),
+        ];
+        let attached = [attached(1, 1, image("one")), attached(2, 2, file), attached(2, 2, image("two"))];
+        let messages = messages("s", &entries, &[], &attached);
+        assert_eq!(messages[1], Message::user("[image: a.png]".to_owned()), "a line of an earlier session");
+        let Message::User { text, pictures } = &messages[3] else { panic!("{messages:?}") };
+        let wanted =
+            "Look\n[image: a.png] And\n[file: b.txt]\n[image: a.png]\n\nThe file b.txt says:\n\"\"\"\none\ntwo\n\"\"\"";
+        assert_eq!((text.reveal().as_str(), pictures.as_slice()), (wanted, &[picture("one"), picture("two")][..]));
     }
 }

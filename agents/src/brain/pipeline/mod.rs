@@ -26,7 +26,7 @@ use tandem_speech::Grammar;
 use super::{Brain, BrainEffect, BrainEvent, Listen, ToolFailure};
 use crate::turn::Silence;
 use chunker::Chunker;
-use context::Exchange;
+use context::{Attached, Exchange};
 pub use prompt::Persona;
 
 /// Rounds of tools in one reply. A model that still calls tools after that goes in circles.
@@ -63,13 +63,18 @@ pub struct Prompt {
 impl Prompt {
     /// The whole question, with the conversation as the ledger holds it.
     pub fn completion(&self, entries: &[LedgerEntry]) -> Completion {
-        self.completion_after(None, entries)
+        self.completion_after(None, entries, &[])
     }
 
-    /// The same where notes stand for what was said before.
-    pub fn completion_after(&self, notes: Option<&Private<String>>, entries: &[LedgerEntry]) -> Completion {
+    /// The same where notes stand for what was said before, and something is attached to the lines since.
+    pub fn completion_after(
+        &self,
+        notes: Option<&Private<String>>,
+        entries: &[LedgerEntry],
+        attached: &[Attached],
+    ) -> Completion {
         let persona = &self.persona;
-        let mut messages = context::messages(&persona.system, entries, &self.exchanges);
+        let mut messages = context::messages(&persona.system, entries, &self.exchanges, attached);
         if let Some(notes) = notes {
             messages.insert(1, summary::told(notes));
         }

@@ -87,7 +87,7 @@ pub fn request(notes: Option<&Private<String>>, lines: &[LedgerEntry]) -> Comple
         let speaker = if line.speaker == Speaker::Caller { "Caller" } else { "Agent" };
         text += &format!("{speaker}: {}\n", cut(line.heard.reveal().trim(), PART));
     }
-    let messages = vec![Message::System { text: TASK.to_owned() }, Message::User { text: text.into() }];
+    let messages = vec![Message::System { text: TASK.to_owned() }, Message::user(text)];
     Completion { messages, max_tokens: Some(TOKENS_MAX), tier: Some(Tier::Cheap), ..Completion::default() }
 }
 
@@ -105,7 +105,7 @@ pub fn notes(answer: &str) -> Option<Private<String>> {
 /// How the model of the conversation is told of them. Not as the bot's own rules: callers' words are in them.
 pub(super) fn told(notes: &Private<String>) -> Message {
     let text = format!("[Notes of what was said before in this conversation]\n{}", notes.reveal());
-    Message::User { text: text.into() }
+    Message::user(text)
 }
 
 #[cfg(test)]
@@ -160,7 +160,7 @@ mod tests {
     fn the_request_holds_what_was_heard_and_the_notes_before() {
         let lines = [line(0, Speaker::Caller, "I am Ann.".into()), line(1, Speaker::Agent, String::new())];
         let request = request(Some(&"She wants Tuesday.".to_owned().into()), &lines);
-        let [Message::System { .. }, Message::User { text }] = request.messages.as_slice() else { panic!() };
+        let [Message::System { .. }, Message::User { text, .. }] = request.messages.as_slice() else { panic!() };
         assert_eq!(
             text.reveal(),
             "The notes so far:\nShe wants Tuesday.\n\nThe conversation now:\nCaller: I am Ann.\n"

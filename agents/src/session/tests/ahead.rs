@@ -52,7 +52,7 @@ fn reply(messages: &[Message]) -> String {
 
 fn words_in(message: &Message) -> usize {
     match message {
-        Message::User { text } | Message::Assistant { text, .. } => {
+        Message::User { text, .. } | Message::Assistant { text, .. } => {
             text.reveal().bytes().fold(7, |sum, byte| (sum * 31 + usize::from(byte)) % 9_973)
         }
         Message::System { .. } | Message::Tool { .. } => 0,
@@ -302,7 +302,7 @@ fn assert_answers_are_those_of_their_questions(world: &World) {
         }
         seen = entry.epoch;
         let before: Vec<LedgerEntry> = entries[..at].to_vec();
-        let expected = reply(&messages(&system, &before, &[]));
+        let expected = reply(&messages(&system, &before, &[], &[]));
         assert!(expected.starts_with(entry.text.reveal()), "{} is not of {expected}", entry.text.reveal());
     }
 }

@@ -358,7 +358,10 @@ fn messages_of_a_channel_were_gathered_before() {
 #[test]
 fn what_is_written_before_the_conversation_begins_is_answered_after_the_greeting() {
     let (mut core, _told) = World::core(Door::Websocket, Modality::Text, BotConfig::default(), repeats);
-    core.handle(Time::ZERO, SessionInput::Leg(LegEvent::Text { text: "hi".to_owned().into() }));
+    core.handle(
+        Time::ZERO,
+        SessionInput::Leg(LegEvent::Text { text: "hi".to_owned().into(), attachments: Vec::new() }),
+    );
     core.handle(Time::ZERO, SessionInput::Leg(LegEvent::Answered));
     core.handle(Time::ZERO, SessionInput::Begun);
     let due = core.poll_timeout().unwrap();

@@ -35,7 +35,7 @@ fn exchange(world: &mut World, number: usize) -> Vec<String> {
 fn words(message: &Message) -> String {
     match message {
         Message::System { text } => text.clone(),
-        Message::User { text } | Message::Assistant { text, .. } | Message::Tool { result: text, .. } => {
+        Message::User { text, .. } | Message::Assistant { text, .. } | Message::Tool { result: text, .. } => {
             text.reveal().clone()
         }
     }

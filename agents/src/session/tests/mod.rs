@@ -1,6 +1,7 @@
 //! Conversations in virtual time, against a scripted world.
 
 mod ahead;
+mod attached;
 mod calls;
 mod escalation;
 mod failover;

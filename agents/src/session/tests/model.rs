@@ -37,7 +37,7 @@ pub(super) fn answer(world: &mut World, epoch: Epoch, text: &str) {
 
 pub(super) fn told(request: &Completion) -> Vec<(Speaker, String)> {
     let line = |message: &Message| match message {
-        Message::User { text } => Some((Speaker::Caller, text.reveal().clone())),
+        Message::User { text, .. } => Some((Speaker::Caller, text.reveal().clone())),
         Message::Assistant { text, .. } => Some((Speaker::Agent, text.reveal().clone())),
         Message::System { .. } | Message::Tool { .. } => None,
     };

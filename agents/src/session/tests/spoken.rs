@@ -117,7 +117,7 @@ fn the_agent_hangs_up_when_its_last_word_was_heard() {
 
 fn questions(world: &World) -> Vec<(Epoch, Vec<String>)> {
     let line = |message: &Message| match message {
-        Message::User { text } => Some(format!("user {}", text.reveal())),
+        Message::User { text, .. } => Some(format!("user {}", text.reveal())),
         Message::Assistant { text, .. } => Some(format!("agent {}", text.reveal())),
         Message::System { .. } | Message::Tool { .. } => None,
     };

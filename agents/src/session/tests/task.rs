@@ -140,7 +140,7 @@ async fn a_chat_from_hello_to_the_stored_record() {
     let caller = async {
         wire.send(LegEvent::Answered).await.unwrap();
         assert_eq!(reply(&mut sent).await, "hello");
-        wire.send(LegEvent::Text { text: "how many?".to_owned().into() }).await.unwrap();
+        wire.send(LegEvent::Text { text: "how many?".to_owned().into(), attachments: Vec::new() }).await.unwrap();
         assert_eq!(reply(&mut sent).await, "42");
         wire.send(LegEvent::Ended { reason: LegEnd::CallerHungUp }).await.unwrap();
     };

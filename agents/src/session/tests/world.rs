@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use tandem_contract::attachment::Attachment;
 use tandem_contract::bot::{BotConfig, TurnBlock};
 use tandem_contract::call::{Accept, CallOffer, Door, Modality};
 use tandem_contract::event::SessionEvent;
@@ -421,7 +422,11 @@ impl World {
     }
 
     pub(super) fn write(&mut self, text: &str) {
-        self.give(SessionInput::Leg(LegEvent::Text { text: Private::new(text.to_owned()) }));
+        self.write_with(text, Vec::new());
+    }
+
+    pub(super) fn write_with(&mut self, text: &str, attachments: Vec<Attachment>) {
+        self.give(SessionInput::Leg(LegEvent::Text { text: Private::new(text.to_owned()), attachments }));
     }
 
     pub(super) fn hang_up(&mut self) {

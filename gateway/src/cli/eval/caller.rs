@@ -212,7 +212,7 @@ impl Caller {
 
 fn written(line: Line) -> Vec<ClientMessage> {
     match line {
-        Line::Say(text) => vec![ClientMessage::Text { text: text.into() }],
+        Line::Say(text) => vec![ClientMessage::Text { text: text.into(), attachments: Vec::new() }],
         Line::Press(keys) => keys.chars().map(|key| ClientMessage::Dtmf { digit: key.into() }).collect(),
         Line::HangUp => vec![ClientMessage::Bye {}],
         Line::Play(_) => Vec::new(),

@@ -39,7 +39,7 @@ struct Answer {
 
 async fn asked(model: &dyn LanguageModel, statement: &str, transcript: &str) -> anyhow::Result<Answer> {
     let question = json!({ "statement": statement, "conversation": transcript }).to_string();
-    let messages = vec![Message::System { text: TASK.to_owned() }, Message::User { text: question.into() }];
+    let messages = vec![Message::System { text: TASK.to_owned() }, Message::user(question)];
     let mut events = model.complete(Completion { messages, max_tokens: Some(MAX_TOKENS), ..Completion::default() });
     let mut text = String::new();
     while let Some(event) = events.next().await {

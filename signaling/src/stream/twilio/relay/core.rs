@@ -219,7 +219,7 @@ impl RelayCore {
         self.caller_came(now, out);
         let text: String = text.reveal().trim().chars().take(TEXT_MAX).collect();
         if !text.is_empty() && self.pace.admit_message(now) {
-            out.push(StreamEffect::Leg { event: LegEvent::Text { text: text.into() } });
+            out.push(StreamEffect::Leg { event: LegEvent::Text { text: text.into(), attachments: Vec::new() } });
         }
     }
 

@@ -113,7 +113,7 @@ fn a_conversation() {
     line.hear(json!({ "type": "info", "name": "clientSpeaking", "value": "on" }));
     line.hear(json!({ "type": "prompt", "voicePrompt": "Hi", "lang": "en-US", "last": false }));
     line.hear(json!({ "type": "prompt", "voicePrompt": "Hi there.", "lang": "en-US", "last": true }));
-    let text = LegEvent::Text { text: "Hi there.".to_owned().into() };
+    let text = LegEvent::Text { text: "Hi there.".to_owned().into(), attachments: Vec::new() };
     let speaks = |on| LegEvent::CallerSpeaks { on };
     assert_eq!(line.events(), [speaks(true), speaks(false), text]);
     line.hear(json!({ "type": "dtmf", "digit": "7" }));
@@ -175,7 +175,7 @@ fn a_far_end_that_does_not_tell_who_speaks_hurries_nobody() {
     line.give(StreamInput::Accepted { started, resumed: None });
     assert_eq!(line.events(), [LegEvent::Answered, LegEvent::CallerSpeaks { on: true }]);
     line.hear(json!({ "type": "prompt", "voicePrompt": "Hi.", "last": true }));
-    assert_eq!(line.events(), [LegEvent::Text { text: "Hi.".to_owned().into() }]);
+    assert_eq!(line.events(), [LegEvent::Text { text: "Hi.".to_owned().into(), attachments: Vec::new() }]);
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! What the caller has attached, for the model to see. It is in memory alone, the newest of it: the ledger says that it was
+//! there, and the call record no more than the ledger.
+
+use std::collections::VecDeque;
+
+use tandem_contract::attachment::Attachment;
+use tandem_contract::record::LedgerEntry;
+use tandem_contract::{Epoch, UtteranceId};
+
+use crate::brain::pipeline::context::Attached;
+
+/// Pictures of a conversation, and their bytes in base64: bounds the memory of a session, and what is sent with each question
+/// (Gemini takes 20 MB). The newest one always fits. The oldest go first.
+const PICTURES_MAX: usize = 4;
+const PICTURE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Files and the text in them, bytes: about 8,000 tokens of each question, as much as of the conversation. The oldest go first.
+const FILES_MAX: usize = 4;
+const FILE_BYTES_MAX: usize = 32 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Album {
+    /// In the order in which they came. At most `PICTURES_MAX` and `FILES_MAX`.
+    kept: VecDeque<Kept>,
+    last: u32,
+}
+
+#[derive(Debug)]
+struct Kept {
+    number: u32,
+    /// None: the line that it belongs to is not written yet.
+    line: Option<(Epoch, UtteranceId)>,
+    attachment: Attachment,
+}
+
+impl Album {
+    /// Gives each its number.
+    pub(super) fn put(&mut self, attachments: Vec<Attachment>) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        for attachment in attachments {
+            self.last += 1;
+            numbers.push(self.last);
+            self.kept.push_back(Kept { number: self.last, line: None, attachment });
+        }
+        self.forget_oldest(picture_bytes, PICTURES_MAX, PICTURE_BYTES_MAX);
+        self.forget_oldest(file_bytes, FILES_MAX, FILE_BYTES_MAX);
+        numbers
+    }
+
+    /// Of one kind, as many of the newest are kept as there is room for.
+    fn forget_oldest(&mut self, bytes: fn(&Attachment) -> Option<usize>, most: usize, bytes_max: usize) {
+        let of_kind = |kept: &Kept| Some((kept.number, bytes(&kept.attachment)?));
+        let (mut count, mut sum) = (0, 0);
+        let too_many = self.kept.iter().rev().filter_map(of_kind).find(|(_, bytes)| {
+            count += 1;
+            sum += bytes;
+            count > most || (sum > bytes_max && count > 1)
+        });
+        if let Some((oldest, _)) = too_many {
+            self.kept.retain(|kept| kept.number > oldest || bytes(&kept.attachment).is_none());
+        }
+    }
+
+    /// They came with this line.
+    pub(super) fn belong(&mut self, numbers: &[u32], line: &LedgerEntry) {
+        for kept in self.kept.iter_mut().filter(|kept| numbers.contains(&kept.number)) {
+            kept.line = Some((line.epoch, line.utterance));
+        }
+    }
+
+    /// A model has refused them: the next question would be refused as this one was.
+    pub(super) fn forget_pictures(&mut self) {
+        self.kept.retain(|kept| picture_bytes(&kept.attachment).is_none());
+    }
+
+    /// All that belongs to a line.
+    pub(super) fn attached(&self) -> Vec<Attached> {
+        let attached = |kept: &Kept| {
+            let (epoch, utterance) = kept.line?;
+            Some(Attached { epoch, utterance, attachment: kept.attachment.clone() })
+        };
+        self.kept.iter().filter_map(attached).collect()
+    }
+}
+
+fn picture_bytes(attachment: &Attachment) -> Option<usize> {
+    match attachment {
+        Attachment::Image { picture, .. } => Some(picture.base64.reveal().len()),
+        Attachment::File { .. } => None,
+    }
+}
+
+fn file_bytes(attachment: &Attachment) -> Option<usize> {
+    match attachment {
+        Attachment::Image { .. } => None,
+        Attachment::File { text, .. } => Some(text.reveal().len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tandem_contract::Private;
+    use tandem_contract::attachment::{Picture, PictureFormat};
+
+    use super::*;
+
+    fn image(bytes: usize) -> Attachment {
+        let picture = Picture { format: PictureFormat::Png, base64: Private::new("A".repeat(bytes).into()) };
+        Attachment::Image { name: "a.png".to_owned().into(), picture }
+    }
+
+    fn file(bytes: usize) -> Attachment {
+        Attachment::File { name: "a.txt".to_owned().into(), text: "x".repeat(bytes).into() }
+    }
+
+    fn numbers(album: &Album) -> Vec<u32> {
+        album.kept.iter().map(|kept| kept.number).collect()
+    }
+
+    #[test]
+    fn the_newest_of_each_kind_are_kept() {
+        let mut album = Album::default();
+        assert_eq!(album.put(vec![image(10), file(10), image(10)]), [1, 2, 3]);
+        album.put(vec![image(10), image(10), image(10)]);
+        assert_eq!(numbers(&album), [2, 3, 4, 5, 6], "four pictures");
+        album.put(vec![image(PICTURE_BYTES_MAX)]);
+        assert_eq!(numbers(&album), [2, 7], "one that takes all the room");
+        album.put(vec![file(FILE_BYTES_MAX)]);
+        assert_eq!(numbers(&album), [7, 8]);
+        album.forget_pictures();
+        assert_eq!(numbers(&album), [8]);
+    }
+
+    proptest! {
+        #[test]
+        fn an_album_is_bounded_and_has_the_last(sizes in prop::collection::vec((any::<bool>(), 0..20_usize), 1..30)) {
+            let mut album = Album::default();
+            for (at, (is_image, size)) in sizes.into_iter().enumerate() {
+                let attachment = if is_image { image(size * 200_000) } else { file(size * 1_000) };
+                album.put(vec![attachment]);
+                prop_assert_eq!(numbers(&album).last().copied(), u32::try_from(at + 1).ok());
+                for (bytes, most, bytes_max) in [
+                    (picture_bytes as fn(&Attachment) -> Option<usize>, PICTURES_MAX, PICTURE_BYTES_MAX),
+                    (file_bytes, FILES_MAX, FILE_BYTES_MAX),
+                ] {
+                    let kept: Vec<usize> = album.kept.iter().filter_map(|kept| bytes(&kept.attachment)).collect();
+                    prop_assert!(kept.len() <= most && kept.iter().sum::<usize>() <= bytes_max);
+                }
+            }
+        }
+    }
+}
