@@ -240,11 +240,14 @@ impl SessionCore {
         self.life = Life::Running;
         let facts = &self.story.facts;
         let (policy, modality) = (facts.accept.config.turn_policy(), facts.offer.modality);
-        let held = self.turn.is_held();
+        let (held, heard_there) = (self.turn.is_held(), self.turn.is_heard_there());
         self.turn = TurnMachine::new(policy, modality, now);
         self.tell_typing();
         if held {
             self.drive(now, TurnInput::Held { on: true });
+        }
+        if heard_there {
+            self.drive(now, TurnInput::HeardThere { on: true });
         }
         let continued = !self.story.facts.before.is_empty();
         self.think(now, if continued { BrainEvent::Continued } else { BrainEvent::Started });

@@ -66,6 +66,6 @@ impl SessionCore {
 
     /// Nobody is asked why they are silent while they speak.
     pub(super) fn caller_speaks_there(&mut self, now: Time, on: bool) {
-        self.drive(now, TurnInput::Held { on });
+        self.drive(now, TurnInput::HeardThere { on });
     }
 }

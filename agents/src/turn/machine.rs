@@ -44,6 +44,8 @@ pub struct TurnMachine {
     silence: Silence,
     /// On hold nobody is waited for: neither the caller, who can say nothing, nor our playout, which stands still.
     held: bool,
+    /// The far end, which hears the caller by itself, hears them now, or does not tell: they are not asked why they are silent.
+    heard_there: bool,
 }
 
 /// What a transition found: the input was acted on, or why not.
@@ -62,6 +64,7 @@ impl TurnMachine {
             tools: false,
             silence: Silence::Policy,
             held: false,
+            heard_there: false,
         }
     }
 
@@ -71,6 +74,10 @@ impl TurnMachine {
 
     pub fn is_held(&self) -> bool {
         self.held
+    }
+
+    pub fn is_heard_there(&self) -> bool {
+        self.heard_there
     }
 
     pub fn policy(&self) -> &TurnPolicy {
@@ -114,6 +121,7 @@ impl TurnMachine {
             TurnInput::TransferNews { failed } => self.transfer_news(now, failed),
             TurnInput::Interrupted => self.interrupted(now, out),
             TurnInput::Held { on } => self.hold(now, on),
+            TurnInput::HeardThere { on } => self.hear_there(now, on),
             TurnInput::LegEnded => self.leg_ended(out),
         }
     }
@@ -124,7 +132,7 @@ impl TurnMachine {
             // A transfer goes on: many telephones hold the call that they transfer.
             _ if self.held && !matches!(self.state, TurnState::Transferring { .. }) => None,
             TurnState::Listening { since, keying: true } => Some(since + KEYING_LIMIT),
-            TurnState::Listening { .. } if self.is_chat() => None,
+            TurnState::Listening { .. } if self.is_chat() || self.heard_there => None,
             TurnState::Listening { since, .. } => self.silence_limit().map(|limit| since + limit),
             TurnState::CallerSpeaking { onset } => Some(onset + self.policy.max_caller_turn()),
             // A recognition is open or finishing in this state; its own timer leads on.
@@ -389,6 +397,18 @@ impl TurnMachine {
             | TurnState::SpeakingPaused { .. }
             | TurnState::Transferring { .. }
             | TurnState::Ended => {}
+        }
+        Ok(())
+    }
+
+    /// The caller's silence begins anew. Whoever else is waited for is not the caller: a brain, or our playout, has its time.
+    fn hear_there(&mut self, now: Time, on: bool) -> Taken {
+        if self.heard_there == on {
+            return Err(Ignored::Expected);
+        }
+        self.heard_there = on;
+        if let TurnState::Listening { since, .. } = &mut self.state {
+            *since = now;
         }
         Ok(())
     }

@@ -150,8 +150,12 @@ pub enum TurnInput {
     },
     /// The far end has heard the caller by itself, and has cut the agent short.
     Interrupted,
-    /// The far end put us on hold, or took us back; or it hears the caller, who is not to be hurried meanwhile, or no more.
+    /// The far end put us on hold, or took us back.
     Held {
+        on: bool,
+    },
+    /// The far end hears the caller by itself, who is not to be hurried meanwhile, or no more.
+    HeardThere {
         on: bool,
     },
     LegEnded,

@@ -36,6 +36,7 @@ fn inputs() -> Vec<(&'static str, TurnInput)> {
         ("transfer fails", TurnInput::TransferNews { failed: true }),
         ("interrupted", TurnInput::Interrupted),
         ("held", TurnInput::Held { on: true }),
+        ("heard there", TurnInput::HeardThere { on: true }),
         ("leg ended", TurnInput::LegEnded),
     ]
 }

@@ -22,7 +22,8 @@ fn bound(machine: &TurnMachine) -> Option<Duration> {
         // The far end's own timers end a call that it holds, and a chat that its reader left.
         _ if machine.is_held() => None,
         TurnState::Listening { keying: true, .. } => Some(Duration::from_secs(60)),
-        TurnState::Listening { .. } => machine.silence_limit().filter(|_| !machine.is_chat()),
+        TurnState::Listening { .. } if machine.is_chat() || machine.is_heard_there() => None,
+        TurnState::Listening { .. } => machine.silence_limit(),
         TurnState::CallerSpeaking { .. } => Some(policy.max_caller_turn()),
         TurnState::EndpointPending { .. } => Some(policy.max_endpointing() + RESULT_LIMIT),
         TurnState::Thinking { .. } => Some(Duration::from_secs(20)),
@@ -83,12 +84,15 @@ fn machines() -> Vec<TurnMachine> {
     let mut machines = Vec::new();
     for modality in [Modality::Voice, Modality::Text] {
         for silence in [Silence::Policy, Silence::Limit { ms: 30_000 }, Silence::Unlimited] {
-            for (tools, held) in [(false, false), (true, false), (false, true)] {
+            for (tools, held, heard_there) in
+                [(false, false, false), (true, false, false), (false, true, false), (false, false, true)]
+            {
                 let mut machine = TurnMachine::new(TurnPolicy::default(), modality, NOW);
                 machine.set_silence(silence);
                 let mut none = Vec::new();
                 let _ = machine.handle(NOW, TurnInput::Tools { running: tools }, &mut none);
                 let _ = machine.handle(NOW, TurnInput::Held { on: held }, &mut none);
+                let _ = machine.handle(NOW, TurnInput::HeardThere { on: heard_there }, &mut none);
                 for state in states() {
                     for hearing in hearings() {
                         for voice in [None, Some(NOW)] {
@@ -135,13 +139,14 @@ fn every_state_is_left_within_its_bound() {
     }
 }
 
-/// What has no bound is listed: whoever waits in it waits for a caller who was asked nothing, writes, or holds the call.
+/// What has no bound is listed: whoever waits in it waits for a caller who was asked nothing, writes, speaks by way of a far
+/// end that hears them by itself, or holds the call.
 #[test]
 fn only_waits_for_the_caller_have_no_bound() {
     for machine in machines().into_iter().filter(is_possible) {
         let silent = machine.poll_timeout().is_none();
         let asked_nothing = matches!(machine.state(), TurnState::Listening { keying: false, .. })
-            && (machine.is_chat() || machine.silence_limit().is_none());
+            && (machine.is_chat() || machine.is_heard_there() || machine.silence_limit().is_none());
         let expected = machine.is_held() || asked_nothing || *machine.state() == TurnState::Ended;
         assert!(!silent || expected, "nothing leads out of {machine:?}");
     }

@@ -12,8 +12,9 @@ const LINGER: u32 = 20;
 /// frames at once; what is older has faded (128 ms).
 const CATCH_UP: usize = 8;
 
-/// Loud frames in a row that are taken for voice in the midst of speech before the network is asked again (256 ms). As much later
-/// is the end of speech known where another loud sound takes its place; where the line falls quiet it is known at once.
+/// Loud frames in a row that are taken for voice in the midst of speech before the network is asked again (256 ms). Where the line
+/// falls quiet the end of speech is known at once; where another loud sound takes its place, as much later for each time that the
+/// network takes a frame of that for voice: loud noise right behind a word can hold it up for seconds.
 const TRUSTED: u32 = 16;
 
 /// What is known of a frame before the network is asked.

@@ -75,6 +75,26 @@ fn a_network_that_slept_hears_as_one_that_did_not() {
     }
 }
 
+/// When the end of speech is known, in frames, to the detector and to one that asks its network about each.
+fn ends_known(pcm: &[i16]) -> (usize, usize) {
+    let mut detector = EarshotDetector::new(8000, VadSettings::default()).unwrap();
+    // A frame at a time, so that the time of an edge is that of its frame.
+    let frames = pcm.chunks_exact(FRAME / 2).enumerate();
+    let found = frames
+        .filter_map(|(n, frame)| detector.push(Time::ZERO + duration((n + 1) * FRAME), frame).map(|edge| (n, edge)));
+    let found = found.filter(|(_, edge)| matches!(edge, VadEdge::Ended { .. })).last().unwrap().0;
+    let expected = sleepless_edges(pcm).into_iter().rfind(|(_, turn)| matches!(turn, Turn::Ended { .. })).unwrap().0;
+    (found, expected)
+}
+
+#[test]
+fn speech_that_falls_quiet_ends_as_soon_as_without_trust() {
+    for (name, bytes) in CLIPS {
+        let (found, expected) = ends_known(&[clip(bytes), vec![0; 8000]].concat());
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
 #[test]
 fn silence_has_no_edges() {
     assert_eq!(edges(8000, &[0; 16_000]), []);

@@ -27,8 +27,9 @@ pub(super) const START_WITHIN: Duration = Duration::from_secs(5);
 pub(super) const PING_AFTER: Duration = Duration::from_secs(10);
 /// A client that was silent this long is gone: two pings were lost.
 pub(super) const IDLE_LIMIT: Duration = Duration::from_secs(30);
-/// The worker may have sent one more frame when the session asked for silence. What comes this soon after a `clear` (three
-/// frames) is taken for no resume: false alarms take longer to be recognised. Where one did not, the next frame gives it out.
+/// The worker, which sends two frames every 40 ms, may have sent two more when the session asked for silence. What comes this
+/// soon after a `clear` is taken for no resume: false alarms take longer to be recognised. Where one did not, the next frame
+/// gives it out.
 pub(super) const STRAGGLERS: Duration = Duration::from_millis(60);
 /// Messages of the agent that are kept for a client that comes back: more than anybody misses in the time that a session is kept.
 const WRITTEN_MAX: usize = 64;

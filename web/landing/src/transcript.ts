@@ -1,6 +1,6 @@
 /** The conversation as it is heard. */
 import type { AgentUtterance, LedgerEntry, Word } from "./protocol";
-import { heardUpTo, settled, tokens } from "./words";
+import { heardUpTo, readUpTo, settled, tokens } from "./words";
 
 interface Line {
   element: HTMLElement;
@@ -78,12 +78,8 @@ export class Transcript {
 
   /** The agent has read own messages, each a line; what of them is not on the page yet. */
   private read(lines: string): string {
-    let rest = lines;
-    for (let own = this.waiting[0]; own && (rest === own.text || rest.startsWith(`${own.text}\n`)); own = this.waiting[0]) {
-      own.element.classList.remove("waiting");
-      rest = rest.slice(own.text.length + 1);
-      this.waiting.shift();
-    }
+    const { count, rest } = readUpTo(this.waiting.map(({ text }) => text), lines);
+    for (const own of this.waiting.splice(0, count)) own.element.classList.remove("waiting");
     return rest;
   }
 

@@ -4,7 +4,7 @@ import { Playback, type Position, RATE } from "../src/audio/playback";
 import { Resampler } from "../src/audio/resample";
 import { Conversation, type Surroundings } from "../src/conversation";
 import { type LedgerEntry, decodeAgentAudio, sessionUrl } from "../src/protocol";
-import { heardUpTo, settled } from "../src/words";
+import { heardUpTo, readUpTo, settled } from "../src/words";
 
 const FRAME = 320;
 
@@ -208,6 +208,18 @@ test("a chat whose connection is lost goes on where it was", async (t) => {
   assert.deepEqual(shown.filter((line) => line.startsWith("problem")), []);
   assert.ok(shown.includes("typing true") && shown.includes("piece Good ") && shown.includes("wrote are you there?"));
   conversation.giveWay();
+});
+
+test("own messages are read in order, those too of which the page was not told", () => {
+  const waiting = ["Hello", "Hello there", "a\nb", "Bye"];
+  assert.deepEqual(readUpTo(waiting, "Hello"), { count: 1, rest: "" });
+  assert.deepEqual(readUpTo(waiting, "Hello\nHello there"), { count: 2, rest: "" });
+  // `committed` of the first two came while the connection was lost.
+  assert.deepEqual(readUpTo(waiting, "a\nb"), { count: 3, rest: "" });
+  assert.deepEqual(readUpTo(waiting, "Hello there\nBye"), { count: 4, rest: "" });
+  assert.deepEqual(readUpTo(waiting, "Bye\nsaid elsewhere"), { count: 4, rest: "said elsewhere" });
+  assert.deepEqual(readUpTo(waiting, "Hell"), { count: 0, rest: "Hell" });
+  assert.deepEqual(readUpTo([], "Hello"), { count: 0, rest: "Hello" });
 });
 
 test("a chat that does not come back within a minute is told as lost", async (t) => {

@@ -30,15 +30,22 @@ struct Deserted {
 
 impl Deserted {
     fn new(script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static) -> Self {
-        let (core, told) = World::core(Door::Sip, Modality::Voice, BotConfig::default(), script);
+        Self::by(Door::Sip, script)
+    }
+
+    fn by(door: Door, script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static) -> Self {
+        let (core, told) = World::core(door, Modality::Voice, BotConfig::default(), script);
         Self { core, told, now: Time::ZERO, over: false }
     }
 
     fn running(script: impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static) -> Self {
-        let mut deserted = Self::new(script);
-        deserted.give(SessionInput::Begun);
-        deserted.give(SessionInput::Leg(LegEvent::Answered));
-        deserted
+        Self::new(script).begun()
+    }
+
+    fn begun(mut self) -> Self {
+        self.give(SessionInput::Begun);
+        self.give(SessionInput::Leg(LegEvent::Answered));
+        self
     }
 
     /// The agent has begun to speak.
@@ -211,6 +218,25 @@ fn a_recognizer_that_never_answers_is_given_up() {
     deserted.pass(500);
     deserted.voice_off();
     deserted.leaves("endpoint_pending", 3_000 + 3_000);
+}
+
+/// Who hears the caller by itself may never tell when they are silent: that they are not asked why stops no other timer.
+#[test]
+fn a_reply_to_a_caller_who_is_heard_elsewhere_is_given_up() {
+    type Script = fn(BrainEvent, &mut Vec<BrainEffect>);
+    for script in [books as Script, polite as Script] {
+        let mut deserted = Deserted::by(Door::Twilio, script);
+        // Before the call begins, too.
+        deserted.give(SessionInput::Leg(LegEvent::CallerSpeaks { on: true }));
+        let mut deserted = deserted.begun();
+        assert_eq!(deserted.core.turn().state().name(), "thinking");
+        deserted.pass(20_000);
+        assert_eq!(deserted.core.turn().state().name(), "listening", "given up");
+        deserted.pass(300_000);
+        assert!(!deserted.told.try_iter().any(|event| matches!(event, BrainEvent::Silent { .. })), "nobody is hurried");
+        deserted.give(SessionInput::Leg(LegEvent::CallerSpeaks { on: false }));
+        deserted.tells(|event| matches!(event, BrainEvent::Silent { .. }), 6_000);
+    }
 }
 
 #[test]

@@ -28,9 +28,9 @@ impl Recording {
         place(&mut self.caller, at, samples);
     }
 
-    /// What came from the other side at `at`.
+    /// What came from the other side, its last sample at `at`.
     pub fn agent(&mut self, at: Time, samples: &[i16]) {
-        let at = self.position(at);
+        let at = self.position(at).saturating_sub(samples.len());
         place(&mut self.agent, at, samples);
     }
 
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn pieces_join_and_gaps_stay() {
         let mut recording = Recording::new(Time::from_millis(1_000), 8_000);
-        recording.agent(Time::from_millis(1_000), &[1; 160]);
-        recording.agent(Time::from_millis(1_021), &[2; 160]);
-        recording.agent(Time::from_millis(1_200), &[3; 160]);
+        recording.agent(Time::from_millis(1_020), &[1; 160]);
+        recording.agent(Time::from_millis(1_041), &[2; 160]);
+        recording.agent(Time::from_millis(1_220), &[3; 160]);
         assert_eq!(recording.agent.len(), 1_600 + 160);
         assert_eq!((recording.agent[160], recording.agent[320], recording.agent[1_600]), (2, 0, 3));
         let folder = tempfile::tempdir().unwrap();
@@ -89,5 +89,21 @@ mod tests {
         recording.write(&path).unwrap();
         let wav = hound::WavReader::open(path).unwrap();
         assert_eq!((wav.spec().channels, wav.duration()), (2, 1_760));
+    }
+
+    /// A piece is told when it is over.
+    #[test]
+    fn both_sides_are_where_they_were_on_the_line() {
+        let mut recording = Recording::new(Time::from_millis(1_000), 8_000);
+        recording.agent(Time::from_millis(1_080), &[1; 640]);
+        assert_eq!(recording.agent, [1; 640]);
+        recording.caller(Time::from_millis(1_500), &[2; 160]);
+        recording.agent(Time::from_millis(1_580), &[3; 640]);
+        let begins = |track: &[i16], sample| track.iter().position(|at| *at == sample);
+        assert_eq!((begins(&recording.caller, 2), begins(&recording.agent, 3)), (Some(4_000), Some(4_000)));
+        // Heard before the call was answered.
+        let mut early = Recording::new(Time::from_millis(1_000), 8_000);
+        early.agent(Time::from_millis(1_020), &[1; 4_800]);
+        assert_eq!(early.agent.len(), 4_800);
     }
 }

@@ -9,7 +9,7 @@ use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_media::Time;
 
-use super::line::{Line, Played};
+use super::line::{Cleared, Line, Played};
 use super::message::{self, Heard, RATE, TwilioStart};
 use crate::stream::audio::AgentAudio;
 use crate::stream::core::{Closing, FAREWELL_LIMIT, IDLE_LIMIT, START_WITHIN, STRAGGLERS, StreamEffect, StreamInput};
@@ -69,7 +69,8 @@ pub struct TwilioCore {
     sid: String,
     pace: Pace,
     line: Line,
-    /// At most `WAITING_MAX` of it are audio, and few are not: a clear for each pause, and a close.
+    /// At most `WAITING_MAX` of it are audio, but for what goes out again at once behind a clear, and few are not: a clear for
+    /// each pause, and a close.
     outbox: VecDeque<Waiting>,
     /// The utterance that was silenced last, and when.
     cleared: Option<(u32, Time)>,
@@ -257,12 +258,14 @@ impl TwilioCore {
         }
     }
 
-    /// Twilio throws away what it has not played, and we keep it, with what has not left yet.
+    /// Twilio throws away what it has not played, and we keep it, with what has not left yet. Our word may be late: a newer
+    /// utterance that has begun before it goes on behind the clear, from its first sample that was not heard.
     fn clear(&mut self, now: Time, utterance: u32, out: &mut Vec<Effect>) {
         self.cleared = Some((utterance, now));
-        let mut heard = self.line.clear(now);
+        let Cleared { mut heard, mut newer } = self.line.clear(now, utterance);
         for waiting in std::mem::take(&mut self.outbox) {
             match waiting {
+                Waiting::Audio { audio } if audio.utterance > utterance => newer.push(audio),
                 Waiting::Audio { audio } => {
                     if heard.iter().all(|played| played.utterance != audio.utterance) {
                         heard.push(Played { utterance: audio.utterance, offset: audio.offset });
@@ -275,6 +278,7 @@ impl TwilioCore {
             }
         }
         self.outbox.push_front(Waiting::Text { text: message::clear(&self.sid) });
+        self.outbox.extend(newer.into_iter().map(|audio| Waiting::Audio { audio }));
         for played in heard {
             out.push(told(played));
             self.tell_withheld(played.utterance, out);

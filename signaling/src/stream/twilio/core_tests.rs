@@ -243,7 +243,60 @@ fn interrupted(delay: u64, cut: u64, resume_after: Option<u64>, pongs: bool) -> 
     (world, peer)
 }
 
+/// Utterance 1, which is cut at `begun` where 2 begins; the clear of 1 comes `late`. Gives what was heard, and how much of
+/// it is of 1, when the clear came to the far end and at last. Of 1 all samples are negative, of 2 none.
+fn cleared_late(delay: u64, begun: u64, late: u64) -> (Vec<i16>, usize, usize) {
+    let mut world = World::running();
+    let mut peer = Peer::new(Duration::from_millis(delay));
+    let mut next = [0, 0];
+    let of_first = |peer: &Peer| peer.heard().iter().filter(|sample| **sample < 0).count();
+    let mut when_cleared = 0;
+    for at in 0..4_000 {
+        world.now = ms(at);
+        for text in peer.run(world.now) {
+            world.text(&text);
+        }
+        if at == delay * 2 {
+            world.input(StreamInput::Heartbeat);
+        }
+        if at == begun + late {
+            world.clear(1);
+        }
+        if at == begun + late + delay + 1 {
+            when_cleared = of_first(&peer);
+        }
+        if at % 20 == 7 {
+            let utterance = usize::from(at >= begun);
+            let lead = if next == [0, 0] { 3 } else { 1 };
+            for frame in (next[utterance]..60).take(lead) {
+                next[utterance] = frame + 1;
+                let sign = if utterance == 0 { -1 } else { 1 };
+                let samples = (0..160).map(|n| sign * tone(2, frame * 160 + n)).collect();
+                let audio = AgentAudio { utterance: utterance as u32 + 1, offset: frame * 160, samples };
+                world.input(StreamInput::Audio { audio });
+            }
+        }
+        for text in world.sent.drain(..) {
+            peer.take(ms(at), text);
+        }
+    }
+    peer.run(ms(6_000));
+    (peer.heard(), when_cleared, of_first(&peer))
+}
+
 proptest! {
+    /// Whatever the socket held up: nothing that was interrupted is said again, and the answer is said whole.
+    #[test]
+    fn a_late_clear_silences_nothing_newer(delay in 0u64..60, begun in 200u64..900, late in 0u64..500) {
+        let (heard, when_cleared, at_last) = cleared_late(delay, begun, late);
+        prop_assert_eq!(when_cleared, at_last, "of what was interrupted");
+        let whole: Vec<i16> = (0..60 * 160).map(|at| tone(2, at)).collect();
+        let newer: Vec<i16> = heard.into_iter().filter(|sample| *sample > 0).collect();
+        let twice = newer.len() as i64 - whole.len() as i64;
+        prop_assert!((-8..=16).contains(&twice), "{} samples", twice);
+        prop_assert!(newer[newer.len() - 1_500..] == whole[whole.len() - 1_500..], "it comes to its end");
+    }
+
     #[test]
     fn what_counts_as_heard_was_heard(delay in 0u64..150, cut in 20u64..1_100, pongs: bool) {
         let (world, mut peer) = interrupted(delay, cut, None, pongs);

@@ -56,6 +56,15 @@ pub(super) struct Played {
     pub(super) offset: u32,
 }
 
+/// What a clear comes upon.
+#[derive(Debug)]
+pub(super) struct Cleared {
+    /// Of each utterance in question: how much of it was heard.
+    pub(super) heard: Vec<Played>,
+    /// Not heard of utterances that began after the silenced one: nobody silenced them, and they are lost over there too.
+    pub(super) newer: Vec<AgentAudio>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Sent {
     audio: AgentAudio,
@@ -125,11 +134,11 @@ impl Line {
         Some(Played { utterance, offset })
     }
 
-    /// Everything that was not played is being thrown away. Says of each utterance in question how much of it was heard.
-    pub(super) fn clear(&mut self, now: Time) -> Vec<Played> {
+    /// Everything that was not played is being thrown away, because of this utterance.
+    pub(super) fn clear(&mut self, now: Time, utterance: u32) -> Cleared {
         self.clears = self.clears.wrapping_add(1);
         self.current = None;
-        let mut heard: Vec<Played> = Vec::new();
+        let (mut heard, mut newer): (Vec<Played>, Vec<AgentAudio>) = (Vec::new(), Vec::new());
         for Sent { audio, plays_at } in std::mem::take(&mut self.ahead) {
             let played = samples(now.since(plays_at)).min(audio.samples.len());
             let offset = audio.offset.saturating_add(u32::try_from(played).unwrap_or(u32::MAX));
@@ -139,10 +148,14 @@ impl Line {
                 None => heard.push(Played { utterance: audio.utterance, offset }),
             }
             if played < audio.samples.len() {
-                self.withheld.push_back(AgentAudio { offset, samples: audio.samples[played..].into(), ..audio });
+                let rest = AgentAudio { offset, samples: audio.samples[played..].into(), ..audio };
+                match rest.utterance > utterance {
+                    true => newer.push(rest),
+                    false => self.withheld.push_back(rest),
+                }
             }
         }
-        heard
+        Cleared { heard, newer }
     }
 
     /// Audio that did not reach the far end any more: goes behind what was cleared there.

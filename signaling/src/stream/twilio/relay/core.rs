@@ -201,7 +201,7 @@ impl RelayCore {
             Heard::Prompt { text, last: true } => self.on_prompt(now, &text, out),
             Heard::Digit(digit) => self.on_key(now, &digit, out),
             Heard::Interrupt { heard } => self.on_interrupt(now, &heard, out),
-            Heard::Played(piece) => self.news(now, out, |spoken, news| spoken.played(piece.reveal(), news)),
+            Heard::Played(piece) => self.news(now, out, |spoken, news| spoken.played(now, piece.reveal(), news)),
             Heard::CallerSpeaks(on) => {
                 self.caller.known = true;
                 self.caller_speaks(on, out);

@@ -1,10 +1,9 @@
 //! The messages of a conversation relay.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tandem_contract::Private;
 
 use crate::stream::error::StreamError;
@@ -12,25 +11,8 @@ use crate::stream::error::StreamError;
 /// Largest text frame, bytes. A setup has about 600 and some hundred a parameter; a caller who talks for minutes says less.
 const FRAME_MAX: usize = 64 * 1024;
 
-/// A message of Twilio. Fields that we have no use for (durations, languages, ids of the account) are not read.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Frame<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    voice_prompt: Option<Cow<'a, str>>,
-    /// Of a prompt; without it the prompt is whole.
-    last: Option<bool>,
-    #[serde(borrow)]
-    utterance_until_interrupt: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    digit: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    value: Option<Cow<'a, str>>,
-}
+/// A message of Twilio by its fields. Those that we have no use for (durations, languages, ids of the account) may be anything.
+type Frame = Map<String, Value>;
 
 /// `setup`: who calls, and what the TwiML's `<Parameter>`s said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,40 +57,36 @@ pub(super) fn read(frame: &str) -> Result<Heard, StreamError> {
     if frame.len() > FRAME_MAX {
         return Err(StreamError::FrameLength { bytes: frame.len() });
     }
-    let Frame { kind, voice_prompt, last, utterance_until_interrupt, digit, name, value } = parse(frame)?;
-    let private = |text: Cow<'_, str>| Private::new(text.into_owned());
-    let missing = |field: &str| {
-        Err(StreamError::BadField { why: format!("it has no string `{field}`"), kind: kind.clone().into_owned() })
+    let fields: Frame = parse(frame)?;
+    let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+    let about = |field: &str| {
+        let text = fields.get(field).and_then(Value::as_str).map(str::to_owned);
+        text.ok_or_else(|| StreamError::BadField { why: format!("it has no string `{field}`"), kind: kind.to_owned() })
     };
-    match &*kind {
+    match kind {
         "setup" => parse(frame).map(|setup| Heard::Setup(Box::new(setup))),
-        "prompt" => match voice_prompt {
-            Some(text) => Ok(Heard::Prompt { text: private(text), last: last.unwrap_or(true) }),
-            None => missing("voicePrompt"),
-        },
-        "interrupt" => match utterance_until_interrupt {
-            Some(text) => Ok(Heard::Interrupt { heard: private(text) }),
-            None => missing("utteranceUntilInterrupt"),
-        },
-        "dtmf" => match digit {
-            Some(digit) => Ok(Heard::Digit(digit.into_owned())),
-            None => missing("digit"),
-        },
+        "prompt" => Ok(Heard::Prompt { text: about("voicePrompt")?.into(), last: is_last(&fields) }),
+        "interrupt" => Ok(Heard::Interrupt { heard: about("utteranceUntilInterrupt")?.into() }),
+        "dtmf" => about("digit").map(Heard::Digit),
         "error" => Ok(Heard::Complaint),
-        "info" => Ok(info(name.as_deref(), value.map(private))),
+        "info" => Ok(info(&fields)),
         _ => Ok(Heard::Other),
     }
 }
 
-/// What the attribute `events` asks for. The words and values are not in Twilio's reference but on its wire.
-fn info(name: Option<&str>, value: Option<Private<String>>) -> Heard {
-    match (name, value) {
-        (Some("tokensPlayed"), Some(text)) => Heard::Played(text),
-        (Some("clientSpeaking"), Some(value)) => match value.reveal().as_str() {
-            "on" => Heard::CallerSpeaks(true),
-            "off" => Heard::CallerSpeaks(false),
-            _ => Heard::Other,
-        },
+/// Of a prompt; one that does not say is whole.
+fn is_last(prompt: &Frame) -> bool {
+    prompt.get("last").and_then(Value::as_bool).unwrap_or(true)
+}
+
+/// What the attribute `events` asks for. The words and values are not in Twilio's reference but on its wire: whatever else
+/// comes there, a number too, is nothing that a call ends for.
+fn info(fields: &Frame) -> Heard {
+    let text = |field: &str| fields.get(field).and_then(Value::as_str);
+    match (text("name"), text("value")) {
+        (Some("tokensPlayed"), Some(words)) => Heard::Played(words.to_owned().into()),
+        (Some("clientSpeaking"), Some("on")) => Heard::CallerSpeaks(true),
+        (Some("clientSpeaking"), Some("off")) => Heard::CallerSpeaks(false),
         (Some("agentSpeaking"), Some(_)) => Heard::AgentSpeaks,
         _ => Heard::Other,
     }
@@ -196,10 +174,29 @@ mod tests {
     }
 
     #[test]
+    fn what_it_does_not_expect_ends_no_call() {
+        for frame in [
+            r#"{"type":"info","name":"roundTripDelayMs","value":148}"#,
+            r#"{"type":"info","name":"tokensPlayed","value":null}"#,
+            r#"{"type":"info","name":"clientSpeaking","value":{"on":true}}"#,
+            r#"{"type":"info","name":7}"#,
+            r#"{"type":"info"}"#,
+            r#"{"type":"weather","name":{"city":"Oslo"},"value":3,"digit":5,"last":"no","voicePrompt":[]}"#,
+            r#"{"type":7}"#,
+            "{}",
+        ] {
+            assert_eq!(read(frame), Ok(Heard::Other), "{frame}");
+        }
+        let prompt = r#"{"type":"prompt","voicePrompt":"Hi.","name":1,"value":2,"digit":3,"last":"true"}"#;
+        assert_eq!(read(prompt), Ok(Heard::Prompt { text: "Hi.".to_owned().into(), last: true }));
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         let why = |frame: &str| read(frame).unwrap_err().to_string();
         assert!(why("{").contains("not JSON"), "{}", why("{"));
         assert!(why(r#"{"type":"prompt"}"#).contains("no string `voicePrompt`"));
+        assert!(why(r#"{"type":"dtmf","digit":5}"#).contains("no string `digit`"));
         assert!(why(r#"{"type":"interrupt"}"#).contains("no string `utteranceUntilInterrupt`"));
         assert!(why(&" ".repeat(FRAME_MAX + 1)).contains("over the limit"));
     }

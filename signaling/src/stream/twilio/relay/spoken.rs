@@ -17,6 +17,8 @@ use tandem_media::Time;
 const FASTEST: Duration = Duration::from_millis(40);
 /// No voice speaks slower, for each character, once it has begun...
 const SLOWEST: Duration = Duration::from_millis(120);
+/// ...nor for each that is a syllable or a word: those of East Asia, and digits...
+const SLOWEST_SYLLABLE: Duration = Duration::from_millis(300);
 /// ...at the latest this long after it was given the text.
 const BEGINS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -88,15 +90,15 @@ impl Spoken {
                 words.push((self.letters.len(), end as u64));
             }
         }
-        let spoken = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        let count = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
         let after = |time: fn(&Line) -> Time| self.lines.back().map_or(now, time).max(now);
         self.lines.push_back(Line {
             utterance,
             length: text.len() as u64,
             words,
             end: self.letters.len(),
-            earliest: after(|line| line.earliest) + FASTEST * spoken,
-            latest: after(|line| line.latest) + BEGINS_WITHIN + SLOWEST * spoken,
+            earliest: after(|line| line.earliest) + FASTEST * count,
+            latest: after(|line| line.latest) + BEGINS_WITHIN + slowest(text),
         });
         if self.lines.len() == 1 {
             self.tell(news);
@@ -109,8 +111,9 @@ impl Spoken {
 
     /// A piece was played. It follows what was played before, or else is the reply so far, or lies further on: Twilio speaks
     /// in order, so that what comes before it was heard as well.
-    pub(super) fn played(&mut self, piece: &str, news: &mut Vec<News>) {
+    pub(super) fn played(&mut self, now: Time, piece: &str, news: &mut Vec<News>) {
         self.reports = true;
+        let before = self.heard;
         let piece = letters(piece);
         if piece.is_empty() {
             return;
@@ -125,7 +128,20 @@ impl Spoken {
             let found = self.places(&piece).filter(|start| *start > self.heard).find(whole);
             self.heard = found.map_or(self.heard, ends);
         }
+        if self.heard > before {
+            self.prolong(now);
+        }
         self.settle(news);
+    }
+
+    /// Just now it was being spoken: a voice that is slower than any is given the time that it takes.
+    fn prolong(&mut self, now: Time) {
+        let (mut from, mut latest) = (self.heard, now);
+        for line in &mut self.lines {
+            let left = &self.letters[from.min(line.end)..line.end];
+            line.latest = line.latest.max(latest + BEGINS_WITHIN + slowest(left));
+            (from, latest) = (from.max(line.end), line.latest);
+        }
     }
 
     /// The caller interrupted: these are the last words that they heard. Nothing of what is left will be spoken.
@@ -190,6 +206,19 @@ impl Spoken {
         let found = move |start: &&usize| !text.is_empty() && self.letters[**start..].starts_with(text);
         self.edges.iter().filter(found).copied()
     }
+}
+
+/// How long the slowest voice takes for it.
+fn slowest(text: &str) -> Duration {
+    text.chars().map(|c| if is_syllable(c) { SLOWEST_SYLLABLE } else { SLOWEST }).sum()
+}
+
+/// A character that is more than a sound: a digit, or one of the blocks of Chinese, Japanese and Korean (Unicode 17, chapter 18).
+fn is_syllable(c: char) -> bool {
+    c.is_numeric()
+        || matches!(c, '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{a4cf}' | '\u{a960}'..='\u{a97f}'
+            | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{ff66}'..='\u{ffdc}' | '\u{1b000}'..='\u{1b16f}'
+            | '\u{20000}'..='\u{3ffff}')
 }
 
 /// What of a text is pronounced, whatever the voice makes of the rest.

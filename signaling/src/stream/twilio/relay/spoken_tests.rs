@@ -46,11 +46,11 @@ fn with(learn: impl FnOnce(&mut Vec<News>)) -> Vec<News> {
 fn pieces_need_not_be_texts() {
     let (mut spoken, mut told) = given(&["Hello, Ms. Brown.", "How are you?"]);
     assert_eq!(told.of(1), (0, false), "it has begun");
-    told.hear(with(|news| spoken.played("Hello", news)));
+    told.hear(with(|news| spoken.played(Time::ZERO, "Hello", news)));
     assert_eq!((told.of(1), told.of(2)), ((6, false), (0, false)));
-    told.hear(with(|news| spoken.played("Ms Brown. How", news)));
+    told.hear(with(|news| spoken.played(Time::ZERO, "Ms Brown. How", news)));
     assert_eq!((told.of(1), told.of(2)), ((17, true), (3, false)));
-    told.hear(with(|news| spoken.played("are   YOU", news)));
+    told.hear(with(|news| spoken.played(Time::ZERO, "are   YOU", news)));
     assert_eq!(told.of(2), (12, true));
     assert!(spoken.is_over());
 }
@@ -63,8 +63,8 @@ fn an_interruption_tells_the_words_of_the_piece_that_was_on() {
     for reports in [true, false] {
         let (mut spoken, mut told) = given(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         if reports {
-            told.hear(with(|news| spoken.played(&texts[0], news)));
-            told.hear(with(|news| spoken.played("Sentence 2 of", news)));
+            told.hear(with(|news| spoken.played(Time::ZERO, &texts[0], news)));
+            told.hear(with(|news| spoken.played(Time::ZERO, "Sentence 2 of", news)));
         }
         told.hear(with(|news| spoken.interrupted("Sentence 2 of", news)));
         assert_eq!((told.of(1), told.of(2), told.of(3)), ((42, true), (13, false), (0, false)), "{reports}");
@@ -101,7 +101,7 @@ fn without_reports_a_caller_who_does_not_interrupt_has_heard_what_there_was_time
 #[test]
 fn with_reports_only_they_count() {
     let (mut spoken, mut told) = given(&["Hello there.", "Bye."]);
-    told.hear(with(|news| spoken.played("Hello", news)));
+    told.hear(with(|news| spoken.played(Time::ZERO, "Hello", news)));
     told.hear(with(|news| spoken.not_interrupted(Time::from_millis(60_000), news)));
     assert_eq!(told.of(1), (5, false));
     let due = spoken.deadline().unwrap();
@@ -118,10 +118,44 @@ fn time_alone_ends_a_text_that_nobody_reports() {
     assert_eq!((told.of(1), told.of(2)), ((12, true), (4, true)));
 }
 
+/// Of such a text each character is a syllable: it takes as long as three letters.
+#[test]
+fn a_text_of_syllables_has_the_time_that_it_takes() {
+    for text in [
+        "今日はとても天気がいいので、散歩に行きませんか。",
+        "오늘은 날씨가 아주 좋습니다.",
+        "欢迎致电我们的客户服务中心。",
+        "5550100199",
+    ] {
+        let (mut spoken, mut told) = given(&[text]);
+        let syllables = text.chars().filter(|c| c.is_alphanumeric()).count() as u64;
+        told.hear(with(|news| spoken.timeout(Time::from_millis(syllables * 300), news)));
+        assert_eq!(told.of(1), (0, false), "{text}");
+        let due = spoken.deadline().unwrap();
+        told.hear(with(|news| spoken.timeout(due, news)));
+        assert_eq!(told.of(1), (text.len() as u64, true), "{text}");
+    }
+}
+
+/// It speaks half a second a letter, and reports each word: it is waited for as long as it goes on.
+#[test]
+fn a_voice_that_reports_is_not_given_up_while_it_speaks() {
+    let texts = ["one two six ten one two six ten one two six ten", "and that is all of it"];
+    let (mut spoken, mut told) = given(&texts);
+    let mut now = 0;
+    for word in texts.iter().flat_map(|text| text.split(' ')) {
+        now += 500 * word.len() as u64;
+        told.hear(with(|news| spoken.timeout(Time::from_millis(now), news)));
+        told.hear(with(|news| spoken.played(Time::from_millis(now), word, news)));
+    }
+    assert_eq!((told.of(1), told.of(2)), ((47, true), (21, true)), "all of it was heard");
+    assert!(spoken.is_over());
+}
+
 #[test]
 fn a_new_reply_is_not_looked_for_in_the_old_one() {
     let (mut spoken, mut told) = given(&["Yes, of course."]);
-    told.hear(with(|news| spoken.played("Yes, of course.", news)));
+    told.hear(with(|news| spoken.played(Time::ZERO, "Yes, of course.", news)));
     told.hear(with(|news| spoken.give(Time::ZERO, UtteranceId(9), "Yes, of course not.", news)));
     told.hear(with(|news| spoken.interrupted("Yes", news)));
     assert_eq!(told.of(9), (4, false));
@@ -171,7 +205,7 @@ proptest! {
             let to = reply[from..].split_inclusive(' ').take(piece).map(str::len).sum::<usize>() + from;
             let to = to.min(cut);
             if reports {
-                told.hear(with(|news| spoken.played(&reply[from..to], news)));
+                told.hear(with(|news| spoken.played(Time::ZERO, &reply[from..to], news)));
             }
             if to == cut {
                 break;
