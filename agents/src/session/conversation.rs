@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::commit::Cut;
 use super::core::SessionCore;
+use super::early::Done;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect};
 use super::keys::Keys;
@@ -50,6 +51,15 @@ impl Floor {
     /// Nothing is asked, held or worked on.
     pub(super) fn is_free(&self) -> bool {
         self.question.is_none() && self.tools.is_empty() && self.held.is_empty()
+    }
+
+    /// For when the caller has the floor. `digits`: keys.
+    pub(super) fn hold(&mut self, text: Private<String>, digits: bool, at: Time) {
+        if self.held.len() < HELD_MAX {
+            self.held.push_back(CallerInput { text, digits, at });
+        } else {
+            warn!(held = HELD_MAX, "the caller is too far ahead; an input is dropped");
+        }
     }
 
     /// False: it runs already.
@@ -171,13 +181,20 @@ impl SessionCore {
 
     /// `at`: when it came.
     pub(super) fn caller_wrote(&mut self, now: Time, at: Time, text: Private<String>) {
-        if self.life == Life::Running {
-            self.stages.caller_stopped(now);
-            self.understood(now, CallerInput { text, digits: false, at }, TurnInput::Text);
+        match self.life {
+            Life::Opening { .. } => self.early.put(at, Done::Said(text)),
+            Life::Running => {
+                self.stages.caller_stopped(now);
+                self.understood(now, CallerInput { text, digits: false, at }, TurnInput::Text);
+            }
+            Life::Leaving { .. } | Life::Closing { .. } | Life::Over => {}
         }
     }
 
     pub(super) fn digit(&mut self, now: Time, digit: char) {
+        if let Life::Opening { .. } = self.life {
+            self.early.put(now, Done::Key(digit));
+        }
         if self.life != Life::Running {
             return;
         }
@@ -202,11 +219,8 @@ impl SessionCore {
     }
 
     fn hold(&mut self) {
-        let Some(said) = self.floor.said.take() else { return };
-        if self.floor.held.len() < HELD_MAX {
-            self.floor.held.push_back(said);
-        } else {
-            warn!(held = HELD_MAX, "the caller is too far ahead; an input is dropped");
+        if let Some(CallerInput { text, digits, at }) = self.floor.said.take() {
+            self.floor.hold(text, digits, at);
         }
     }
 
@@ -360,6 +374,7 @@ impl SessionCore {
         self.note(now, TimelineEvent::Transfer { status: None });
         self.out(SessionEffect::Leg(LegCommand::Transfer { target }));
         self.drive(now, TurnInput::TransferBegun);
+        self.give_up_keys(now);
     }
 
     /// RFC 3515 section 2.4.5: 1xx is news, 2xx means that the target answered, and the leg ends next.

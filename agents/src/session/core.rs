@@ -3,7 +3,7 @@
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
 //! `ahead` and `memory` (what the model is asked), `output` (the agent's speech),
 //! `commit` (what was heard of it), `spoken` (where the far end speaks it), `back_off` (when it may begin), `recognition`, `digits`,
-//! `letters`, `stages`, `record`, `farewell` (how it ends).
+//! `early`, `letters`, `stages`, `record`, `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 
@@ -21,6 +21,7 @@ use tracing::info;
 use super::ahead::Ahead;
 use super::conversation::Floor;
 use super::digits::DigitCollector;
+use super::early::Early;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect, SessionFacts, SessionInput};
 use super::letters::Letters;
@@ -45,6 +46,7 @@ pub struct SessionCore {
     pub(super) output: Output,
     pub(super) ears: Ears,
     pub(super) digits: DigitCollector,
+    pub(super) early: Early,
     pub(super) letters: Letters,
     pub(super) stages: Stages,
     pub(super) story: Story,
@@ -76,6 +78,7 @@ impl SessionCore {
             output: Output::of(facts.rate),
             ears: Ears::new(&facts.accept.config),
             digits: DigitCollector::default(),
+            early: Early::default(),
             letters,
             stages: Stages::default(),
             story: Story::new(facts, now),
@@ -248,6 +251,7 @@ impl SessionCore {
         }
         let continued = !self.story.facts.before.is_empty();
         self.think(now, if continued { BrainEvent::Continued } else { BrainEvent::Started });
+        self.hold_early();
     }
 
     pub(super) fn out(&mut self, effect: SessionEffect) {

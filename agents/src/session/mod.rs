@@ -24,6 +24,7 @@ mod commit;
 mod conversation;
 pub mod core;
 mod digits;
+mod early;
 mod farewell;
 pub mod input;
 mod keys;

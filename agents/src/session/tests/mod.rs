@@ -8,6 +8,7 @@ mod keys;
 mod memory;
 mod mixed;
 mod model;
+mod opening;
 mod policies;
 mod soup;
 mod spoken;
