@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::commit::Cut;
 use super::core::SessionCore;
+use super::early::Done;
 use super::farewell::Life;
 use super::input::{Measure, SessionEffect};
 use super::keys::Keys;
@@ -51,6 +52,15 @@ impl Floor {
     /// Nothing is asked, held or worked on.
     pub(super) fn is_free(&self) -> bool {
         self.question.is_none() && self.tools.is_empty() && self.held.is_empty()
+    }
+
+    /// For when the caller has the floor. `digits`: keys.
+    pub(super) fn hold(&mut self, letter: Letter, digits: bool, at: Time) {
+        if self.held.len() < HELD_MAX {
+            self.held.push_back(CallerInput { letter, digits, at });
+        } else {
+            warn!(held = HELD_MAX, "the caller is too far ahead; an input is dropped");
+        }
     }
 
     /// False: it runs already.
@@ -173,13 +183,20 @@ impl SessionCore {
 
     /// `at`: when it came.
     pub(super) fn caller_wrote(&mut self, now: Time, at: Time, letter: Letter) {
-        if self.life == Life::Running {
-            self.stages.caller_stopped(now);
-            self.understood(now, CallerInput { letter, digits: false, at }, TurnInput::Text);
+        match self.life {
+            Life::Opening { .. } => self.letters.early.put(at, Done::Said(letter)),
+            Life::Running => {
+                self.stages.caller_stopped(now);
+                self.understood(now, CallerInput { letter, digits: false, at }, TurnInput::Text);
+            }
+            Life::Leaving { .. } | Life::Closing { .. } | Life::Over => {}
         }
     }
 
     pub(super) fn digit(&mut self, now: Time, digit: char) {
+        if let Life::Opening { .. } = self.life {
+            self.letters.early.put(now, Done::Key(digit));
+        }
         if self.life != Life::Running {
             return;
         }
@@ -205,11 +222,8 @@ impl SessionCore {
     }
 
     fn hold(&mut self) {
-        let Some(said) = self.floor.said.take() else { return };
-        if self.floor.held.len() < HELD_MAX {
-            self.floor.held.push_back(said);
-        } else {
-            warn!(held = HELD_MAX, "the caller is too far ahead; an input is dropped");
+        if let Some(CallerInput { letter, digits, at }) = self.floor.said.take() {
+            self.floor.hold(letter, digits, at);
         }
     }
 
@@ -363,6 +377,7 @@ impl SessionCore {
         self.note(now, TimelineEvent::Transfer { status: None });
         self.out(SessionEffect::Leg(LegCommand::Transfer { target }));
         self.drive(now, TurnInput::TransferBegun);
+        self.give_up_keys(now);
     }
 
     /// RFC 3515 section 2.4.5: 1xx is news, 2xx means that the target answered, and the leg ends next.

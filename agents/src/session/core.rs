@@ -3,7 +3,8 @@
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
 //! `ahead` and `memory` (what the model is asked), `output` (the agent's speech),
 //! `commit` (what was heard of it), `spoken` (where the far end speaks it), `back_off` (when it may begin), `recognition`, `digits`,
-//! `letters` and `album` (what is written and shown), `stages`, `record`, `farewell` (how it ends).
+//! `early` (what the caller does before the beginning), `letters` and `album` (what is written and shown), `stages`, `record`,
+//! `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 
@@ -251,6 +252,7 @@ impl SessionCore {
         }
         let continued = !self.story.facts.before.is_empty();
         self.think(now, if continued { BrainEvent::Continued } else { BrainEvent::Started });
+        self.hold_early();
     }
 
     pub(super) fn out(&mut self, effect: SessionEffect) {

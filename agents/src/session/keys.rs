@@ -9,10 +9,14 @@ use tandem_media::leg::MediaCommand;
 
 use super::core::SessionCore;
 use super::input::SessionEffect;
-use crate::brain::Key;
+use crate::brain::{Key, ToolFailure};
+use crate::turn::{TurnInput, TurnState};
 
 /// The tool's name in the timeline.
 const TOOL: &str = "send_dtmf";
+
+/// What the model is told of keys that a transfer left no time for. It is no failure of the tool.
+const TRANSFERRED: &str = "transferred";
 
 /// A press and the gap behind it, as the line plays them.
 const PRESS: Duration = Duration::from_millis(200);
@@ -45,9 +49,10 @@ impl SessionCore {
         }
     }
 
-    /// Nobody hears keys on hold.
+    /// Nobody hears keys on hold, and whoever a transfer leads to is not meant.
     pub(super) fn keys_due(&self) -> Option<Time> {
-        self.floor.keys.next.filter(|_| !self.turn.is_held())
+        let leaves = matches!(self.turn.state(), TurnState::Transferring { .. });
+        self.floor.keys.next.filter(|_| !leaves && !self.turn.is_held())
     }
 
     /// Presses what is due. True: a call is done, and the brain was told.
@@ -61,21 +66,34 @@ impl SessionCore {
                 self.floor.keys.next = None;
                 return false;
             };
-            match pressing.left.pop_front() {
+            let key = pressing.left.pop_front();
+            // However many keys there are: the agent is at work.
+            if let TurnState::Thinking { .. } = self.turn.state() {
+                self.drive(now, TurnInput::BrainWorks);
+            }
+            match key {
                 Some(Key::Digit { digit }) => {
                     self.floor.keys.next = Some(now + PRESS);
                     self.out(SessionEffect::Media(MediaCommand::Dtmf { digit }));
                 }
                 Some(Key::Pause) => self.floor.keys.next = Some(now + PAUSE),
                 None => {
-                    let call = pressing.call;
-                    self.floor.keys.calls.pop_front();
                     self.floor.keys.next = None;
+                    let Some(Pressing { call, .. }) = self.floor.keys.calls.pop_front() else { return false };
                     self.tool_done(now, call, Ok(json!({ "ok": true })));
                     return true;
                 }
             }
         }
         false
+    }
+
+    /// The line is about to be another's: what was not pressed yet is not.
+    pub(super) fn give_up_keys(&mut self, now: Time) {
+        let Keys { calls, .. } = std::mem::take(&mut self.floor.keys);
+        for Pressing { call, .. } in calls {
+            let detail = "the call was being transferred: not all keys were pressed".to_owned();
+            self.tool_done(now, call, Err(ToolFailure { code: TRANSFERRED.to_owned(), detail }));
+        }
     }
 }

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::album::Album;
 use super::core::SessionCore;
+use super::early::Early;
 use super::farewell::Life;
 use crate::turn::{Gather, TurnState};
 
@@ -55,6 +56,8 @@ pub(super) struct Letters {
     quiet: Duration,
     /// What was attached to what was written.
     pub(super) album: Album,
+    /// What was done before the conversation began.
+    pub(super) early: Early,
 }
 
 impl Letters {
@@ -62,7 +65,7 @@ impl Letters {
     pub(super) fn new(door: Door, quiet: Duration) -> Self {
         let quiet = if door == Door::Websocket { quiet } else { Duration::ZERO };
         let (waiting, gather, album) = (VecDeque::new(), Gather::default(), Album::default());
-        Self { waiting, first: Time::ZERO, gather, quiet, album }
+        Self { waiting, first: Time::ZERO, gather, quiet, album, early: Early::default() }
     }
 
     fn put(&mut self, now: Time, letter: Letter) {

@@ -25,6 +25,7 @@ mod commit;
 mod conversation;
 pub mod core;
 mod digits;
+mod early;
 mod farewell;
 pub mod input;
 mod keys;

@@ -125,7 +125,8 @@ impl Known {
         self.text = text.to_owned().into();
     }
 
-    fn says_nothing(&mut self) {
+    /// What the caller said last is done with.
+    pub(super) fn says_nothing(&mut self) {
         self.text = Private::default();
         (self.wants_a_person, self.emergency) = (false, false);
     }

@@ -7,6 +7,7 @@
 mod facts;
 mod rules;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tandem_conditions::{Action, QUEUE_CALLBACK};
@@ -15,6 +16,7 @@ use tandem_contract::bot::blocks::{HumanEscalation, TransferDestination};
 use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
+use tandem_models::ModelEvent;
 
 use self::facts::Known;
 use self::rules::Rules;
@@ -47,8 +49,20 @@ pub struct Escalating {
     known: Known,
     /// The caller is being put through.
     leaving: Option<Leaving>,
-    /// The answer in which a person is offered; and whether it is.
-    offering: Option<(Epoch, bool)>,
+    offer: Option<Offer>,
+}
+
+/// A person is offered, in the answer of this epoch. Until somebody has heard it, nobody was offered anything.
+#[derive(Debug)]
+struct Offer {
+    rule: usize,
+    epoch: Epoch,
+    /// The model was told to.
+    told: bool,
+    /// The agent's words with it, as far as nobody has heard them: an answer's.
+    left: VecDeque<String>,
+    /// There are no more.
+    whole: bool,
 }
 
 #[derive(Debug, Default)]
@@ -76,27 +90,27 @@ impl Escalating {
         let people = people(config, modality, abilities);
         let callback = promises_callback(escalation);
         let known = Known::new(config, modality);
-        Box::new(Self { inner, rules, people, callback, known, leaving: None, offering: None })
+        Box::new(Self { inner, rules, people, callback, known, leaving: None, offer: None })
     }
 
     /// The brain's turn.
     fn inner(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        if let BrainEvent::Model { epoch, event: ModelEvent::Failed { .. } } = &event
+            && self.offer.as_ref().is_some_and(|offer| offer.epoch == *epoch)
+        {
+            self.withdraw();
+        }
         let from = out.len();
         self.inner.handle(now, event, out);
         for effect in &mut out[from..] {
-            match effect {
-                BrainEffect::EnteredState { state } => self.known.entered(state),
-                BrainEffect::Complete { epoch, prompt } => {
-                    if let Some((offering, told)) = &mut self.offering
-                        && *offering == *epoch
-                    {
-                        *told = true;
-                        tell_to_offer(prompt);
-                    }
-                }
-                _ => {}
+            if let BrainEffect::EnteredState { state } = effect {
+                self.known.entered(state);
+            }
+            if let Some(offer) = self.offer.as_mut().filter(|offer| effect.epoch() == Some(offer.epoch)) {
+                offer.beside(effect);
             }
         }
+        self.settle_offer(out);
     }
 
     /// To a person, or to the next best thing. The brain does not hear why.
@@ -157,6 +171,9 @@ impl Escalating {
     /// Nobody took the call: the brain is in charge again.
     fn stay(&mut self, now: Time, epoch: Epoch, out: &mut Vec<BrainEffect>) {
         let deferred = self.leaving.take().map(|leaving| leaving.deferred).unwrap_or_default();
+        // Who pleads again is put through again.
+        self.known.says_nothing();
+        self.rules.let_go(&self.known.facts(now, &self.inner.slots()));
         self.nobody(epoch, out);
         out.push(BrainEffect::Done { epoch });
         for event in deferred {
@@ -166,27 +183,71 @@ impl Escalating {
         }
     }
 
-    /// A person is offered beside the brain's answer: by the model itself, or before what a flow says.
+    /// A person is offered beside the brain's answer: by the model itself, or before what a flow says. One at a time.
     fn suggest(&mut self, now: Time, (rule, epoch): (usize, Epoch), event: BrainEvent, out: &mut Vec<BrainEffect>) {
+        if self.offer.is_some() {
+            self.rules.offered(rule, false);
+            return self.inner(now, event, out);
+        }
         let from = out.len();
-        self.offering = Some((epoch, false));
+        self.offer = Some(Offer { rule, epoch, told: false, left: VecDeque::new(), whole: false });
         self.inner(now, event, out);
         let ends = out[from..].iter().any(|e| matches!(e, BrainEffect::HangUp | BrainEffect::Transfer { .. }));
         let says = out[from..].iter().position(|e| matches!(e, BrainEffect::Say { .. }));
-        let offered = match (self.offering, says) {
-            (Some((_, true)), _) => true,
-            (_, Some(at)) if !ends => {
+        match (&mut self.offer, says) {
+            (Some(Offer { told: true, .. }), _) => {}
+            (Some(offer), Some(at)) if !ends => {
                 let text = OFFER.to_owned();
+                offer.left.push_back(text.clone());
+                offer.whole = true;
                 out.insert(from + at, BrainEffect::Say { epoch, text, interruptible: true });
-                true
             }
-            _ => false,
-        };
-        self.rules.offered(rule, offered);
-        if offered {
-            out.push(BrainEffect::Escalated { action: self.rules.name(rule).to_owned() });
-        } else {
-            self.offering = None;
+            _ => self.withdraw(),
+        }
+    }
+
+    /// The offer was not heard: the next answer may make it.
+    fn withdraw(&mut self) {
+        if let Some(offer) = self.offer.take() {
+            self.rules.offered(offer.rule, false);
+        }
+    }
+
+    /// The caller has heard this, to its end.
+    fn heard(&mut self, heard: &str, out: &mut Vec<BrainEffect>) {
+        if let Some(offer) = &mut self.offer {
+            offer.heard(heard);
+        }
+        self.settle_offer(out);
+    }
+
+    /// An offer that was heard is made, and not made again.
+    fn settle_offer(&mut self, out: &mut Vec<BrainEffect>) {
+        if let Some(offer) = self.offer.take_if(|offer| offer.whole && offer.left.is_empty()) {
+            self.rules.offered(offer.rule, true);
+            out.push(BrainEffect::Escalated { action: self.rules.name(offer.rule).to_owned() });
+        }
+    }
+}
+
+impl Offer {
+    /// The brain does this in the answer.
+    fn beside(&mut self, effect: &mut BrainEffect) {
+        match effect {
+            BrainEffect::Complete { prompt, .. } => {
+                self.told = true;
+                tell_to_offer(prompt);
+            }
+            BrainEffect::Say { text, .. } if self.told => self.left.push_back(text.clone()),
+            BrainEffect::Done { .. } if self.told => self.whole = true,
+            _ => {}
+        }
+    }
+
+    fn heard(&mut self, heard: &str) {
+        let heard = heard.trim();
+        if let Some(at) = self.left.iter().position(|text| !heard.is_empty() && text.trim().starts_with(heard)) {
+            self.left.remove(at);
         }
     }
 }
@@ -196,7 +257,13 @@ impl Brain for Escalating {
         if self.leaving.is_some() {
             return self.while_leaving(now, event, out);
         }
+        if let BrainEvent::Heard { heard, interrupted: false, .. } = &event {
+            self.heard(heard.reveal(), out);
+        }
         let Some(epoch) = self.known.learn(now, &event) else { return self.inner(now, event, out) };
+        if self.offer.as_ref().is_some_and(|offer| offer.epoch != epoch) {
+            self.withdraw();
+        }
         let slots = self.inner.slots();
         match self.rules.come_true(&self.known.facts(now, &slots)) {
             Some((rule, Action::Immediate)) => self.escalate(now, (rule, epoch), event, out),

@@ -51,6 +51,13 @@ impl Rules {
         found
     }
 
+    /// What is over may come true again. What holds still, or has begun to, is as it was.
+    pub(super) fn let_go(&mut self, facts: &Facts<'_>) {
+        for rule in &mut self.0 {
+            rule.held &= rule.condition.holds(facts).unwrap_or(false);
+        }
+    }
+
     /// Whether the caller was offered a person. If not, the next answer may do it.
     pub(super) fn offered(&mut self, rule: usize, done: bool) {
         if let Some(rule) = self.0.get_mut(rule) {

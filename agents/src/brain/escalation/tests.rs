@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tandem_models::{Finish, ModelEvent};
+use tandem_models::{Finish, ModelError, ModelEvent};
 
 use super::*;
 use crate::brain::{ToolFailure, from_config};
@@ -104,6 +104,17 @@ impl Call {
         actions.collect()
     }
 
+    fn model_says(&mut self, text: &str) {
+        let epoch = self.epoch;
+        self.give(BrainEvent::Model { epoch, event: ModelEvent::Text { text: text.to_owned().into() } });
+        self.give(BrainEvent::Model { epoch, event: ModelEvent::Done { finish: Finish::Stop } });
+    }
+
+    fn heard(&mut self, heard: &str, interrupted: bool) {
+        let heard = heard.to_owned().into();
+        self.give(BrainEvent::Heard { utterance: Default::default(), heard, interrupted });
+    }
+
     fn transfer(&mut self, status: u16) {
         self.give(BrainEvent::TransferProgress { epoch: self.epoch, status });
     }
@@ -185,14 +196,64 @@ fn a_person_is_offered_once_by_the_model_or_before_what_the_flow_says() {
     for (turn, offers) in [(1, false), (2, true), (3, false)] {
         call.says("Open?");
         assert_eq!(call.system().unwrap().contains(TO_OFFER), offers, "turn {turn}");
+        call.model_says("Well.");
+        call.heard("Well.", false);
         assert_eq!(call.actions().len(), usize::from(offers));
-        let epoch = call.epoch;
-        call.give(BrainEvent::Model { epoch, event: ModelEvent::Done { finish: Finish::Stop } });
     }
     let mut call = Call::new(true, &rules);
     for (turn, said) in [(1, vec!["Hours?"]), (2, vec![OFFER, "Hours?"]), (3, vec!["Hours?"])] {
         call.says("no");
         assert_eq!(call.said(), said, "turn {turn}");
+        call.heard(said[0], false);
+    }
+}
+
+#[test]
+fn an_offer_that_nobody_heard_is_made_again() {
+    let rules = json!([{ "condition": "turn_count >= 2", "action": "suggest_handoff" }]);
+    let mut call = Call::new(false, &rules);
+    call.says("Open?");
+    let offers = |call: &mut Call| {
+        call.says("Open?");
+        call.system().unwrap().contains(TO_OFFER)
+    };
+    assert!(offers(&mut call) && call.actions().is_empty());
+    let error = ModelError::Timeout { vendor: "x".into(), limit_ms: 1 };
+    call.give(BrainEvent::Model { epoch: call.epoch, event: ModelEvent::Failed { error } });
+    call.heard(call.said()[0].to_owned().as_str(), false);
+    assert!(offers(&mut call), "the model failed");
+    call.model_says("At nine. A person?");
+    call.heard("At nine.", true);
+    assert!(call.actions().is_empty() && offers(&mut call), "the caller interrupted it");
+    call.model_says("A person?");
+    assert!(call.actions().is_empty());
+    call.heard("A person?", false);
+    assert_eq!(call.actions(), ["suggest_handoff"]);
+    assert!(!offers(&mut call));
+
+    let mut call = Call::new(true, &rules);
+    call.says("no");
+    for cut in [true, true, false] {
+        call.says("no");
+        assert_eq!((call.said(), call.actions().len()), (vec![OFFER, "Hours?"], 0));
+        call.heard(if cut { "If you" } else { OFFER }, cut);
+    }
+    assert_eq!(call.actions(), ["suggest_handoff"]);
+    call.says("no");
+    assert_eq!(call.said(), ["Hours?"]);
+}
+
+#[test]
+fn who_pleads_again_after_a_transfer_that_failed_is_put_through_again() {
+    for text in ["I want a human", "My father has chest pain"] {
+        let mut call = Call::new(true, &seeds());
+        call.says(text);
+        call.transfer(486);
+        let failure = ToolFailure { code: "failed".to_owned(), detail: String::new() };
+        call.give(BrainEvent::ToolDone { epoch: call.epoch, call: 1, result: Err(failure) });
+        assert!(call.target().is_none(), "nobody has said it again");
+        call.says(text);
+        assert!(call.target().is_some(), "{:?}", call.out);
     }
 }
 

@@ -214,8 +214,6 @@ impl MixedBrain {
     }
 
     fn after_model(&mut self, now: Time, effects: Vec<BrainEffect>, out: &mut Vec<BrainEffect>) {
-        let is_call = |effect: &BrainEffect| matches!(effect, BrainEffect::CallTool { .. });
-        let alone = effects.iter().filter(|effect| is_call(effect)).count() == 1 && !self.model.is_ending();
         let (handovers, effects): (Vec<_>, Vec<_>) = effects.into_iter().partition(|effect| match effect {
             BrainEffect::CallTool { tool, .. } => self.hands_over(tool),
             _ => false,
@@ -223,7 +221,7 @@ impl MixedBrain {
         self.pass_on(Caller::Model, effects, out);
         for handover in handovers {
             let BrainEffect::CallTool { epoch, call, tool, arguments } = handover else { continue };
-            if let Err(failure) = self.hand_over(alone, epoch, &tool, &arguments, out) {
+            if let Err(failure) = self.hand_over((epoch, call), &tool, &arguments, out) {
                 let event = BrainEvent::ToolDone { epoch, call, result: Err(failure) };
                 let mut effects = Vec::new();
                 self.model.handle(now, event, &mut effects);
@@ -240,16 +238,15 @@ impl MixedBrain {
         }
     }
 
-    /// The model gives the conversation to the flow. `alone`: it calls nothing else in the same breath.
+    /// The model gives the conversation to the flow, if it calls nothing else in the same breath.
     fn hand_over(
         &mut self,
-        alone: bool,
-        epoch: Epoch,
+        (epoch, call): (Epoch, u32),
         tool: &str,
         arguments: &Value,
         out: &mut Vec<BrainEffect>,
     ) -> Result<(), ToolFailure> {
-        if !alone {
+        if !self.model.calls_one() {
             let detail = "call this alone, once the results of other tools are there".to_owned();
             return Err(ToolFailure { code: "not_alone".to_owned(), detail });
         }
@@ -260,7 +257,7 @@ impl MixedBrain {
         }
         let entries = Arc::clone(&self.entries);
         if let Some(entry) = tools::entry(&entries, tool) {
-            self.entered = self.model.let_go();
+            self.entered = self.model.called(call);
             let mut effects = Vec::new();
             self.flow.enter_at(epoch, &entry.state, &mut effects);
             self.give_to_flow(effects, out);
@@ -272,7 +269,9 @@ impl MixedBrain {
         for mut effect in effects {
             match &mut effect {
                 BrainEffect::Say { epoch, .. } => self.said = (*epoch, self.so_far(*epoch).1 + 1),
-                BrainEffect::CallTool { call, .. } => *call = caller.number(*call),
+                BrainEffect::CallTool { call, .. } | BrainEffect::PressKeys { call, .. } => {
+                    *call = caller.number(*call);
+                }
                 _ => {}
             }
             out.push(effect);

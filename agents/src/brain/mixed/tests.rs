@@ -209,6 +209,31 @@ fn what_hands_over_is_called_alone() {
 }
 
 #[test]
+fn a_hand_over_beside_keys_is_not_alone_whether_they_are_pressed_or_not() {
+    for (digits, pressed) in [("5", 1), ("five", 0)] {
+        let config = config();
+        let persona = Persona::new(&config, Modality::Voice).with_keys();
+        let mut talk = Talk::new();
+        talk.brain = MixedBrain::new(config.flow.clone().unwrap(), persona, Modality::Voice, true);
+        talk.says("I need an appointment");
+        talk.model_calls(&[("send_dtmf", json!({ "digits": digits })), ("start_booking", json!({}))]);
+        assert_eq!(talk.state(), None, "{:?}", talk.out);
+        let keys = |effect: &BrainEffect| match effect {
+            BrainEffect::PressKeys { call, .. } => Some(*call),
+            _ => None,
+        };
+        let calls: Vec<u32> = talk.out.iter().filter_map(keys).collect();
+        assert_eq!(calls.len(), pressed);
+        for call in calls {
+            talk.give(BrainEvent::ToolDone { epoch: talk.epoch, call, result: Ok(json!({ "ok": true })) });
+        }
+        assert_eq!(talk.result()["error"], "not_alone");
+        talk.model_calls(&[("start_booking", json!({}))]);
+        assert_eq!(talk.state(), Some("day"));
+    }
+}
+
+#[test]
 fn the_flows_commands_hold_while_the_model_talks() {
     let mut talk = Talk::at_reason();
     talk.says("Hm, I would like to speak to a person about that");

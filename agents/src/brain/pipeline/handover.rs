@@ -16,15 +16,19 @@ impl PipelineBrain {
         self.reply.epoch == epoch
     }
 
-    /// The reply ends with the conversation, or with a transfer.
-    pub(in crate::brain) fn is_ending(&self) -> bool {
-        self.reply.ending.is_some()
+    /// The answer calls one tool and no other, whoever performs it, and be it refused.
+    pub(in crate::brain) fn calls_one(&self) -> bool {
+        self.reply.calls.len() == 1
     }
 
-    /// The conversation is another's from now on. The call that it went with is the caller's to keep; what else the reply
-    /// waited for is forgotten.
-    pub(in crate::brain) fn let_go(&mut self) -> Option<ToolCall> {
-        self.reply.calls.drain(..).next().map(|called| called.call)
+    /// The call of this number, if the reply waits for it.
+    pub(in crate::brain) fn called(&self, number: u32) -> Option<ToolCall> {
+        self.reply.calls.iter().find(|called| called.number == number).map(|called| called.call.clone())
+    }
+
+    /// The conversation is another's from now on: what the reply waited for is forgotten.
+    pub(in crate::brain) fn let_go(&mut self) {
+        self.reply.calls.clear();
     }
 
     /// The model converses as this persona, in a reply of which so much is said. `speaks`: it has the next word.

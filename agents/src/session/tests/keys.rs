@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 use tandem_contract::Epoch;
 use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Door, Modality};
+use tandem_contract::leg::LegEvent;
 use tandem_contract::record::{Speaker, TimelineEvent};
 use tandem_media::leg::MediaCommand;
 use tandem_models::{Finish, ModelEvent, ToolCall};
 
 use super::world::*;
-use crate::brain::{Abilities, from_config};
+use crate::brain::{Abilities, BrainEvent, ToolFailure, from_config};
 use crate::session::input::*;
 
 fn world(keys: bool) -> World {
@@ -113,4 +114,55 @@ fn a_caller_who_interrupts_the_words_hears_the_keys_all_the_same_and_hold_stops_
     world.hang_up();
     world.until(9_000);
     assert!(world.record.is_some());
+}
+
+#[test]
+fn however_long_they_take_the_model_is_told() {
+    let mut world = world(true);
+    for _ in 0..2 {
+        let arguments = json!({ "digits": format!("{}1", "w".repeat(31)) }).into();
+        let call = ToolCall { id: "c".into(), name: "send_dtmf".into(), arguments, signature: None };
+        model(&mut world, ModelEvent::ToolCall { call });
+    }
+    model(&mut world, ModelEvent::Done { finish: Finish::ToolCalls });
+    world.until(40_000);
+    assert_eq!((pressed(&world).len(), questions(&world).len()), (2, 2));
+    assert_eq!(world.core.turn().state().name(), "thinking");
+}
+
+#[test]
+fn no_key_is_pressed_into_a_transfer() {
+    let config: BotConfig = serde_json::from_value(json!({
+        "system_prompt": { "role": "r" },
+        "tools_available": [{ "tool_name": "opening_hours", "status": "implemented" }],
+        "workflow_features": {
+            "human_escalation": { "enabled": true,
+                "triggers": [{ "condition": "tool_failures > 0", "action": "immediate_handoff" }] },
+            "call_transfer": { "enabled": true,
+                "transfer_destinations": [{ "name": "desk", "phone": "sip:desk@192.0.2.7" }] },
+        },
+    }))
+    .unwrap();
+    let abilities = Abilities { model: true, keys: true, ..Abilities::default() };
+    let brain = from_config(&config, Modality::Voice, abilities).unwrap();
+    let mut world = World::by(Door::Sip, Modality::Voice, config, brain);
+    world.until(100);
+    world.press('1');
+    let tool = ToolCall { id: "t".into(), name: "opening_hours".into(), arguments: json!({}).into(), signature: None };
+    model(&mut world, ModelEvent::ToolCall { call: tool });
+    // Ten seconds until the first key.
+    call(&mut world, "", format!("{}12", "w".repeat(20)).into());
+    let failure = ToolFailure { code: "failed".to_owned(), detail: String::new() };
+    world.give(SessionInput::ToolDone { call: 1, result: Err(failure) });
+    world.until(16_000);
+    assert_eq!((world.core.turn().state().name(), pressed(&world)), ("transferring", vec![]));
+    let told = world.told();
+    let codes = told.iter().filter_map(|event| match event {
+        BrainEvent::ToolDone { result: Err(failure), .. } => Some(failure.code.as_str()),
+        _ => None,
+    });
+    assert_eq!(codes.collect::<Vec<_>>(), ["failed", "transferred"]);
+    world.give(SessionInput::Leg(LegEvent::TransferProgress { status: 486 }));
+    world.until(30_000);
+    assert_eq!((pressed(&world).len(), questions(&world).len()), (0, 2), "the model hears of both");
 }

@@ -17,10 +17,14 @@ use crate::brain::{Abilities, from_config};
 use crate::session::input::*;
 
 fn world(door: Door, modality: Modality) -> World {
+    world_with(door, modality, false)
+}
+
+fn world_with(door: Door, modality: Modality, keys: bool) -> World {
     let mut value: Value = serde_json::from_str(include_str!("../../../../docs/examples/reception.json")).unwrap();
     strip_comments(&mut value);
     let config: BotConfig = serde_json::from_value(value).unwrap();
-    let mut brain = from_config(&config, modality, Abilities { model: true, people: false, keys: false }).unwrap();
+    let mut brain = from_config(&config, modality, Abilities { model: true, people: false, keys }).unwrap();
     World::with(door, modality, move |event, out| brain.handle(Time::ZERO, event, out))
 }
 
@@ -146,4 +150,20 @@ fn a_chat_is_passed_on_and_back() {
         written[1..],
         ["Which day suits you, Monday or Tuesday? (1 Monday, 2 Tuesday)", "And what is it about?", "As you like."]
     );
+}
+
+#[test]
+fn the_model_beside_a_flow_is_told_that_its_keys_were_pressed() {
+    let mut world = world_with(Door::Sip, Modality::Voice, true);
+    world.until(5_000);
+    world.press('1');
+    for digits in ["5", "6"] {
+        let asked = questions(&world).len();
+        calls(&mut world, "", "send_dtmf", json!({ "digits": digits }));
+        world.until(world.now.as_millis() + 1_000);
+        assert_eq!(questions(&world).len(), asked + 1, "{digits}");
+        let (_, request) = last(&world);
+        let Some(Message::Tool { result, .. }) = request.messages.last() else { panic!("{request:?}") };
+        assert_eq!(result.reveal(), "{\"ok\":true}");
+    }
 }
