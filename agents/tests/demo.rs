@@ -72,7 +72,11 @@ impl Caller {
     }
 
     fn tool_answers(&mut self, result: Result<Value, &str>) -> String {
-        let result = result.map_err(|code| ToolFailure { code: code.to_owned(), detail: String::new() });
+        let result = result.map_err(|code| ToolFailure {
+            code: code.to_owned(),
+            detail: String::new(),
+            failed: code == "failed",
+        });
         let (call, ..) = self.tool();
         self.give(BrainEvent::ToolDone { epoch: self.epoch, call, result })
     }

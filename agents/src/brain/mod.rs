@@ -79,9 +79,12 @@ pub enum BrainEvent {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolFailure {
-    /// A refusal's code ("slot_taken"), or "failed".
+    /// A refusal's code ("slot_taken"), or that of a trouble ("failed", "timeout").
     pub code: String,
     pub detail: String,
+    /// It did not work: no server, no answer, an answer without sense. Else the tool worked, and its answer is no.
+    #[serde(default)]
+    pub failed: bool,
 }
 
 /// Brain to session. Effects of one event are carried out in order; speech is queued behind speech. What is stamped with

@@ -76,6 +76,8 @@ fn reach(address: IpAddr) -> Reach {
 /// The IANA IPv4 Special-Purpose Address Registry (RFC 6890).
 fn reach_v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
+        // Not link-local, and yet where clouds keep the credentials of a machine: Azure, Alibaba.
+        [168, 63, 129, 16] | [100, 100, 100, 200] => Reach::Never,
         [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [198, 18..=19, ..] => {
             Reach::Private
         }
@@ -93,6 +95,8 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
         reach_v4(Ipv4Addr::new(a, b, c, d))
     };
     match segments {
+        // The same of AWS.
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] => Reach::Never,
         [0, 0, 0, 0, 0, 0, 0, 1] | [0xfc00..=0xfdff, ..] => Reach::Private,
         // Mapped (RFC 4291), translated (RFC 6052), 6to4 (RFC 3056).
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
@@ -147,6 +151,8 @@ mod tests {
             "192.168.1.1",
             "100.64.0.1",
             "169.254.169.254",
+            "168.63.129.16",
+            "100.100.100.200",
             "0.0.0.0",
             "224.0.0.1",
             "255.255.255.255",
@@ -184,9 +190,18 @@ mod tests {
         assert!(!admits(&egress, "http://10.0.0.6/"));
         let private = "192.168.7.7".parse().unwrap();
         assert!(egress.allows("crm.internal", private) && !egress.allows("other.internal", private));
-        let metadata = "169.254.169.254".parse().unwrap();
-        assert!(!egress.allows("crm.internal", metadata), "a name does not open where credentials are");
-        assert!(Egress::new(["169.254.169.254".to_owned()]).allows("x", metadata));
+        for metadata in [
+            "169.254.169.254",
+            "168.63.129.16",
+            "100.100.100.200",
+            "fd00:ec2::254",
+            "::ffff:6464:64c8",
+            "64:ff9b::a83f:8110",
+        ] {
+            let address: IpAddr = metadata.parse().unwrap();
+            assert!(!egress.allows("crm.internal", address), "a name does not open where credentials are: {metadata}");
+            assert!(Egress::new([address.to_string()]).allows("x", address), "{metadata}");
+        }
     }
 
     #[tokio::test]

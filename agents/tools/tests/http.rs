@@ -144,13 +144,19 @@ async fn whatever_the_server_does_the_model_is_told() {
 #[tokio::test]
 async fn a_server_that_is_not_ready_is_asked_once_more_by_the_same_key() {
     let server = vendor([Script::status(503, "restarting"), Script::status(200, r#"{"ok":1}"#)]);
-    assert_eq!(order(&bot(&server.url("/"), &json!({}))).await.unwrap(), json!({ "ok": 1 }));
+    let put = |server: &FakeVendor| {
+        let url = server.url("/");
+        bot(&url, &json!({ "http": { "url": url, "method": "PUT" } }))
+    };
+    assert_eq!(order(&put(&server)).await.unwrap(), json!({ "ok": 1 }));
     let keys: Vec<_> = server.asked().iter().map(|asked| asked.headers["idempotency-key"].clone()).collect();
     assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
 
     let down = vendor([Script::status(503, "down")]);
-    assert_eq!(code(&bot(&down.url("/"), &json!({}))).await, "http_503");
+    assert_eq!(code(&put(&down)).await, "http_503");
     assert_eq!(down.asked().len(), 2);
+    assert_eq!(code(&bot(&down.url("/"), &json!({}))).await, "http_503");
+    assert_eq!(down.asked().len(), 1, "what a POST did before it was answered would be done twice");
     let url = down.url("/");
     drop(down);
     assert_eq!(code(&bot(&url, &json!({}))).await, "unreachable");

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
@@ -24,14 +25,17 @@ use tandem_contract::{NodeId, Private, SessionId};
 use tandem_test_vendors::{FakeVendor, Script};
 use tandem_tools::{BotTools, Egress, Toolbox};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 const TOKEN: &str = "s3cret-of-the-clinic";
 
 /// A server with three tools; `endless`: with as many as one asks for.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Clinic {
     endless: bool,
+    /// Somebody has asked for `patience`, and is answered with the second.
+    patient: Arc<(Notify, Notify)>,
 }
 
 impl ServerHandler for Clinic {
@@ -66,6 +70,11 @@ impl ServerHandler for Clinic {
         let who = request.arguments.unwrap_or_default()["who"].as_str().unwrap_or_default().to_owned();
         match who.as_str() {
             "nobody" => Ok(CallToolResult::error(vec![ContentBlock::text("nobody is called so")]).into()),
+            "patience" => {
+                self.patient.0.notify_one();
+                self.patient.1.notified().await;
+                Ok(CallToolResult::success(vec![ContentBlock::text("at last")]).into())
+            }
             "crash" => Err(ErrorData::internal_error("the database is gone", None)),
             who => Ok(CallToolResult::success(vec![ContentBlock::text(format!("{} has {who}", request.name))]).into()),
         }
@@ -81,9 +90,14 @@ async fn serve(at: SocketAddr, clinic: Clinic) -> (SocketAddr, JoinSet<()>) {
         StreamableHttpService::new(move || Ok(clinic.clone()), sessions, StreamableHttpServerConfig::default());
     let guard = from_fn(|request: Request, next: Next| async move {
         let token = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-        match token == Some(&format!("Bearer {TOKEN}")) {
-            true => Ok(next.run(request).await),
-            false => Err(StatusCode::UNAUTHORIZED),
+        if token != Some(&format!("Bearer {TOKEN}")) {
+            return Err(StatusCode::UNAUTHORIZED);
+        }
+        let (head, body) = request.into_parts();
+        let body = to_bytes(body, 1 << 20).await.map_err(|_| StatusCode::BAD_REQUEST)?;
+        match String::from_utf8_lossy(&body).contains("overload") {
+            true => Err(StatusCode::INTERNAL_SERVER_ERROR),
+            false => Ok(next.run(Request::from_parts(head, body.into())).await),
         }
     });
     let router = axum::Router::new().route_service("/mcp", service).layer(guard);
@@ -93,7 +107,7 @@ async fn serve(at: SocketAddr, clinic: Clinic) -> (SocketAddr, JoinSet<()>) {
 }
 
 async fn clinic() -> (SocketAddr, JoinSet<()>) {
-    serve(SocketAddr::from(([127, 0, 0, 1], 0)), Clinic { endless: false }).await
+    serve(SocketAddr::from(([127, 0, 0, 1], 0)), Clinic::default()).await
 }
 
 struct Safe;
@@ -205,7 +219,7 @@ async fn a_server_that_goes_away_is_told_and_found_again() {
     let gone = call(&tools, "find", who.clone()).await.unwrap_err();
     assert!(matches!(gone, ToolError::NoAnswer { code: "unreachable", .. }), "{gone:?}");
     assert_eq!(names(&toolbox.of(&config)).len(), 3, "what was known stays known");
-    let (_, _server) = serve(address, Clinic { endless: false }).await;
+    let (_, _server) = serve(address, Clinic::default()).await;
     let mut answer = call(&tools, "find", who.clone()).await;
     for _ in 0..4 {
         if answer.is_err() {
@@ -216,8 +230,30 @@ async fn a_server_that_goes_away_is_told_and_found_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_fails_leaves_the_others_alone() {
+    let clinic = Clinic::default();
+    let patient = Arc::clone(&clinic.patient);
+    let (address, _server) = serve(SocketAddr::from(([127, 0, 0, 1], 0)), clinic).await;
+    let toolbox = toolbox();
+    let tools = known(&toolbox, &bot(&at(address), Value::Null)).await;
+    let fails = async {
+        patient.0.notified().await;
+        let failed = call(&tools, "find", json!({ "who": "overload" })).await.unwrap_err();
+        assert!(matches!(failed, ToolError::NoAnswer { code: "mcp_error", .. }), "{failed:?}");
+        // Another one on the same connection.
+        let answer = call(&tools, "find", json!({ "who": "Ann" })).await;
+        patient.1.notify_one();
+        answer
+    };
+    let (waits, after) = tokio::join!(call(&tools, "find", json!({ "who": "patience" })), fails);
+    assert_eq!(after.unwrap(), json!({ "text": "find has Ann" }));
+    assert_eq!(waits.unwrap(), json!({ "text": "at last" }));
+}
+
+#[tokio::test]
 async fn a_list_without_end_is_cut() {
-    let (address, _server) = serve(SocketAddr::from(([127, 0, 0, 1], 0)), Clinic { endless: true }).await;
+    let (address, _server) =
+        serve(SocketAddr::from(([127, 0, 0, 1], 0)), Clinic { endless: true, ..Clinic::default() }).await;
     let toolbox = toolbox();
     // Each page is the first again.
     let tools = known(&toolbox, &bot(&at(address), Value::Null)).await;

@@ -14,9 +14,6 @@ use crate::brain::BrainEvent;
 use crate::turn::lexicon::{Phrase, phrases};
 use crate::words::plain;
 
-/// The code of a tool that failed; any other is a refusal, and an answer.
-const FAILED: &str = "failed";
-
 /// A negation so many words before a request takes it back: "I don't want to talk to a human".
 const TAKEN_BACK_WITHIN: usize = 3;
 
@@ -99,7 +96,7 @@ impl Known {
                 self.silences = self.silences.saturating_add(1);
                 Some(*epoch)
             }
-            BrainEvent::ToolDone { epoch, result: Err(failure), .. } if failure.code == FAILED => {
+            BrainEvent::ToolDone { epoch, result: Err(failure), .. } if failure.failed => {
                 self.tool_failures = self.tool_failures.saturating_add(1);
                 Some(*epoch)
             }

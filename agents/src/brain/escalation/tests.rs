@@ -288,7 +288,7 @@ fn a_tool_that_fails_can_put_the_caller_through_and_its_result_is_not_lost() {
     let rules = json!([{ "condition": "tool_failures > 0", "action": "immediate_transfer" }]);
     let mut call = Call::new(true, &rules);
     call.says("yes");
-    let failure = ToolFailure { code: "failed".to_owned(), detail: String::new() };
+    let failure = ToolFailure { code: "timeout".to_owned(), detail: String::new(), failed: true };
     call.give(BrainEvent::ToolDone { epoch: call.epoch, call: 1, result: Err(failure) });
     assert!(call.target().is_some());
     call.transfer(603);

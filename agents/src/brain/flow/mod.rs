@@ -436,7 +436,12 @@ impl FlowBrain {
                 return self.give_up(out);
             }
             let detail = format!("no answer after {WAITS_MAX} silences");
-            return self.tool_done(self.epoch, call, Err(ToolFailure { code: "failed".to_owned(), detail }), out);
+            return self.tool_done(
+                self.epoch,
+                call,
+                Err(ToolFailure { code: "failed".to_owned(), detail, failed: true }),
+                out,
+            );
         }
         let waits = waits + u8::from(miss == Miss::Silent);
         self.phase = Phase::Calling { state, call, waits };

@@ -89,7 +89,7 @@ fn a_tool_that_always_fails_is_given_up() {
     give(&mut brain, BrainEvent::Started);
     let mut out = give(&mut brain, said(2, "bravo"));
     for call in 1..=u32::from(UNASKED_MAX) {
-        let failure = ToolFailure { code: "failed".to_owned(), detail: String::new() };
+        let failure = ToolFailure { code: "failed".to_owned(), detail: String::new(), failed: true };
         out = give(&mut brain, BrainEvent::ToolDone { epoch: Epoch(2), call, result: Err(failure) });
         if out.contains(&BrainEffect::HangUp) {
             return;
@@ -168,8 +168,11 @@ fn events() -> impl Strategy<Value = BrainEvent> {
     let epoch = (0..40_u32).prop_map(Epoch);
     let result = prop_oneof![
         Just(Ok(json!({ "x": 1 }))),
-        prop::sample::select(vec!["no", "failed", "other"])
-            .prop_map(|code| Err(ToolFailure { code: code.to_owned(), detail: String::new() })),
+        prop::sample::select(vec!["no", "failed", "other"]).prop_map(|code| Err(ToolFailure {
+            code: code.to_owned(),
+            detail: String::new(),
+            failed: code == "failed"
+        })),
     ];
     prop_oneof![
         Just(BrainEvent::Started),

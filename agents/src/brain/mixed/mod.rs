@@ -248,7 +248,7 @@ impl MixedBrain {
     ) -> Result<(), ToolFailure> {
         if !self.model.calls_one() {
             let detail = "call this alone, once the results of other tools are there".to_owned();
-            return Err(ToolFailure { code: "not_alone".to_owned(), detail });
+            return Err(ToolFailure { code: "not_alone".to_owned(), detail, failed: false });
         }
         if let Some(talk) = self.flow.talking() {
             let (target, slots) = tools::exit(talk, arguments, |slot| self.flow.is_filled(slot))?;

@@ -400,7 +400,7 @@ impl Talk {
                 self.model(ModelEvent::Failed { error: ModelError::Timeout { vendor: "x".into(), limit_ms: 1 } });
             }
             Act::Answer(ok) => {
-                let failure = ToolFailure { code: "slot_taken".to_owned(), detail: String::new() };
+                let failure = ToolFailure { code: "slot_taken".to_owned(), detail: String::new(), failed: false };
                 let call = running.first().copied().unwrap_or(2);
                 let result = if *ok { Ok(json!({ "reference": "1" })) } else { Err(failure) };
                 self.give(BrainEvent::ToolDone { epoch: self.epoch, call, result });

@@ -77,7 +77,7 @@ pub(super) fn exit(
     arguments: &Value,
     is_filled: impl Fn(&str) -> bool,
 ) -> Result<(Target, Vec<(String, Value)>), ToolFailure> {
-    let refused = |code: &str, detail: String| ToolFailure { code: code.to_owned(), detail };
+    let refused = |code: &str, detail: String| ToolFailure { code: code.to_owned(), detail, failed: false };
     let named = arguments.get(EXIT).and_then(Value::as_str).unwrap_or_default();
     let Some(exit) = talk.exits.get(named) else {
         let known = talk.exits.keys().map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -51,7 +51,7 @@ impl Work {
         self.tasks.spawn(async move {
             let result = match tokio::time::timeout(TOOL_LIMIT, work).await {
                 Ok(result) => result.map_err(|error| failure(&error)),
-                Err(_) => Err(ToolFailure { code: "failed".to_owned(), detail: "no answer in time".to_owned() }),
+                Err(_) => Err(trouble("failed", "no answer in time".to_owned())),
             };
             Done::Tool { call, result }
         });
@@ -140,18 +140,65 @@ fn log_failure(stored: Result<(), StoreError>) {
     }
 }
 
+/// Whether this code of a refusal tells of a server's trouble, which is none of the caller's: it is overloaded, broken, or
+/// does not understand us.
+fn is_trouble(code: &str) -> bool {
+    code == "http_429" || code == "mcp_error" || code.len() == "http_500".len() && code.starts_with("http_5")
+}
+
+fn trouble(code: &str, detail: String) -> ToolFailure {
+    ToolFailure { code: code.to_owned(), detail, failed: true }
+}
+
 fn failure(error: &ToolError) -> ToolFailure {
     match error {
-        ToolError::Refused { code, detail } => ToolFailure { code: code.clone(), detail: detail.clone() },
+        ToolError::Refused { code, detail } => {
+            ToolFailure { code: code.clone(), detail: detail.clone(), failed: is_trouble(code) }
+        }
         // A slip of who calls, which can mend it.
-        ToolError::BadArgument { .. } => ToolFailure { code: "bad_argument".to_owned(), detail: error.to_string() },
+        ToolError::BadArgument { .. } => {
+            ToolFailure { code: "bad_argument".to_owned(), detail: error.to_string(), failed: false }
+        }
         ToolError::NoAnswer { tool, code, detail } => {
             warn!(tool, code, detail, "a tool gave no answer");
-            ToolFailure { code: (*code).to_owned(), detail: detail.clone() }
+            trouble(code, detail.clone())
         }
         other => {
             warn!(error = %other, "a tool failed");
-            ToolFailure { code: "failed".to_owned(), detail: other.to_string() }
+            trouble("failed", other.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_answer(code: &'static str) -> ToolError {
+        ToolError::NoAnswer { tool: "t".into(), code, detail: "why".into() }
+    }
+
+    #[test]
+    fn a_tool_that_gives_no_answer_has_failed_and_one_that_says_no_has_not() {
+        for code in ["timeout", "unreachable", "broken_off", "not_json", "too_long", "not_configured"] {
+            let failure = failure(&no_answer(code));
+            assert_eq!((failure.code.as_str(), failure.failed), (code, true));
+        }
+        assert!(failure(&ToolError::Unknown("fly".into())).failed);
+        for (code, failed) in [
+            ("http_500", true),
+            ("http_503", true),
+            ("http_429", true),
+            ("mcp_error", true),
+            ("http_404", false),
+            ("http_5", false),
+            ("tool_error", false),
+            ("slot_taken", false),
+        ] {
+            let refused = ToolError::Refused { code: code.into(), detail: String::new() };
+            assert_eq!(failure(&refused).failed, failed, "{code}");
+        }
+        let slip = ToolError::BadArgument { tool: "t".into(), name: "n".into(), why: "is a number".into() };
+        assert!(!failure(&slip).failed);
     }
 }

@@ -244,7 +244,7 @@ fn the_brain_hears_of_a_tool_before_it_hears_the_caller_again() {
     });
     world.until(200);
     world.press('1');
-    let failure = ToolFailure { code: "slot_taken".into(), detail: String::new() };
+    let failure = ToolFailure { code: "slot_taken".into(), detail: String::new(), failed: false };
     world.give(SessionInput::ToolDone { call: 1, result: Err(failure) });
     world.until(4000);
     let spoken: Vec<_> = world.entries(Speaker::Agent).iter().map(|entry| entry.heard.reveal().clone()).collect();

@@ -66,13 +66,16 @@ impl HttpTools {
         read(&call.tool, answer)
     }
 
-    /// Sends the request, and once more where the server has not acted on it: it could not be connected to, or said that it is not
-    /// ready (503). Both carry the same key, so that a server which did act after all acts once.
+    /// Sends the request, and once more where that does no harm: the server could not be connected to; or it said that it is not ready
+    /// (503), which may come after it has acted, of a request that has the same effect twice (RFC 9110 section 9.2.2). Both carry
+    /// the same key.
     async fn exchange(&self, request: &Request, key: &str) -> Result<Answer, Trouble> {
         self.egress.admit(&request.url).map_err(|why| forbidden(&why))?;
         let response = match self.send(request, key).await {
             Err(trouble) if trouble.unseen => None,
-            Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE => None,
+            Ok(response) if response.status() == StatusCode::SERVICE_UNAVAILABLE && request.method.is_idempotent() => {
+                None
+            }
             other => Some(other),
         };
         let response = match response {

@@ -16,7 +16,7 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, Peer, RoleClient, RunningService, ServiceError, ServiceExt as _};
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 use serde_json::Value;
 use tandem_contract::ports::{ToolCall, ToolError};
 use thiserror::Error;
@@ -138,12 +138,44 @@ impl Server {
             Err(ServiceError::McpError(error)) => {
                 Err(ToolError::Refused { code: "mcp_error".to_owned(), detail: clip(&error.message, DETAIL_MAX) })
             }
-            Err(_) => {
-                self.lost.notify_one();
-                Err(unreachable("the MCP server went away"))
+            Err(why) => {
+                // All calls share the connection: one that fails alone leaves it to the others.
+                if peer.is_transport_closed() || is_lost(&why) {
+                    self.lost.notify_one();
+                }
+                Err(unanswered(&call.tool, &why))
             }
         }
     }
+}
+
+type TransportError = StreamableHttpError<reqwest::Error>;
+
+fn of_transport(why: &ServiceError) -> Option<&TransportError> {
+    match why {
+        ServiceError::TransportSend(why) => why.error.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Whether the connection is over, not this call alone.
+fn is_lost(why: &ServiceError) -> bool {
+    match of_transport(why) {
+        Some(StreamableHttpError::Client(why)) => why.is_connect(),
+        Some(StreamableHttpError::TransportChannelClosed | StreamableHttpError::SessionExpired) => true,
+        Some(_) => false,
+        None => matches!(why, ServiceError::TransportClosed),
+    }
+}
+
+/// The error itself may quote the server.
+fn unanswered(tool: &str, why: &ServiceError) -> ToolError {
+    let away = is_lost(why) || matches!(of_transport(why), Some(StreamableHttpError::Client(_)));
+    let (code, detail) = match away {
+        true => ("unreachable", "the MCP server went away"),
+        false => ("mcp_error", "the MCP server did not answer this call as the protocol has it"),
+    };
+    ToolError::NoAnswer { tool: tool.to_owned(), code, detail: detail.to_owned() }
 }
 
 fn object(arguments: Value) -> JsonObject {
