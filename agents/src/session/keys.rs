@@ -93,7 +93,7 @@ impl SessionCore {
         let Keys { calls, .. } = std::mem::take(&mut self.floor.keys);
         for Pressing { call, .. } in calls {
             let detail = "the call was being transferred: not all keys were pressed".to_owned();
-            self.tool_done(now, call, Err(ToolFailure { code: TRANSFERRED.to_owned(), detail }));
+            self.tool_done(now, call, Err(ToolFailure { code: TRANSFERRED.to_owned(), detail, failed: false }));
         }
     }
 }

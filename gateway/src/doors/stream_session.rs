@@ -177,7 +177,7 @@ impl StreamSession {
             biased;
             told = self.watch.recv(), if self.watched => self.event(told),
             command = self.commands.recv() => match command {
-                Some(command) => self.waiting_audio().into_iter().chain([StreamInput::Leg { command }]).collect(),
+                Some(command) => self.waiting_audio().chain([StreamInput::Leg { command }]).collect(),
                 None => self.last_words(),
             },
             Some(frame) = frame_of(&mut self.port) => {

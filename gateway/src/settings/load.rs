@@ -13,6 +13,8 @@ pub const DEFAULT_FILE: &str = "tandem.toml";
 const PREFIX: &str = "TANDEM_";
 /// Of the secrets, whose names are the operator's.
 const SECRET_PREFIX: &str = "TANDEM_SECRET_";
+/// What the names of secret settings hold: `api_key`, `auth_token`, `webhook_secret`.
+const SECRET_NAMES: [&str; 3] = ["key", "token", "secret"];
 /// Names under which keys are known everywhere, and the settings that they set. A `TANDEM_*` of the same setting counts more.
 const USUAL: [(&str, &str); 17] = [
     ("OPENAI_API_KEY", "openai.api_key"),
@@ -50,12 +52,9 @@ pub enum SettingsError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{path} is not TOML: {source}")]
-    Syntax {
-        path: PathBuf,
-        #[source]
-        source: toml::de::Error,
-    },
+    /// Without the line itself, which may hold a secret: the source would show it.
+    #[error("{path} is not TOML: line {line}, column {column}: {reason}")]
+    Syntax { path: PathBuf, line: usize, column: usize, reason: String },
     #[error("{origin}: {key} = {value}: {reason}")]
     Value { origin: String, key: String, value: String, reason: String },
     #[error("there is no setting {name}{hint}")]
@@ -81,7 +80,7 @@ pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) ->
 /// # Errors
 /// As [`load`].
 pub fn parse(path: &Path, text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
-    let mut table: Table = text.parse().map_err(|source| SettingsError::Syntax { path: path.into(), source })?;
+    let mut table: Table = text.parse().map_err(|error| syntax(path, text, &error))?;
     // Checked alone first, so that an error of the file is not told as one of the environment.
     typed(&table, &|_| path.display().to_string())?;
     let overrides = overlay(&mut table, env)?;
@@ -91,19 +90,43 @@ pub fn parse(path: &Path, text: &str, env: impl Iterator<Item = (String, String)
     Ok(settings)
 }
 
+fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    SettingsError::Syntax { path: path.into(), line, column, reason: error.message().trim().replace('\n', ", ") }
+}
+
 fn typed(table: &Table, origin: &dyn Fn(&str) -> String) -> Result<Settings, SettingsError> {
     serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
         let key = error.path().to_string();
-        let is_secret = key.starts_with("secrets.") && key.ends_with(".value");
-        let (value, reason) = match is_secret {
-            true => ("[hidden]".to_owned(), "a text in quotes is wanted".to_owned()),
-            false => {
-                let value = find(table, &key).map_or_else(|| "?".into(), shown);
-                (value, error.inner().message().trim().to_owned())
-            }
+        let message = error.inner().message().trim().to_owned();
+        let (value, reason) = match withheld(&key) {
+            // It may be a secret whose name is misspelt; this message quotes names alone.
+            _ if message.starts_with("unknown field") => ("[hidden]".to_owned(), message),
+            Some(reason) => ("[hidden]".to_owned(), reason.to_owned()),
+            None => (find(table, &key).map_or_else(|| "?".into(), shown), message),
         };
         SettingsError::Value { origin: origin(&key), key, value, reason }
     })
+}
+
+/// What is said of a key in whose place a secret may stand, instead of the message, which would quote the value.
+fn withheld(key: &str) -> Option<&'static str> {
+    match key.rsplit_once('.') {
+        None if key == "secrets" => Some("tables [secrets.NAME] are wanted, with value and hosts"),
+        Some(("secrets", _)) => Some("a table is wanted with value and hosts, and nothing else"),
+        Some((section, "hosts")) if section.starts_with("secrets.") => {
+            Some("hosts are wanted in quotes, commas between, such as \"api.crm.example\"")
+        }
+        Some((section, "value")) if section.starts_with("secrets.") => Some("a text in quotes is wanted"),
+        Some((section, _)) if section.starts_with("secrets.") => Some("a secret has value and hosts, both in quotes"),
+        Some((_, name)) if SECRET_NAMES.iter().any(|part| name.contains(part)) => Some("a text in quotes is wanted"),
+        None if leaves().keys().any(|leaf| leaf.split_once('.').is_some_and(|(section, _)| section == key)) => {
+            Some("a table is wanted, with settings in it")
+        }
+        _ => None,
+    }
 }
 
 /// A value as one would write it in the file.
@@ -374,12 +397,51 @@ mod tests {
             ),
             ("[secrets.crm]\nvalue = 77", "secrets.crm.value = [hidden]: a text in quotes"),
             ("[secrets.crm]\nhost = \"a\"", "unknown field `host`"),
+            ("[secrets.crm]\nhosts = \"http://a\"", "secrets.crm.hosts = [hidden]: hosts are wanted"),
             ("[[", "tandem.toml is not TOML"),
+            ("log = \"info\"\n[secrets.crm]\nvalue = v", "tandem.toml is not TOML: line 3, column 9: "),
         ];
         for (text, message) in table {
             let error = parse_with(text, &[]).unwrap_err();
             assert!(error.contains(message), "{text:?} gave {error:?}");
         }
+    }
+
+    #[test]
+    fn no_error_quotes_what_may_be_a_secret() {
+        for (text, named) in [
+            ("secrets = \"sk-live\"", "secrets = "),
+            ("[secrets]\ncrm = \"sk-live\"", "secrets.crm"),
+            ("[secrets]\ncrm = [\"sk-live\"]", "secrets.crm"),
+            ("[secrets.crm]\ntoken = \"sk-live\"", "secrets.crm"),
+            ("[secrets.crm]\nvalue = [\"sk-live\"]", "secrets.crm.value"),
+            ("[secrets.crm]\nhosts = \"sk-live secret\"", "secrets.crm.hosts"),
+            ("[secrets.crm]\nvalue = sk-live", "line 2"),
+            ("[openai]\napi_key = \"sk-live", "line 2"),
+            ("openai = \"sk-live\"", "openai = "),
+            ("[openai]\nkey = \"sk-live\"", "openai"),
+            ("[openai]\npassword = \"sk-live\"", "unknown field `password`"),
+            ("openai_key = \"sk-live\"", "unknown field `openai_key`"),
+        ] {
+            let error = parse(Path::new("tandem.toml"), text, std::iter::empty()).unwrap_err();
+            let told = format!("{error} {error:?} {:?}", std::error::Error::source(&error).map(ToString::to_string));
+            assert!(told.contains(named) && !told.contains("sk-"), "{text:?} gave {told:?}");
+        }
+    }
+
+    #[test]
+    fn every_secret_setting_is_known_by_its_name() {
+        let mut secrets = 0;
+        for (key, _) in leaves() {
+            let Some((section, name)) = key.rsplit_once('.') else { continue };
+            let Ok(settings) = parse_with(&format!("[{section}]\n{name} = \"x\""), &[]) else { continue };
+            if serde_json::to_string(&settings).unwrap().contains("[hidden]") {
+                secrets += 1;
+                let error = parse_with(&format!("[{section}]\n{name} = 77123"), &[]).unwrap_err();
+                assert!(error.contains(&key) && !error.contains("77123"), "{error}");
+            }
+        }
+        assert!(secrets >= 9, "{secrets}");
     }
 
     #[test]

@@ -56,8 +56,10 @@ pub enum TlsError {
 #[derive(Debug)]
 pub struct Certificates {
     settings: Tls,
-    /// Of the files as they were read.
+    /// Of the files as they were taken.
     changed: [Option<SystemTime>; 2],
+    /// Why those that are there now are not, as it was logged.
+    told: String,
     present: watch::Sender<Arc<CertifiedKey>>,
 }
 
@@ -83,7 +85,7 @@ impl Certificates {
         // Before they are read: what changes meanwhile is seen by the next look.
         let changed = last_changed(settings);
         let present = watch::Sender::new(Arc::new(read(settings)?));
-        Ok(Some(Self { settings: settings.clone(), changed, present }))
+        Ok(Some(Self { settings: settings.clone(), changed, told: String::new(), present }))
     }
 
     /// How TLS is spoken: HTTP/1.1, since WebSockets want it.
@@ -114,19 +116,29 @@ impl Certificates {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn presented(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.present.borrow())
+    }
+
     pub(super) fn look(&mut self) {
         let changed = last_changed(&self.settings);
         if changed == self.changed {
             return;
         }
-        self.changed = changed;
         match read(&self.settings) {
             Ok(renewed) => {
+                self.changed = changed;
+                self.told.clear();
                 self.present.send_replace(Arc::new(renewed));
                 info!("the certificate was renewed");
             }
-            // The other file may be on its way: it is looked at again when that one changes.
-            Err(error) => warn!(%error, "the certificate's files have changed and cannot be used; the old one stays"),
+            // Half of it may be on its way, and not be younger: they are read again at every look until they can be used.
+            Err(error) if error.to_string() != self.told => {
+                self.told = error.to_string();
+                warn!(%error, "the certificate's files have changed and cannot be used; the old one stays");
+            }
+            Err(_) => {}
         }
     }
 }

@@ -137,6 +137,27 @@ async fn a_renewed_certificate_is_presented_and_a_broken_one_is_not() {
     assert!(shaken("second.cert.pem").await, "the old one stays");
 }
 
+#[test]
+fn what_came_by_halves_is_taken_when_it_is_whole_though_no_file_is_younger() {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = Tls { cert: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+    let install = |name: &str, to: &Path, second: u64| {
+        std::fs::copy(testdata(name), to).unwrap();
+        let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+        std::fs::File::options().write(true).open(to).unwrap().set_modified(at).unwrap();
+    };
+    install("first.cert.pem", &tls.cert, 1_000);
+    install("first.key.pem", &tls.key, 1_000);
+    let mut certificates = Certificates::open(&tls).unwrap().unwrap();
+    let first = certificates.presented();
+    install("second.cert.pem", &tls.cert, 1_001);
+    certificates.look();
+    assert!(Arc::ptr_eq(&certificates.presented(), &first), "a certificate without its key");
+    install("second.key.pem", &tls.key, 1_000);
+    certificates.look();
+    assert!(!Arc::ptr_eq(&certificates.presented(), &first));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_the_files_is_said_at_the_start() {
     let folder = tempfile::tempdir().unwrap();

@@ -122,15 +122,23 @@ struct Ears {
 }
 
 impl Ears {
-    /// Whom to ask for an utterance: who hears the conversation, the others in their order, and those last whose circuit is
-    /// open: a vendor that rests is better than nobody.
-    fn order(&self) -> Vec<usize> {
+    /// Whom to ask for an utterance: who hears the conversation, and the others in their order.
+    fn order(&self) -> VecDeque<usize> {
         let others = (0..self.ears.len()).filter(|ear| *ear != self.at);
-        let (admitted, resting): (Vec<usize>, Vec<usize>) = std::iter::once(self.at)
-            .chain(others)
-            .partition(|ear| self.ears[*ear].health.as_ref().is_none_or(|health| health.admits()));
-        metrics::counter!(REQUESTS, "outcome" => "resting").increment(resting.len() as u64);
-        [admitted, resting].concat()
+        std::iter::once(self.at).chain(others).collect()
+    }
+
+    /// The next of them. Those whose circuit is open come last: a vendor that rests is better than nobody. Nobody else is
+    /// asked: one whose rest is over lets one asker through to try it, and that is who then speaks to it.
+    fn next(&self, left: &mut VecDeque<usize>, resting: &mut VecDeque<usize>) -> Option<usize> {
+        while let Some(at) = left.pop_front() {
+            if self.ears[at].health.as_ref().is_none_or(|health| health.admits()) {
+                return Some(at);
+            }
+            metrics::counter!(REQUESTS, "outcome" => "resting").increment(1);
+            resting.push_back(at);
+        }
+        resting.pop_front()
     }
 }
 
@@ -144,7 +152,8 @@ async fn run(mut ears: Ears, mut starts: mpsc::Receiver<Start>) {
 /// One utterance, by the first that can.
 async fn hear(ears: &mut Ears, request: RecognizeRequest, mut utterance: Utterance) {
     let mut last = None;
-    for at in ears.order() {
+    let (mut left, mut resting) = (ears.order(), VecDeque::new());
+    while let Some(at) = ears.next(&mut left, &mut resting) {
         let mut again = true;
         while let Some(recognizer) = ears.ears[at].recognizer() {
             let error = match recognizer.listen(request.clone()) {

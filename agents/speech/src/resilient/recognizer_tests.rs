@@ -113,6 +113,23 @@ async fn a_vendor_that_refuses_is_not_asked_twice_and_then_left_alone() {
     assert_eq!(opened.load(Ordering::Relaxed), 1);
 }
 
+/// A vendor whose rest is over is tried by who speaks to it, not by who has another ear already.
+#[tokio::test]
+async fn who_is_heard_by_another_does_not_use_up_the_trial() {
+    let (refusing, first, second) = (FakeVendor::start([Script::status(401, "{}")]).unwrap(), well(), well());
+    let hour = std::time::Duration::from_secs(3_600);
+    let began = std::time::Instant::now().checked_sub(hour).unwrap();
+    let health = Arc::new(Health { began, ..Health::default() });
+    let (_, elsewhere) = both(&refusing, &second, Arc::clone(&health));
+    assert!(is_yes(&spoken(&elsewhere, &yes()).await));
+    // It failed for others too, an hour ago.
+    (0..5).for_each(|_| health.breaker.failed(std::time::Duration::ZERO));
+    assert!(is_yes(&spoken(&elsewhere, &yes()).await));
+    let (opened, recognizer) = both(&first, &second, Arc::clone(&health));
+    assert!(is_yes(&spoken(&recognizer, &yes()).await));
+    assert_eq!(opened.load(Ordering::Relaxed), 0, "the first hears");
+}
+
 #[tokio::test]
 async fn who_is_heard_by_nobody_is_told_the_first_reason() {
     let (first, second) = (dying(0), FakeVendor::start([Script::status(401, "{}")]).unwrap());

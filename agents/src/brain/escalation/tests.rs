@@ -249,7 +249,7 @@ fn who_pleads_again_after_a_transfer_that_failed_is_put_through_again() {
         let mut call = Call::new(true, &seeds());
         call.says(text);
         call.transfer(486);
-        let failure = ToolFailure { code: "failed".to_owned(), detail: String::new() };
+        let failure = ToolFailure { code: "failed".to_owned(), detail: String::new(), failed: true };
         call.give(BrainEvent::ToolDone { epoch: call.epoch, call: 1, result: Err(failure) });
         assert!(call.target().is_none(), "nobody has said it again");
         call.says(text);

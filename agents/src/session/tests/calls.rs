@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use tandem_contract::Epoch;
-use tandem_contract::bot::BotConfig;
+use tandem_contract::bot::{BotConfig, TurnBlock};
 use tandem_contract::call::{Door, Modality};
 use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
@@ -320,9 +320,15 @@ fn lines(world: &World) -> Vec<String> {
     world.core.ledger().entries().iter().map(|entry| entry.heard.reveal().clone()).collect()
 }
 
+/// Waits a second for more.
+fn patient() -> BotConfig {
+    let turn = TurnBlock { message_wait_ms: Some(1_000), ..TurnBlock::default() };
+    BotConfig { turn: Some(turn), ..BotConfig::default() }
+}
+
 #[test]
 fn messages_in_quick_succession_are_one_turn() {
-    let mut world = World::of(Door::Websocket, Modality::Text, BotConfig::default(), repeats);
+    let mut world = World::of(Door::Websocket, Modality::Text, patient(), repeats);
     for (at, text) in [(100, "hi"), (900, "one question"), (1_800, "when are you open?")] {
         world.until(at);
         world.write(text);
@@ -339,7 +345,7 @@ fn messages_in_quick_succession_are_one_turn() {
 
 #[test]
 fn who_writes_on_and_on_is_answered_meanwhile() {
-    let mut world = World::of(Door::Websocket, Modality::Text, BotConfig::default(), repeats);
+    let mut world = World::of(Door::Websocket, Modality::Text, patient(), repeats);
     for n in 0..16_u64 {
         world.until(n * 500);
         world.write("and");
@@ -357,7 +363,7 @@ fn messages_of_a_channel_were_gathered_before() {
 
 #[test]
 fn what_is_written_before_the_conversation_begins_is_answered_after_the_greeting() {
-    let (mut core, _told) = World::core(Door::Websocket, Modality::Text, BotConfig::default(), repeats);
+    let (mut core, _told) = World::core(Door::Websocket, Modality::Text, patient(), repeats);
     core.handle(
         Time::ZERO,
         SessionInput::Leg(LegEvent::Text { text: "hi".to_owned().into(), attachments: Vec::new() }),

@@ -152,7 +152,7 @@ fn no_key_is_pressed_into_a_transfer() {
     model(&mut world, ModelEvent::ToolCall { call: tool });
     // Ten seconds until the first key.
     call(&mut world, "", format!("{}12", "w".repeat(20)).into());
-    let failure = ToolFailure { code: "failed".to_owned(), detail: String::new() };
+    let failure = ToolFailure { code: "failed".to_owned(), detail: String::new(), failed: true };
     world.give(SessionInput::ToolDone { call: 1, result: Err(failure) });
     world.until(16_000);
     assert_eq!((world.core.turn().state().name(), pressed(&world)), ("transferring", vec![]));
