@@ -51,13 +51,21 @@ impl Egress {
         }
     }
 
+    /// Whether a secret may be sent there: nobody can read it on the way, or the operator named the host.
+    pub(crate) fn keeps_secrets(&self, url: &Url) -> bool {
+        url.scheme() == "https" || self.lists(&plain(url.host_str().unwrap_or_default()))
+    }
+
     fn allows(&self, host: &str, address: IpAddr) -> bool {
-        let listed = |text: &str| self.private.iter().any(|known| known == text);
         match reach(address) {
             Reach::Public => true,
-            Reach::Private => listed(host) || listed(&address.to_string()),
-            Reach::Never => listed(&address.to_string()),
+            Reach::Private => self.lists(host) || self.lists(&address.to_string()),
+            Reach::Never => self.lists(&address.to_string()),
         }
+    }
+
+    fn lists(&self, host: &str) -> bool {
+        self.private.iter().any(|known| known == host)
     }
 }
 

@@ -190,6 +190,15 @@ async fn a_secret_that_is_not_for_this_host_is_not_sent() {
     assert!(server.asked().is_empty());
 }
 
+#[tokio::test]
+async fn a_secret_leaves_encrypted_or_for_a_host_that_the_operator_named() {
+    let server = vendor([Script::status(200, "{}")]);
+    let refused = order(&bot_that_may(Egress::default(), &server.url("/"), &json!({}))).await.unwrap_err();
+    assert!(refused.to_string().contains("use https"), "{refused}");
+    order(&bot(&server.url("/"), &json!({}))).await.unwrap();
+    assert_eq!(server.asked().len(), 1);
+}
+
 /// Each answers when the other was asked: one after the other would wait for ever.
 #[tokio::test]
 async fn two_tools_of_one_round_work_at_the_same_time() {

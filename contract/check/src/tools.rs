@@ -203,7 +203,7 @@ impl Tool<'_> {
 
 const NO_SECRET_NAME: &str =
     "names of secrets are lower-case letters, digits and _, as in [secrets.NAME] of the settings";
-const UNENCRYPTED: &str = "the secret is sent without encryption; use https";
+const UNENCRYPTED: &str = "a secret is sent without encryption to no host but those of tools.private_hosts; use https";
 
 fn integrated(at: &str, integration: &Integration, findings: &mut Findings) {
     let Integration { integration_name: name, status, config, .. } = integration;

@@ -14,8 +14,8 @@ pub const TOOL_TIMEOUT_DEFAULT_MS: u32 = 5_000;
 /// `{secret:NAME}` in a header.
 pub const SECRET: &str = "secret:";
 
-/// Tools that the model has whatever its bot says.
-pub const GIVEN_TOOLS: [&str; 2] = ["hang_up", "transfer"];
+/// Tools that a model has, or may have, whatever its bot says.
+pub const GIVEN_TOOLS: [&str; 3] = ["hang_up", "transfer", "send_dtmf"];
 
 /// RFC 9110 section 9.3, RFC 5789.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

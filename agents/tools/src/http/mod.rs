@@ -7,7 +7,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Map, Value};
 use tandem_contract::bot::blocks::{HttpTool, ToolAvailable};
@@ -50,7 +50,8 @@ impl HttpTools {
         let arguments = Value::Object(arguments);
         arguments::check(&call.tool, &schema, &arguments)?;
         let arguments = object(arguments);
-        let request = request(http, &arguments, &*self.secrets).map_err(|why| unmade(&call.tool, why))?;
+        let request = request(http, &arguments, &*self.secrets);
+        let request = request.and_then(|request| self.guarded(request)).map_err(|why| unmade(&call.tool, why))?;
         let no_answer = |trouble: Trouble| {
             let Trouble { code, detail, .. } = trouble;
             ToolError::NoAnswer { tool: call.tool.clone(), code, detail }
@@ -64,6 +65,14 @@ impl HttpTools {
             warn!(tool = call.tool, status = answer.status, "a tool's server refused");
         }
         read(&call.tool, answer)
+    }
+
+    fn guarded(&self, request: Request) -> Result<Request, NoRequest> {
+        let holds_secret = request.headers.values().any(HeaderValue::is_sensitive);
+        match holds_secret && !self.egress.keeps_secrets(&request.url) {
+            true => Err(NoRequest::Unencrypted(request.url.host_str().unwrap_or_default().to_owned())),
+            false => Ok(request),
+        }
     }
 
     /// Sends the request, and once more where that does no harm: the server could not be connected to; or it said that it is not ready

@@ -28,6 +28,10 @@ pub(crate) enum NoRequest {
     Secret(#[from] NoSecret),
     #[error("the tool's URL is none")]
     Url,
+    #[error(
+        "{0} is asked without encryption, by which a secret goes to no host but those of tools.private_hosts; use https"
+    )]
+    Unencrypted(String),
     #[error("the header {0} cannot be sent; look for control characters in it and in its secret")]
     Header(String),
 }

@@ -9,8 +9,11 @@ use tandem_contract::bot::flow::BUILTIN_TOOLS;
 use tandem_contract::bot::tool::GIVEN_TOOLS;
 use tandem_contract::bot::{BotConfig, Nullable};
 
-/// Tools of one server. A model that may choose among more chooses badly, and reads all of them in each question.
-pub(super) const TOOLS_MAX: usize = 64;
+/// Tools of a server that are known, and bytes of them all. Which of them a bot gets is its own choice.
+pub(super) const LISTED_MAX: usize = 1_000;
+const LISTED_BYTES_MAX: usize = 1 << 20;
+/// Tools of one server that a bot gets. A model that may choose among more chooses badly, and reads all of them in each question.
+const TOOLS_MAX: usize = 64;
 /// Bytes of one tool's description and schema, and of all of a server's.
 const TOOL_BYTES_MAX: usize = 8 << 10;
 const ALL_BYTES_MAX: usize = 64 << 10;
@@ -26,6 +29,12 @@ pub(crate) struct Listed {
     pub(crate) schema: Value,
 }
 
+impl Listed {
+    fn bytes(&self) -> usize {
+        self.description.len() + self.schema.to_string().len()
+    }
+}
+
 /// A tool as the bot's model knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Offer {
@@ -38,11 +47,22 @@ pub(crate) struct Offer {
 /// What a bot gets of one server: its name, those that are allowed (none: all), and those that there are.
 pub(crate) type Supply<'a> = (&'a str, Option<&'a [String]>, Arc<[Listed]>);
 
-/// Keeps what is within the bounds and has a name of its own; the first count.
-pub(super) fn bounded(tools: impl Iterator<Item = Listed>) -> Vec<Listed> {
+/// Of a server's list what a node remembers; the first count.
+pub(super) fn kept(mut tools: Vec<Listed>) -> Vec<Listed> {
+    let mut all = 0;
+    tools.truncate(LISTED_MAX);
+    tools.retain(|tool| {
+        all += tool.name.len() + tool.bytes();
+        all <= LISTED_BYTES_MAX
+    });
+    tools
+}
+
+/// Keeps what is within the bounds of a bot and has a name of its own; the first count.
+fn bounded(tools: impl Iterator<Item = Listed>) -> Vec<Listed> {
     let (mut all, mut names) = (0, HashSet::new());
     let fits = |tool: &Listed| {
-        let bytes = tool.description.len() + tool.schema.to_string().len();
+        let bytes = tool.bytes();
         if bytes > TOOL_BYTES_MAX || !is_name(&tool.name) || !names.insert(tool.name.clone()) {
             return false;
         }
@@ -60,17 +80,20 @@ fn is_name(name: &str) -> bool {
 /// A tool goes by its own name where nothing else does, and else by its server's name, two underscores and its own.
 pub(crate) fn offers(config: &BotConfig, supplies: &[Supply<'_>]) -> Vec<Offer> {
     let allowed = supplies.iter().enumerate().flat_map(|(server, (_, allowed, listed))| {
-        let wanted = move |tool: &&Listed| allowed.is_none_or(|names| names.contains(&tool.name));
-        listed.iter().filter(wanted).map(move |tool| (server, tool))
+        let wanted = |tool: &&Listed| allowed.is_none_or(|names| names.contains(&tool.name));
+        bounded(listed.iter().filter(wanted).cloned()).into_iter().map(move |tool| (server, tool))
     });
-    let allowed: Vec<(usize, &Listed)> = allowed.collect();
+    let allowed: Vec<(usize, Listed)> = allowed.collect();
     let own: Vec<&str> = config.tools_available.iter().flatten().map(|tool| tool.tool_name.as_str()).collect();
-    let offer = |(server, tool): &(usize, &Listed)| {
+    // `leave` and `start_...` pass the conversation between a model and its flow.
+    let passes = |name: &str| config.flow.is_some() && (name == "leave" || name.starts_with("start_"));
+    let offer = |(server, tool): &(usize, Listed)| {
         let name = tool.name.as_str();
         let others = allowed.iter().filter(|(_, other)| other.name == name).count() > 1;
-        let taken = others || own.contains(&name) || BUILTIN_TOOLS.contains(&name) || GIVEN_TOOLS.contains(&name);
+        let given = BUILTIN_TOOLS.contains(&name) || GIVEN_TOOLS.contains(&name) || passes(name);
+        let taken = others || given || own.contains(&name);
         let name = if taken { joined(supplies[*server].0, name) } else { name.to_owned() };
-        Offer { name, server: *server, tool: (*tool).clone() }
+        Offer { name, server: *server, tool: tool.clone() }
     };
     allowed.iter().map(offer).filter(|offer| is_name(&offer.name)).collect()
 }
@@ -129,6 +152,20 @@ mod tests {
         assert_eq!((equipped.len(), equipped[1].tool_name.as_str()), (8, "crm__find"));
         assert_eq!(equipped[1].description.as_deref(), Some("does find"));
         assert_eq!(equipped[1].parameters.as_ref().unwrap()["type"], "object");
+    }
+
+    #[test]
+    fn a_tool_that_a_bot_names_is_found_behind_many_others() {
+        let many: Arc<[Listed]> = (0..90).map(|n| listed(&format!("t{n}"))).chain([listed("start_day")]).collect();
+        let allowed = ["t70", "start_day"].map(str::to_owned);
+        let names = |config: &BotConfig| -> Vec<String> {
+            let offers = offers(config, &[("crm", Some(&allowed), many.clone())]);
+            offers.into_iter().map(|offer| offer.name).collect()
+        };
+        assert_eq!(names(&BotConfig::default()), ["t70", "start_day"]);
+        let flow = serde_json::from_value(json!({ "flow": { "start": "a", "states": {} } })).unwrap();
+        assert_eq!(names(&flow), ["t70", "crm__start_day"], "the flow's own way in has that kind of name");
+        assert_eq!(kept((0..2_000).map(|n| listed(&format!("t{n}"))).collect()).len(), LISTED_MAX);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::answer::read;
-use super::listing::{Listed, TOOLS_MAX, bounded};
+use super::listing::{LISTED_MAX, Listed, kept};
 use crate::arguments;
 use crate::http::{HttpTools, clip};
 
@@ -37,10 +37,12 @@ const CALL_LIMIT: Duration = Duration::from_secs(10);
 const PEER_LIMIT: Duration = Duration::from_secs(3);
 /// How long a list of tools is believed. A server that says of changes is asked at once.
 const LIST_LIFE: Duration = Duration::from_secs(300);
+/// Between a list and the next, however often a server says that it has changed.
+const LIST_GAP: Duration = Duration::from_secs(1);
 /// Between attempts to connect: the first wait, doubled up to the last.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Pages of a list. More belong to a server that goes in circles.
-const PAGES_MAX: usize = 8;
+const PAGES_MAX: usize = 20;
 /// Of an error's message, characters.
 const DETAIL_MAX: usize = 500;
 
@@ -70,6 +72,8 @@ pub(crate) struct Server {
 enum NoServer {
     #[error("{0}")]
     Told(String),
+    #[error("a secret is sent without encryption to no host but those of tools.private_hosts; use https")]
+    Unencrypted,
     #[error("it did not answer in time")]
     Late,
 }
@@ -224,14 +228,19 @@ async fn connection(
     loop {
         let listed = timeout(OPENING_LIMIT, list(service.peer())).await;
         let tools = listed.map_err(|_| NoServer::Late)??;
-        info!(endpoint = address.endpoint, tools = tools.len(), "an MCP server's tools are known");
+        if publish.borrow().tools.as_deref() != Some(&*tools) {
+            info!(endpoint = address.endpoint, tools = tools.len(), "an MCP server's tools are known");
+        }
         publish.send_modify(|standing| {
             *standing = Standing { peer: Some(service.peer().clone()), tools: Some(tools.into()) };
         });
+        let old = async {
+            sleep(LIST_GAP).await;
+            let _ = timeout(LIST_LIFE, changed.notified()).await;
+        };
         tokio::select! {
             () = lost.notified() => return Ok(()),
-            () = changed.notified() => {}
-            () = sleep(LIST_LIFE) => {}
+            () = old => {}
         }
     }
 }
@@ -242,6 +251,9 @@ async fn open(address: &Address, http: &HttpTools, ear: Ear) -> Result<RunningSe
     http.egress.admit(&url).map_err(|why| told(&why))?;
     let mut headers = HeaderMap::new();
     if let Some(name) = &address.secret {
+        if !http.egress.keeps_secrets(&url) {
+            return Err(NoServer::Unencrypted);
+        }
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let secret = http.secrets.secret(name, host).map_err(|why| told(&why))?;
         let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.reveal())).map_err(|why| told(&why))?;
@@ -267,9 +279,9 @@ async fn list(peer: &Peer<RoleClient>) -> Result<Vec<Listed>, NoServer> {
             schema: Value::Object((*tool.input_schema).clone()),
         }));
         cursor = page.next_cursor;
-        if cursor.is_none() || found.len() >= TOOLS_MAX {
+        if cursor.is_none() || found.len() >= LISTED_MAX {
             break;
         }
     }
-    Ok(bounded(found.into_iter()))
+    Ok(kept(found))
 }
