@@ -66,6 +66,10 @@ impl Ledger {
         Self { playback, rate, last: 0, entries: Vec::new(), text: 0, open: Vec::new() }
     }
 
+    pub fn playback(&self) -> Playback {
+        self.playback
+    }
+
     /// The committed lines, in the order in which their utterances began: this is the model's context.
     pub fn entries(&self) -> &[LedgerEntry] {
         &self.entries

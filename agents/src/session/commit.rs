@@ -140,7 +140,8 @@ impl SessionCore {
 
     pub(super) fn settle_closings(&mut self, now: Time) {
         // A leg that is gone reports nothing more.
-        let reports = self.playback == Playback::Reported && !matches!(self.life, Life::Closing { .. } | Life::Over);
+        let reports =
+            self.ledger.playback() == Playback::Reported && !matches!(self.life, Life::Closing { .. } | Life::Over);
         let ready = |closing: &Closing| {
             closing.until <= now || self.output.media_gone || (closing.server.is_some() && !reports)
         };

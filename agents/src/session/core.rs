@@ -50,7 +50,6 @@ pub struct SessionCore {
     pub(super) stages: Stages,
     pub(super) story: Story,
     pub(super) life: Life,
-    pub(super) playback: Playback,
     effects: VecDeque<SessionEffect>,
 }
 
@@ -81,7 +80,6 @@ impl SessionCore {
             stages: Stages::default(),
             story: Story::new(facts, now),
             life: Life::opening(),
-            playback,
             effects: VecDeque::new(),
         };
         let record = core.story.record(now, &core.ledger, Outcome::InProgress);

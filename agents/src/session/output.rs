@@ -268,7 +268,7 @@ impl SessionCore {
 
     /// The far end throws away what it has buffered, and reports.
     pub(super) fn silence_far_end(&mut self, now: Time, utterance: UtteranceId) {
-        if self.playback == Playback::Reported {
+        if self.ledger.playback() == Playback::Reported {
             self.ledger.stopped(now, utterance);
             self.out(SessionEffect::Leg(LegCommand::Clear { utterance }));
         }

@@ -16,7 +16,7 @@ use crate::turn::TurnInput;
 
 impl SessionCore {
     pub(super) fn is_spoken_there(&self) -> bool {
-        self.playback == Playback::Spoken
+        self.ledger.playback() == Playback::Spoken
     }
 
     /// It is spoken behind what was given before: nothing of it is heard yet.
