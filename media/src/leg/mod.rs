@@ -95,7 +95,7 @@ impl Default for VadSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureId(pub u32);
 
-/// Session to worker. Commands of a leg are carried out right before its next slot on the wire.
+/// Session to worker. Commands of a leg are carried out right before its next slot on the wire, or at once if its session hurries.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaCommand {
     /// More audio of an utterance, at the leg's rate, behind what is queued.
