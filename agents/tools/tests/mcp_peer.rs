@@ -1,7 +1,6 @@
 //! An MCP server that none of us wrote: one made with the official Python SDK (`.ci/install-tools`).
 #![allow(clippy::unwrap_used, reason = "a test that stumbles fails")]
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use tandem_contract::bot::BotConfig;
 use tandem_contract::ports::{NoSecret, Secrets, ToolCall, ToolError, Tools};
 use tandem_contract::{NodeId, Private, SessionId};
+use tandem_test_support::official::python;
 use tandem_tools::{Egress, Toolbox};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
@@ -29,18 +29,9 @@ impl Tools for Nothing {
     }
 }
 
-fn python() -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/tandem-tools"));
-    let tools = std::env::var_os("TANDEM_TOOLS").map(PathBuf::from).or(home)?;
-    Some(tools.join("mcp/bin/python")).filter(|python| python.is_file())
-}
-
 #[tokio::test]
 async fn tools_of_the_python_sdk_are_listed_and_called() {
-    let Some(python) = python() else {
-        println!("SKIPPED-PEER mcp (Python)");
-        return;
-    };
+    let Some(python) = python("mcp") else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/support/mcp_server.py");
     let mut server = Command::new(python)
         .arg(script)

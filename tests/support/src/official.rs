@@ -16,17 +16,22 @@ fn tools() -> Option<PathBuf> {
     named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/tandem-tools")))
 }
 
+/// The Python that has the packages of `tests/vendors/python/requirements.txt`. `None` after saying that the peer is missing.
+pub fn python(peer: &str) -> Option<PathBuf> {
+    let python = tools().map(|tools| tools.join("python/bin/python")).filter(|python| python.is_file());
+    if python.is_none() {
+        println!("SKIPPED-PEER {peer}-python");
+    }
+    python
+}
+
 /// What a vendor's client made of each of these cases, in order; it asks the server at `base`. `None` after saying that the
 /// peer is missing: the caller then ends its test.
 ///
 /// # Errors
 /// When the script fails: with what it said.
 pub fn official(client: &str, base: &str, cases: &[&str]) -> Result<Option<Vec<Value>>> {
-    let python = tools().map(|tools| tools.join("python/bin/python")).filter(|python| python.is_file());
-    let Some(python) = python else {
-        println!("SKIPPED-PEER {client}-python");
-        return Ok(None);
-    };
+    let Some(python) = python(client) else { return Ok(None) };
     let script = root().join("tests/vendors/python").join(format!("{client}_client.py"));
     // No proxy stands between a test and its own machine, and nothing is written beside the scripts.
     let mut command = Command::new(python);
