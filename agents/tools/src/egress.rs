@@ -1,14 +1,18 @@
-//! Where a tool's request may go. Bots are written by many, and the node stands inside somebody's network: a request goes
-//! to public addresses, and to others only where the operator names the host.
+//! Where a request may go whose address others chose: bots, which are written by many, and channels, for what callers attach. The
+//! node stands inside somebody's network: such a request goes to public addresses, and to others only where the operator names
+//! the host.
 //!
 //! What is judged is the address that is connected to: the client resolves names by [`Guard`], which leaves out what is
 //! not allowed, so a name that changes its address between the judgement and the connection gains nothing.
 
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Url, redirect};
+use tandem_models::client_builder;
 use thiserror::Error;
 
 /// What an address is to a node.
@@ -32,11 +36,29 @@ pub struct Egress {
 #[error("{0} is no public address; add the host to tools.private_hosts if tools may reach it")]
 pub struct Forbidden(pub String);
 
+impl Forbidden {
+    /// Whether this is why a request of a judged client failed.
+    pub fn of(error: &reqwest::Error) -> Option<&Self> {
+        std::iter::successors(error.source(), |&error| error.source()).find_map(<dyn Error>::downcast_ref)
+    }
+}
+
 impl Egress {
     /// `private`: hosts that may be reached though their addresses are not public. A name opens private addresses; an address
     /// opens itself.
     pub fn new(private: impl IntoIterator<Item = String>) -> Self {
         Self { private: private.into_iter().map(|host| plain(&host)).collect() }
+    }
+
+    /// A client whose connections are judged where they go to a name; URLs are for [`Egress::admit`]. It sends these headers with each
+    /// request and follows no redirect.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn client(self: &Arc<Self>, headers: HeaderMap) -> reqwest::Result<Client> {
+        // A proxy, or a server that sends elsewhere, would connect to what was not judged.
+        let client = client_builder().no_proxy().redirect(redirect::Policy::none()).default_headers(headers);
+        client.dns_resolver(Arc::new(Guard(Arc::clone(self)))).build()
     }
 
     /// Judges a URL whose host is an address. A name is judged when it is resolved.
@@ -118,7 +140,7 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
 }
 
 /// Resolves names for the client, to allowed addresses only.
-pub(crate) struct Guard(pub(crate) Arc<Egress>);
+struct Guard(Arc<Egress>);
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {

@@ -6,17 +6,15 @@ use dashmap::DashMap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, redirect};
 use serde_json::Value;
 use tandem_contract::bot::BotConfig;
 use tandem_contract::bot::blocks::{BuildStatus, HttpTool, Integration, ToolAvailable};
 use tandem_contract::bot::flow::BUILTIN_TOOLS;
 use tandem_contract::ports::{Secrets, ToolCall, ToolError, Tools};
-use tandem_models::client_builder;
 use thiserror::Error;
 use tokio_util::task::TaskTracker;
 
-use crate::egress::{Egress, Guard};
+use crate::egress::Egress;
 use crate::http::HttpTools;
 use crate::mcp::listing::{self, Offer, Supply};
 use crate::mcp::server::{Address, Server};
@@ -36,19 +34,12 @@ pub struct Toolbox {
     tasks: TaskTracker,
 }
 
-/// A client whose connections are judged.
-pub(crate) fn client(egress: &Arc<Egress>, headers: HeaderMap) -> reqwest::Result<Client> {
-    // A proxy, or a server that sends elsewhere, would connect to what was not judged.
-    let client = client_builder().no_proxy().redirect(redirect::Policy::none()).default_headers(headers);
-    client.dns_resolver(Arc::new(Guard(Arc::clone(egress)))).build()
-}
-
 impl Toolbox {
     /// # Errors
     /// When the system gives no HTTP client.
     pub fn new(builtin: Arc<dyn Tools>, secrets: Arc<dyn Secrets>, egress: Egress) -> Result<Self, NoClient> {
         let egress = Arc::new(egress);
-        let client = client(&egress, HeaderMap::new())?;
+        let client = egress.client(HeaderMap::new())?;
         let http = HttpTools { client, egress, secrets };
         Ok(Self { builtin, http, servers: Arc::default(), tasks: TaskTracker::new() })
     }

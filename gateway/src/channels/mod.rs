@@ -2,18 +2,22 @@
 //!
 //! A channel says how its webhooks are checked and read, and how its messages are sent; the rest is shared: `conversation`
 //! decides what is answered when (without I/O), `desk` keeps the conversations of this node, and `room` is one of them with
-//! its session. A folder a channel: `wire` (its JSON or forms), `client`, and `mod` (both, behind the trait).
+//! its session. What callers attach is told by `attached` and fetched by `storage`. A folder a channel: `wire` (its JSON or forms), `client`, and `mod` (both, behind the trait).
 
+mod attached;
 mod chatwoot;
 mod conversation;
 mod delivery;
 mod desk;
 mod room;
 mod split;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod twilio;
 mod webhook;
+
+use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use futures_util::future::BoxFuture;
@@ -23,6 +27,7 @@ use tandem_contract::call::Door;
 use self::conversation::{Delivery, Input, Post};
 pub use self::desk::Channels;
 use self::split::Limit;
+use self::storage::Storage;
 pub use self::webhook::router;
 
 /// Where messages come from and go to.
@@ -40,6 +45,9 @@ trait Channel: Send + Sync + 'static {
 
     /// Sends to a conversation.
     fn post(&self, to: &Place, post: Post) -> BoxFuture<'static, Delivery>;
+
+    /// Where it keeps what callers attach.
+    fn storage(&self) -> Arc<Storage>;
 
     /// Shows that the bot writes, where the channel can: one that cannot shows nothing.
     fn show_typing(&self, to: &Place, on: bool) -> BoxFuture<'static, ()>;

@@ -1,10 +1,13 @@
 //! One conversation with its session: owns the core, its timer, the session's wire and what is being sent.
 //!
-//! One task. Receives: news by webhook, the session's commands, what became of a post. Ends when the core has nothing left to
+//! One task. Receives: news by webhook, the session's commands, what became of a post, what was fetched. Ends when the core has nothing left to
 //! remember, or the node ends and all is answered.
 
+use std::future::pending;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tandem_agents::session::SignalingLeg;
 use tandem_contract::call::{Modality, Refusal};
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
@@ -16,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Channel;
+use super::attached::Link;
 use super::conversation::{Conversation, Delivery, Effect, Input, Run, SessionNews};
 use super::desk::Key;
+use super::storage::Fetched;
 use crate::answer::{self, Request};
 use crate::state::AppState;
 
@@ -35,6 +40,8 @@ pub(super) struct Room {
     session: Option<Wire>,
     /// The conversation's last session: the next one continues it.
     last: Option<SessionId>,
+    /// What came along with a question is being fetched. Dropped with the session that was to be asked.
+    fetching: Option<BoxFuture<'static, Input>>,
     /// At most one post at a time, and what shows the typing.
     leaving: JoinSet<Left>,
     /// What the channel is to show next, once it has shown the last.
@@ -76,6 +83,7 @@ impl Room {
             inbox,
             session: None,
             last: None,
+            fetching: None,
             leaving,
             typing: None,
             showing: false,
@@ -96,12 +104,13 @@ impl Room {
             let timer = async {
                 match due {
                     Some(due) => sleep_until(Instant::from_std(self.state.clock.instant(due))).await,
-                    None => std::future::pending().await,
+                    None => pending().await,
                 }
             };
             let input = tokio::select! {
                 Some(input) = self.inbox.recv() => Some(input),
                 input = heard(&mut self.session) => Some(input),
+                input = fetched(&mut self.fetching) => Some(input),
                 Some(posted) = self.leaving.join_next() => match posted {
                     Ok(Left::Shown) => {
                         self.showing = false;
@@ -144,7 +153,8 @@ impl Room {
     async fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Open { run } => self.open(run).await,
-            Effect::Tell { run, text } => self.tell(run, LegEvent::Text { text, attachments: Vec::new() }).await,
+            Effect::Fetch { run, text, links } => self.fetch(run, text, links),
+            Effect::Tell { run, text, attachments } => self.tell(run, LegEvent::Text { text, attachments }).await,
             Effect::Transferred { run, done } => self.transferred(run, done).await,
             Effect::End { run, person } => {
                 let reason = if person { LegEnd::Transferred } else { LegEnd::CallerHungUp };
@@ -160,6 +170,17 @@ impl Room {
             }
             Effect::Forget => self.over = true,
         }
+    }
+
+    fn fetch(&mut self, run: Run, text: Private<String>, links: Vec<Link>) {
+        let storage = self.channel.storage();
+        let fetching = async move {
+            let Fetched { attachments, marks } = storage.fetch(links).await;
+            let words = Some(text.into_inner()).filter(|words| !words.is_empty());
+            let text = words.into_iter().chain(marks).collect::<Vec<_>>().join("\n").into();
+            Input::Fetched { run, text, attachments }
+        };
+        self.fetching = Some(fetching.boxed());
     }
 
     /// One request at a time: two would overtake each other. What was outdated meanwhile is not shown.
@@ -204,7 +225,7 @@ impl Room {
         }
     }
 
-    async fn tell(&self, run: Run, event: LegEvent) {
+    async fn tell(&mut self, run: Run, event: LegEvent) {
         if let Some(wire) = self.session.as_ref().filter(|wire| wire.run == run) {
             // Closed: the session has ended, and the room is about to hear of it.
             let _ = wire.events.send(event).await;
@@ -223,12 +244,21 @@ impl Room {
     async fn end(&mut self, run: Run, reason: LegEnd) {
         self.tell(run, LegEvent::Ended { reason }).await;
         self.session.take_if(|wire| wire.run == run);
+        self.fetching = None;
     }
+}
+
+/// What came along with a question, once it has come.
+async fn fetched(fetching: &mut Option<BoxFuture<'static, Input>>) -> Input {
+    let Some(future) = fetching else { return pending().await };
+    let input = future.await;
+    *fetching = None;
+    input
 }
 
 /// The next news of the session.
 async fn heard(session: &mut Option<Wire>) -> Input {
-    let Some(wire) = session else { return std::future::pending().await };
+    let Some(wire) = session else { return pending().await };
     loop {
         let news = match wire.commands.recv().await {
             Some(LegCommand::Text { text, .. }) => SessionNews::Text { text },

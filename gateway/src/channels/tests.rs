@@ -1,6 +1,8 @@
 //! Channels over real sockets: a whole node, a scripted language model, and a scripted channel. The tests wait for what the
 //! channel is told, never for time.
 
+mod attached;
+
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Barrier};
@@ -138,11 +140,23 @@ impl World {
     }
 
     async fn sms(&self, id: &str, body: &str) -> StatusCode {
-        let mut form =
-            [("AccountSid", SID), ("Body", body), ("From", "+15005550006"), ("MessageSid", id), ("To", "+1415")];
+        self.mms(id, body, &[]).await
+    }
+
+    /// `media`: addresses and their types.
+    async fn mms(&self, id: &str, body: &str, media: &[(String, &str)]) -> StatusCode {
+        let mut form: Vec<(String, String)> =
+            [("AccountSid", SID), ("Body", body), ("From", "+15005550006"), ("MessageSid", id), ("To", "+1415")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec();
+        form.push(("NumMedia".to_owned(), media.len().to_string()));
+        for (number, (url, media_type)) in media.iter().enumerate() {
+            form.push((format!("MediaContentType{number}"), (*media_type).to_owned()));
+            form.push((format!("MediaUrl{number}"), url.clone()));
+        }
         form.sort_unstable();
         let mut signed = format!("https://{}/twilio/messages", self.address());
-        form.iter().for_each(|(name, value)| signed.extend([*name, *value]));
+        form.iter().for_each(|(name, value)| signed.extend([name.as_str(), value]));
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOKEN.as_bytes());
         let signature = STANDARD.encode(hmac::sign(&key, signed.as_bytes()));
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();

@@ -104,17 +104,5 @@ fn json(message: &ServerMessage) -> Message {
 }
 
 #[cfg(test)]
-mod tests {
-    use tandem_signaling::stream::StreamError;
-
-    use super::*;
-
-    #[test]
-    fn an_error_says_whether_it_is_the_end() {
-        let Message::Text(text) = frame(Outgoing::Problem { error: StreamError::StartTwice }) else {
-            panic!("no text")
-        };
-        assert!(text.starts_with(r#"{"type":"error","code":"bad_request","message":"start came twice"#), "{text}");
-        assert!(text.ends_with(r#""fatal":true}"#), "{text}");
-    }
-}
+#[path = "websocket_tests.rs"]
+mod tests;

@@ -35,7 +35,8 @@ impl ChatwootStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChatwootSettings {
-    /// Such as `https://chatwoot.example.com`; also read from `CHATWOOT_BASE_URL`.
+    /// Such as `https://chatwoot.example.com`; also read from `CHATWOOT_BASE_URL`. Attachments are downloaded from this host: it must be
+    /// how Chatwoot calls itself (`FRONTEND_URL`).
     pub base_url: String,
     /// Of an agent bot or of a person's profile; also read from `CHATWOOT_API_KEY`.
     pub api_token: Secret,

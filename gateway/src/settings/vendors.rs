@@ -250,7 +250,7 @@ pub struct TwilioSettings {
     /// Of the account that sends the answers to messages; also read from `TWILIO_ACCOUNT_SID`. Without it `/twilio/messages`
     /// answers nobody.
     pub account_sid: String,
-    /// Of the API that sends messages.
+    /// Of the API that sends messages, and has what is attached to those that come.
     pub api_url: String,
 }
 

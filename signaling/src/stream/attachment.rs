@@ -20,6 +20,9 @@ pub const FILE_MAX: usize = 16 * 1024;
 /// Of a name, characters: it stands in the ledger.
 const NAME_MAX: usize = 80;
 
+/// Media types of pictures. `image/jpg` is none, and many send it.
+const PICTURES: [&str; 5] = ["image/png", "image/jpeg", "image/jpg", "image/webp", "image/gif"];
+
 /// Media types of files that are text.
 const FILES: [&str; 3] = ["text/plain", "text/markdown", "text/csv"];
 
@@ -45,27 +48,29 @@ pub enum AttachmentError {
     Empty,
 }
 
+/// Most bytes that an attachment of this media type may have.
+///
+/// # Errors
+/// Another type.
+pub fn limit(kind: &str) -> Result<usize, AttachmentError> {
+    Ok(match sort(kind)? {
+        Sort::Picture => PICTURE_MAX,
+        Sort::File => FILE_MAX,
+    })
+}
+
 /// Reads an attachment. `kind`: its media type, as the sender says; of a picture the bytes know better.
 ///
 /// # Errors
 /// Another type, too long, or not what its type says.
 pub fn read(name: &str, kind: &str, bytes: &[u8]) -> Result<Attachment, AttachmentError> {
-    let kind = media_type(kind);
     if bytes.is_empty() {
         return Err(AttachmentError::Empty);
     }
-    if FILES.contains(&kind.as_str()) {
-        return Ok(Attachment::File { name: shown(name, "file"), text: text(bytes)?.into() });
+    match sort(kind)? {
+        Sort::Picture => Ok(Attachment::Image { name: shown(name, "image"), picture: picture(bytes)? }),
+        Sort::File => Ok(Attachment::File { name: shown(name, "file"), text: text(bytes)?.into() }),
     }
-    if !["image/png", "image/jpeg", "image/jpg", "image/webp", "image/gif"].contains(&kind.as_str()) {
-        return Err(AttachmentError::Type { given: kind.chars().take(NAME_MAX).collect() });
-    }
-    if bytes.len() > PICTURE_MAX {
-        return Err(AttachmentError::PictureLength { bytes: bytes.len() });
-    }
-    let format = format(bytes).ok_or(AttachmentError::NotAPicture)?;
-    let picture = Picture { format, base64: Private::new(STANDARD.encode(bytes).into()) };
-    Ok(Attachment::Image { name: shown(name, "image"), picture })
 }
 
 /// The same, of base64.
@@ -81,9 +86,32 @@ pub fn read_base64(name: &str, kind: &str, data: &str) -> Result<Attachment, Att
     read(name, kind, &STANDARD.decode(data).map_err(|_| AttachmentError::NotBase64)?)
 }
 
+/// What a media type means here.
+#[derive(Clone, Copy)]
+enum Sort {
+    Picture,
+    File,
+}
+
+fn sort(kind: &str) -> Result<Sort, AttachmentError> {
+    match media_type(kind).as_str() {
+        kind if PICTURES.contains(&kind) => Ok(Sort::Picture),
+        kind if FILES.contains(&kind) => Ok(Sort::File),
+        other => Err(AttachmentError::Type { given: other.chars().take(NAME_MAX).collect() }),
+    }
+}
+
 /// Without parameters (`; charset=utf-8`), in lower case (RFC 9110 section 8.3.1).
 fn media_type(kind: &str) -> String {
     kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn picture(bytes: &[u8]) -> Result<Picture, AttachmentError> {
+    if bytes.len() > PICTURE_MAX {
+        return Err(AttachmentError::PictureLength { bytes: bytes.len() });
+    }
+    let format = format(bytes).ok_or(AttachmentError::NotAPicture)?;
+    Ok(Picture { format, base64: Private::new(STANDARD.encode(bytes).into()) })
 }
 
 fn text(bytes: &[u8]) -> Result<String, AttachmentError> {
@@ -128,6 +156,13 @@ mod tests {
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
     const JPEG: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 0, 16];
     const WEBP: &[u8] = b"RIFF\x24\0\0\0WEBPVP8 ";
+
+    #[test]
+    fn how_much_is_taken_depends_on_the_type() {
+        assert_eq!(limit("Image/JPG"), Ok(PICTURE_MAX));
+        assert_eq!(limit("text/csv; charset=utf-8"), Ok(FILE_MAX));
+        assert_eq!(limit("audio/ogg"), Err(AttachmentError::Type { given: "audio/ogg".into() }));
+    }
 
     fn picture(kind: &str, bytes: &[u8]) -> Result<PictureFormat, AttachmentError> {
         read("a", kind, bytes).map(|attachment| match attachment {

@@ -13,7 +13,7 @@ const GIVEN_STRUCTS: [(&str, &str); 1] =
 const CONTRACT_LINES: usize = 2_300;
 
 /// Protocol and policy cores: no clock, no socket, no randomness, no environment, no async runtime.
-const CORES: [&str; 69] = [
+const CORES: [&str; 70] = [
     "contract/src/",
     "contract/conditions/src/",
     "media/src/codec/",
@@ -73,6 +73,7 @@ const CORES: [&str; 69] = [
     "gateway/src/cli/eval/window",
     "gateway/src/cli/eval/words",
     "gateway/src/cli/floor",
+    "gateway/src/channels/attached",
     "gateway/src/channels/conversation/",
     "gateway/src/channels/split",
     "gateway/src/channels/chatwoot/wire",

@@ -3,7 +3,6 @@
 mod answer;
 mod request;
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,12 +146,8 @@ fn forbidden(why: &Forbidden) -> Trouble {
 }
 
 fn unreachable(error: &reqwest::Error) -> Trouble {
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        if let Some(why) = source.downcast_ref() {
-            return forbidden(why);
-        }
-        cause = source.source();
+    if let Some(why) = Forbidden::of(error) {
+        return forbidden(why);
     }
     match error.is_connect() {
         true => Trouble { unseen: true, ..trouble("unreachable", "the server cannot be connected to".to_owned()) },

@@ -261,7 +261,7 @@ async fn open(address: &Address, http: &HttpTools, ear: Ear) -> Result<RunningSe
         headers.insert(AUTHORIZATION, value);
     }
     // The token stays in the client, out of what the SDK might show.
-    let client = crate::toolbox::client(&http.egress, headers).map_err(|why| told(&why))?;
+    let client = http.egress.client(headers).map_err(|why| told(&why))?;
     let config = StreamableHttpClientTransportConfig::with_uri(address.endpoint.as_str());
     let transport = StreamableHttpClientTransport::with_client(client, config);
     ear.serve(transport).await.map_err(|why| NoServer::Told(clip(&why.to_string(), DETAIL_MAX)))

@@ -6,6 +6,9 @@ mod client;
 mod signature;
 mod wire;
 
+use std::sync::Arc;
+
+use anyhow::Context as _;
 use axum::http::HeaderMap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -16,6 +19,7 @@ use tandem_contract::call::Door;
 use self::client::Api;
 use super::conversation::{Delivery, Post};
 use super::split::Limit;
+use super::storage::Storage;
 use super::{Channel, News, Place, Unreadable, Webhook};
 use crate::settings::{ChatwootSettings, ChatwootStatus};
 
@@ -28,19 +32,23 @@ pub struct Chatwoot {
     account: Option<u64>,
     /// In which the bot answers.
     bot_status: ChatwootStatus,
+    storage: Arc<Storage>,
 }
 
 impl Chatwoot {
     /// # Errors
-    /// When the token can be in no header, or the account is no number.
+    /// When the token can be in no header, the account is no number, or the address no URL.
     pub(super) fn open(client: Client, settings: &ChatwootSettings) -> anyhow::Result<Self> {
         let account = settings.account_id.trim();
         let account = (!account.is_empty()).then(|| account.parse()).transpose();
+        // The address of an attachment is all that one needs to have it.
+        let storage = Storage::open("chatwoot", &settings.base_url, None).context("chatwoot.base_url")?;
         Ok(Self {
             api: Api::new(client, settings)?,
             secret: settings.webhook_secret.value(),
             account: account.map_err(|_| anyhow::anyhow!("chatwoot.account_id is no number"))?,
             bot_status: settings.bot_status,
+            storage: Arc::new(storage),
         })
     }
 }
@@ -71,6 +79,10 @@ impl Channel for Chatwoot {
             }
         }
         .boxed()
+    }
+
+    fn storage(&self) -> Arc<Storage> {
+        Arc::clone(&self.storage)
     }
 
     fn show_typing(&self, to: &Place, on: bool) -> BoxFuture<'static, ()> {

@@ -5,9 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tandem_contract::Private;
 
+use crate::channels::attached::{Attached, Kind};
 use crate::channels::conversation::{Inbound, Input, Standing};
 use crate::channels::{News, Place, Unreadable};
 use crate::settings::ChatwootStatus;
+
+/// Attachments of one message: Chatwoot's own limit (`Message::NUMBER_OF_PERMITTED_ATTACHMENTS`).
+const ATTACHED_MAX: usize = 15;
 
 /// An event. Those about a message have the message at the top and its conversation inside; those about a conversation have
 /// the conversation at the top.
@@ -62,8 +66,8 @@ struct Message {
     private: bool,
     sender: Option<Sender>,
     content_attributes: Option<Value>,
-    #[serde(default)]
-    attachments: Vec<Attachment>,
+    /// One without a type is null.
+    attachments: Option<Vec<Option<Attachment>>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -74,9 +78,12 @@ struct Sender {
     kind: Option<String>,
 }
 
+/// `Attachment#push_event_data`, as far as it matters here: its `file_size` and `extension` may be missing or wrong.
 #[derive(Clone, Debug, Deserialize)]
 struct Attachment {
     file_type: Option<String>,
+    /// Sends on to the file. Empty or missing: there is none.
+    data_url: Option<Private<String>>,
 }
 
 /// A message of ours. `content_attributes` come back in the webhook that tells of it.
@@ -192,29 +199,63 @@ impl Message {
             return None;
         }
         let by_person = self.sender.as_ref().is_some_and(|sender| sender.kind.as_deref() == Some("user"));
-        let text = self.text();
         // As a number in old versions (Message.message_types).
         match self.message_type.as_ref()? {
             kind if kind == "incoming" || *kind == 0 => {
                 let order = self.id.as_ref().and_then(Value::as_u64);
                 let id = self.id.as_ref().map_or_else(|| fingerprint(body), Value::to_string);
-                Some(Input::Message { message: Inbound { id, order, text } })
+                let attached = self.attached();
+                let text = attached.text(self.words());
+                Some(Input::Message { message: Inbound { id, order, text, links: attached.links } })
             }
-            kind if (kind == "outgoing" || *kind == 1) && by_person => Some(Input::Written { text, at }),
+            kind if (kind == "outgoing" || *kind == 1) && by_person => Some(Input::Written { text: self.text(), at }),
             _ => None,
         }
     }
 
-    /// What a model that cannot see is told of attachments is that they are there.
+    fn words(&self) -> Option<&str> {
+        self.content.as_ref().map(|content| content.reveal().as_str())
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Attachment> {
+        self.attachments.iter().flatten().flatten().take(ATTACHED_MAX)
+    }
+
+    /// What a caller has attached. Some kinds have addresses of other networks; those are not for us.
+    fn attached(&self) -> Attached {
+        let mut attached = Attached::default();
+        for file in self.files() {
+            let url = file.data_url.as_ref().map(|url| url.reveal().as_str());
+            attached.add(file.kind(), None, url);
+        }
+        attached
+    }
+
+    /// What a person has written. One with a picture is no message of ours, whatever its words.
     fn text(&self) -> Private<String> {
-        let content = self.content.as_ref().map(|content| content.reveal().clone()).into_iter();
-        let files = self.attachments.iter().map(|file| format!("[{}]", file.file_type.as_deref().unwrap_or("file")));
-        content.chain(files).collect::<Vec<_>>().join("\n").into()
+        let files = self.files().map(|file| format!("[{}]", file.kind().as_str()));
+        let words = self.words().map(str::to_owned);
+        words.into_iter().chain(files).collect::<Vec<_>>().join("\n").into()
     }
 
     fn sender_id(&self) -> Private<String> {
         let id = self.sender.as_ref().and_then(|sender| sender.id.as_ref());
         id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)).unwrap_or_default().into()
+    }
+}
+
+impl Attachment {
+    /// `Attachmentable::file_type`.
+    fn kind(&self) -> Kind {
+        match self.file_type.as_deref() {
+            Some("image") => Kind::Image,
+            Some("audio") => Kind::Audio,
+            Some("video") => Kind::Video,
+            Some("file") | None => Kind::File,
+            Some("location") => Kind::Location,
+            Some("contact") => Kind::Contact,
+            Some(_) => Kind::Other,
+        }
     }
 }
 
@@ -227,6 +268,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::channels::attached::Link;
 
     fn read(event: Value) -> News {
         let body = event.to_string();
@@ -256,7 +298,7 @@ mod tests {
         let news = read(message(json!("incoming"), "contact"));
         let at = Some(1_762_798_500_250_000);
         let text = "¿Cuánto cuesta?".to_owned().into();
-        let message = Inbound { id: "789".to_owned(), order: Some(789), text };
+        let message = Inbound { id: "789".to_owned(), order: Some(789), text, links: Vec::new() };
         assert_eq!(news.inputs, [standing(true, false, false, at), Input::Message { message }]);
         assert_eq!((news.place.account.reveal().as_str(), news.place.conversation.reveal().as_str()), ("7", "123"));
         assert_eq!((news.caller.reveal().as_str(), news.company.as_deref()), ("456", Some("benova")));
@@ -294,13 +336,48 @@ mod tests {
         assert_eq!(again.inputs, news.inputs, "a redelivery has the same id");
     }
 
+    const DOOR: &str = "https://chatwoot.example/rails/active_storage/blobs/redirect/eyJfcmFpbHMi--5f0c/door.png";
+
+    /// `Attachment#push_event_data`: of files, of a voice message, of a place, of a link to another network, of one without a type.
+    fn attachments() -> Value {
+        let file = |id: u64, kind: &str, url: &str| {
+            json!({"id": id, "message_id": 789, "file_type": kind, "account_id": 7, "extension": null, "data_url": url,
+                   "thumb_url": "https://chatwoot.example/rails/active_storage/representations/redirect/x/door.png",
+                   "file_size": 1_048_576, "width": 1200, "height": 1600})
+        };
+        json!([
+            file(1, "image", DOOR), file(2, "file", "https://chatwoot.example/x/list.csv"), file(3, "audio", "https://chatwoot.example/x/1.oga"),
+            {"id": 4, "message_id": 789, "file_type": "location", "account_id": 7, "coordinates_lat": 40.4, "coordinates_long": -3.7,
+             "fallback_title": "Home", "data_url": null},
+            {"id": 5, "message_id": 789, "file_type": "fallback", "account_id": 7, "fallback_title": "Post", "data_url": "https://evil.example/"},
+            null,
+        ])
+    }
+
     #[test]
-    fn attachments_are_named() {
+    fn attachments_can_be_fetched_or_are_named() {
         let mut event = message(json!("incoming"), "contact");
         event["content"] = Value::Null;
-        event["attachments"] = json!([{"id": 1, "file_type": "image", "data_url": "https://chatwoot.example/x.png"}]);
+        event["attachments"] = attachments();
+        let Some(Input::Message { message }) = read(event.clone()).inputs.pop() else { panic!("no message") };
+        let link = |kind, url: &str| Link { kind, media_type: None, url: url.to_owned().into() };
+        assert_eq!(message.links, [link(Kind::Image, DOOR), link(Kind::File, "https://chatwoot.example/x/list.csv")]);
+        assert_eq!(
+            message.text.reveal(),
+            "[audio: could not be read: only pictures and files of text are]\n[location]\n[attachment]"
+        );
+        event["attachments"] = Value::Null;
+        event["content"] = json!("Hola");
         let Some(Input::Message { message }) = read(event).inputs.pop() else { panic!("no message") };
-        assert_eq!(message.text.reveal(), "[image]");
+        assert_eq!((message.text.reveal().as_str(), message.links), ("Hola", Vec::new()));
+    }
+
+    #[test]
+    fn what_a_person_attaches_is_not_fetched() {
+        let mut event = message(json!("outgoing"), "user");
+        event["attachments"] = attachments();
+        let Some(Input::Written { text, .. }) = read(event).inputs.pop() else { panic!("nothing") };
+        assert_eq!(text.reveal(), "¿Cuánto cuesta?\n[image]\n[file]\n[audio]\n[location]\n[attachment]");
     }
 
     #[test]

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use tandem_agents::turn::Gather;
 use tandem_contract::Private;
 use tandem_media::Time;
+use tandem_signaling::stream::attachment::ATTACHMENTS_MAX;
+use tracing::warn;
+
+use crate::channels::attached::Link;
 
 /// The caller is taken to have finished when nothing came for this long: people who write in pieces send the next one within
 /// a second or so, and nobody minds an answer that begins this much later.
@@ -27,7 +31,18 @@ pub struct Inbound {
     pub id: String,
     /// Place in the conversation, where the channel tells one. Messages that overtook each other are put right by it.
     pub order: Option<u64>,
+    /// May be empty where something is attached.
     pub text: Private<String>,
+    /// What is attached and can be fetched.
+    pub links: Vec<Link>,
+}
+
+/// What is asked by one message or more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    pub text: Private<String>,
+    /// At most `ATTACHMENTS_MAX`, in order.
+    pub links: Vec<Link>,
 }
 
 /// What became of a message.
@@ -64,7 +79,7 @@ impl Bench {
         }
         self.known.push_back((message.id.clone(), now));
         message.text = message.text.reveal().trim().chars().take(TEXT_MAX).collect::<String>().into();
-        if message.text.reveal().is_empty() {
+        if message.text.reveal().is_empty() && message.links.is_empty() {
             return Taken::Waits;
         }
         let later = |other: &Inbound| matches!((other.order, message.order), (Some(other), Some(own)) if other > own);
@@ -83,12 +98,21 @@ impl Bench {
         self.gather.due(QUIET)
     }
 
-    /// They are answered now: all as one, in order.
-    pub fn all(&mut self) -> Private<String> {
-        let texts: Vec<&str> = self.waiting.iter().map(|message| message.text.reveal().as_str()).collect();
-        let all = texts.join("\n").into();
+    /// They are answered now: all as one, in order. Of what is attached the newest is read.
+    pub fn all(&mut self) -> Question {
+        let (mut texts, mut links) = (Vec::new(), Vec::new());
+        for message in self.waiting.drain(..) {
+            texts.push(message.text.into_inner());
+            links.extend(message.links);
+        }
+        texts.retain(|text| !text.is_empty());
+        let over = links.len().saturating_sub(ATTACHMENTS_MAX);
+        if over > 0 {
+            warn!(over, "more is attached than is read at once; the oldest is not");
+            texts.push(format!("[{over} more attachments before the last {ATTACHMENTS_MAX}: not read, too many]"));
+        }
         self.clear();
-        all
+        Question { text: texts.join("\n").into(), links: links.split_off(over) }
     }
 
     pub fn clear(&mut self) {

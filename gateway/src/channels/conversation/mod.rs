@@ -1,7 +1,8 @@
 //! One conversation of a message channel as a state machine: what is a message's turn, who answers, what is sent.
 //!
 //! It gathers messages that come in quick succession and gives them to the session as one; while that is answered, later ones
-//! wait. A redelivered message is known by its id. Once a person has taken the conversation, nothing of the bot leaves any
+//! wait. What is attached is fetched when its turn has come, and what comes later waits for it. A redelivered message is known by
+//! its id. Once a person has taken the conversation, nothing of the bot leaves any
 //! more: not even the rest of an answer that is on its way. It knows no channel and no session, only their news.
 //!
 //! The parts: `bench` (messages that wait), `hold` (who has the conversation), `post` (what leaves, one at a time).
@@ -16,15 +17,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tandem_contract::Private;
+use tandem_contract::attachment::Attachment;
 use tandem_media::Time;
 use tracing::{info, warn};
 
 pub use self::bench::Inbound;
-use self::bench::{Bench, Taken};
+use self::bench::{Bench, Question, Taken};
 pub use self::hold::Standing;
 use self::hold::{Hold, Turn};
 pub use self::post::{Delivery, Post};
 use self::post::{Outcome, Tray};
+use super::attached::Link;
 use super::split::{Limit, split};
 
 /// A session without a message for this long ends; the next message opens another. Above the time in which people come back
@@ -66,6 +69,12 @@ pub enum Input {
     Posted {
         delivery: Delivery,
     },
+    /// What was to be fetched has come, or not: then the text says so.
+    Fetched {
+        run: Run,
+        text: Private<String>,
+        attachments: Vec<Attachment>,
+    },
     /// The node ends: answer what is asked, and nothing else.
     Closing,
 }
@@ -98,10 +107,17 @@ pub enum Effect {
     Open {
         run: Run,
     },
-    /// The caller's words, for the session.
+    /// Fetch what came along with these words; `Fetched` is the answer, within a bounded time. Until then nothing else is told.
+    Fetch {
+        run: Run,
+        text: Private<String>,
+        links: Vec<Link>,
+    },
+    /// What the caller has written and attached, for the session.
     Tell {
         run: Run,
         text: Private<String>,
+        attachments: Vec<Attachment>,
     },
     /// What came of the transfer that the session asked for. If a person has the conversation, the session ends.
     Transferred {
@@ -136,6 +152,8 @@ enum Talk {
     },
     /// It begins: its first words are its greeting.
     Opening,
+    /// It is to answer, once what came along has been fetched.
+    Fetching,
     /// It answers.
     Busy,
     /// It listens.
@@ -186,6 +204,11 @@ impl Conversation {
             Input::Session { run, .. } if run != self.run || self.talk == Talk::None => {}
             Input::Session { news, .. } => self.session(now, news, out),
             Input::Posted { delivery } => self.posted(now, delivery, out),
+            Input::Fetched { run, .. } if run != self.run || self.talk != Talk::Fetching => {}
+            Input::Fetched { run, text, attachments } => {
+                self.talk = Talk::Busy;
+                out.push(Effect::Tell { run, text, attachments });
+            }
             Input::Closing => self.closing = true,
         }
         self.settle(now, out);
@@ -197,7 +220,7 @@ impl Conversation {
             Talk::Refused { until } => Some(until),
             Talk::Ready { since } => Some(self.bench.due().unwrap_or(since + SESSION_IDLE)),
             Talk::None => self.tray.is_empty().then(|| self.touched + FORGET_AFTER),
-            Talk::Opening | Talk::Busy => None,
+            Talk::Opening | Talk::Fetching | Talk::Busy => None,
         };
         talk.into_iter().chain(self.tray.due()).min()
     }
@@ -258,7 +281,7 @@ impl Conversation {
     }
 
     fn end(&mut self, person: bool, out: &mut Vec<Effect>) {
-        if matches!(self.talk, Talk::Opening | Talk::Busy | Talk::Ready { .. }) {
+        if matches!(self.talk, Talk::Opening | Talk::Fetching | Talk::Busy | Talk::Ready { .. }) {
             out.push(Effect::End { run: self.run, person });
         }
         self.reply.clear();
@@ -274,11 +297,13 @@ impl Conversation {
             SessionNews::Typing { on: true } => {}
             SessionNews::Typing { on: false } => {
                 self.send_reply();
-                if !self.transferring {
+                // It said something of its own accord; the question is still to come.
+                let asked = self.talk == Talk::Fetching;
+                if !self.transferring && !asked {
                     self.talk = Talk::Ready { since: now };
                 }
                 // It goes on with what came meanwhile.
-                self.type_on(!self.bench.is_empty(), out);
+                self.type_on(asked || !self.bench.is_empty(), out);
             }
             SessionNews::Text { text } => self.reply.push(text),
             // Asked once more: it is on its way.
@@ -349,7 +374,7 @@ impl Conversation {
             Talk::Ready { .. } if self.bench.due().is_some_and(|due| due <= now) => self.tell(now, out),
             Talk::Ready { .. } if self.closing && self.bench.is_empty() => self.end(false, out),
             Talk::Refused { .. } if self.closing => self.talk = Talk::None,
-            Talk::None | Talk::Refused { .. } | Talk::Opening | Talk::Busy | Talk::Ready { .. } => {}
+            Talk::None | Talk::Refused { .. } | Talk::Opening | Talk::Fetching | Talk::Busy | Talk::Ready { .. } => {}
         }
         if let Some(post) = self.tray.next(now) {
             out.push(Effect::Post { post });
@@ -371,10 +396,15 @@ impl Conversation {
     }
 
     fn tell(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let text = self.bench.all();
+        let (run, Question { text, links }) = (self.run, self.bench.all());
         self.touched = now;
-        self.talk = Talk::Busy;
-        out.push(Effect::Tell { run: self.run, text });
+        if links.is_empty() {
+            self.talk = Talk::Busy;
+            out.push(Effect::Tell { run, text, attachments: Vec::new() });
+        } else {
+            self.talk = Talk::Fetching;
+            out.push(Effect::Fetch { run, text, links });
+        }
         self.type_on(true, out);
     }
 

@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 use tandem_agents::turn::GATHER_MAX;
+use tandem_contract::attachment::{Picture, PictureFormat};
 
 use super::bench::QUIET;
 use super::*;
+use crate::channels::attached::Kind;
 
 const LIMIT: Limit = Limit::utf16(40);
 const SOON: Duration = Duration::from_millis(300);
@@ -38,6 +40,24 @@ impl World {
 
     fn writes(&mut self, id: &str, text: &str) {
         self.give(Input::Message { message: inbound(id, None, text) });
+    }
+
+    fn shows(&mut self, id: &str, text: &str, links: std::ops::Range<usize>) {
+        let message = Inbound { links: links.map(link).collect(), ..inbound(id, None, text) };
+        self.give(Input::Message { message });
+    }
+
+    /// The words and how many links are to be fetched.
+    fn wanted(&mut self) -> Vec<(String, usize)> {
+        self.take(|effect| match effect {
+            Effect::Fetch { text, links, .. } => Some((text.reveal().clone(), links.len())),
+            _ => None,
+        })
+    }
+
+    fn fetched(&mut self, text: &str, attachments: &[Attachment]) {
+        let (run, text, attachments) = (self.core.run, text.to_owned().into(), attachments.to_vec());
+        self.give(Input::Fetched { run, text, attachments });
     }
 
     fn news(&mut self, news: SessionNews) {
@@ -89,7 +109,16 @@ impl World {
 }
 
 fn inbound(id: &str, order: Option<u64>, text: &str) -> Inbound {
-    Inbound { id: id.to_owned(), order, text: text.to_owned().into() }
+    Inbound { id: id.to_owned(), order, text: text.to_owned().into(), links: Vec::new() }
+}
+
+fn link(number: usize) -> Link {
+    Link { kind: Kind::Image, media_type: None, url: format!("https://files.example/{number}").into() }
+}
+
+fn image(name: &str) -> Attachment {
+    let picture = Picture { format: PictureFormat::Png, base64: Private::new("AAAA".into()) };
+    Attachment::Image { name: name.to_owned().into(), picture }
 }
 
 fn standing(bot: bool, changed: bool, at: u64) -> Input {
@@ -139,6 +168,79 @@ fn what_comes_during_an_answer_waits_and_is_answered_after_it() {
     assert_eq!(world.sent(), ["Hello!"]);
     world.pass(QUIET);
     assert_eq!(world.told(), ["?\nare you there"]);
+}
+
+#[test]
+fn a_picture_is_fetched_once_and_holds_back_what_comes_later() {
+    let mut world = World::new();
+    world.shows("1", "What is", 0..1);
+    world.shows("2", "", 1..2);
+    world.shows("1", "What is", 0..1);
+    world.news(SessionNews::Typing { on: false });
+    assert!(world.wanted().is_empty(), "the caller may go on");
+    world.pass(QUIET);
+    assert_eq!(world.wanted(), [("What is".to_owned(), 2)]);
+    world.shows("2", "", 1..2);
+    world.writes("3", "this?");
+    // The session says something of its own accord.
+    world.says("One moment.");
+    assert_eq!(world.sent(), ["One moment."]);
+    world.pass(QUIET * 4);
+    assert!(world.told().is_empty() && world.wanted().is_empty(), "one question at a time");
+    let run = world.core.run;
+    world.give(Input::Fetched { run: Run(run.0 - 1), text: "x".to_owned().into(), attachments: Vec::new() });
+    assert!(world.told().is_empty(), "that was for another session");
+    world.fetched("What is", &[image("a"), image("b")]);
+    let told = Effect::Tell { run, text: "What is".to_owned().into(), attachments: vec![image("a"), image("b")] };
+    assert!(world.has(&told));
+    world.out.clear();
+    world.fetched("What is", &[image("a")]);
+    assert!(world.told().is_empty(), "it has been told");
+    world.posted(Delivery::Done);
+    world.says("A door.");
+    world.pass(QUIET);
+    assert_eq!(world.told(), ["this?"]);
+}
+
+#[test]
+fn of_many_pictures_the_newest_are_fetched() {
+    let mut world = World::ready();
+    world.shows("2", "These", 0..3);
+    world.shows("3", "", 3..6);
+    world.pass(QUIET);
+    let text = "hello\nThese\n[2 more attachments before the last 4: not read, too many]".to_owned();
+    let run = world.core.run;
+    assert!(world.has(&Effect::Fetch { run, text: text.into(), links: (2..6).map(link).collect() }));
+}
+
+#[test]
+fn a_person_who_comes_while_a_picture_is_fetched_silences_what_it_would_ask() {
+    let mut world = World::ready();
+    world.shows("2", "Look", 0..1);
+    world.pass(QUIET);
+    let run = world.core.run;
+    assert_eq!(world.wanted().len(), 1);
+    world.give(person_writes());
+    assert!(world.has(&Effect::End { run, person: true }));
+    world.give(Input::Fetched { run, text: "Look".to_owned().into(), attachments: vec![image("a")] });
+    world.shows("3", "And this", 1..2);
+    world.pass(QUIET * 10);
+    assert!(world.told().is_empty() && world.wanted().is_empty(), "a person looks at them");
+}
+
+#[test]
+fn a_closing_node_asks_what_it_is_fetching() {
+    let mut world = World::ready();
+    world.shows("2", "Look", 0..1);
+    world.pass(QUIET);
+    world.give(Input::Closing);
+    world.pass(SESSION_IDLE * 2);
+    assert!(!world.has(&Effect::Forget));
+    world.fetched("hello\nLook", &[image("a")]);
+    assert_eq!(world.told(), ["hello\nLook"]);
+    world.says("A door.");
+    world.posted(Delivery::Done);
+    assert!(world.has(&Effect::Forget));
 }
 
 #[test]
@@ -346,16 +448,17 @@ fn a_closing_node_answers_what_was_asked() {
 
 /// What may happen, in any order.
 fn event() -> impl Strategy<Value = u8> {
-    0..14_u8
+    0..16_u8
 }
 
 proptest! {
-    /// Whatever comes in whatever order: one question at a time, each message answered at most once and in order, one post at a
+    /// Whatever comes in whatever order, with pictures or without: one question at a time, each message answered at most once and in order, one post at a
     /// time, and silence while a person has the conversation.
     #[test]
     fn nothing_is_said_twice_or_over_a_person(events in prop::collection::vec(event(), 1..120)) {
         let mut world = World::new();
         let (mut written, mut at, mut told, mut leaving) = (0_u32, 0_u64, Vec::new(), false);
+        let mut fetching = None;
         for event in events {
             at += 1;
             match event {
@@ -371,14 +474,28 @@ proptest! {
                 9 => world.give(standing(false, true, at)),
                 10 => world.news(SessionNews::Transfer),
                 11 => world.news(SessionNews::Gone),
+                14 => {
+                    written += 1;
+                    world.shows(&written.to_string(), &written.to_string(), 0..1);
+                }
+                15 => if let Some((run, text)) = fetching.take() {
+                    world.give(Input::Fetched { run, text, attachments: vec![image("a")] });
+                }
                 12 if leaving => { leaving = false; world.posted(Delivery::Done); }
                 _ => world.pass(SOON * 2),
             }
             let person = world.core.hold.by_person();
             for effect in std::mem::take(&mut world.out) {
                 match effect {
+                    Effect::Fetch { run, text, .. } => {
+                        prop_assert!(!person, "fetched over a person");
+                        fetching = Some((run, text));
+                    }
+                    // The room drops what it fetches.
+                    Effect::End { .. } => fetching = None,
                     Effect::Tell { text, .. } => {
                         prop_assert!(!person, "asked over a person");
+                        prop_assert!(fetching.is_none(), "told before what was attached had come");
                         told.extend(text.reveal().lines().map(|line| line.parse::<u32>().unwrap()));
                     }
                     Effect::Post { .. } => {

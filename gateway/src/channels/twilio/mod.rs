@@ -3,6 +3,8 @@
 
 mod wire;
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use axum::http::header::CONTENT_TYPE;
 use futures_util::FutureExt as _;
@@ -15,6 +17,7 @@ use self::wire::Form;
 use super::conversation::{Delivery, Post};
 use super::delivery::send;
 use super::split::Limit;
+use super::storage::{Login, Storage};
 use super::{Channel, News, Place, Unreadable, Webhook};
 use crate::doors::twilio::is_signed;
 use crate::settings::TwilioSettings;
@@ -28,17 +31,20 @@ pub struct TwilioMessages {
     token: Private<String>,
     /// Of the resource that makes messages.
     url: String,
+    storage: Arc<Storage>,
 }
 
 impl TwilioMessages {
     /// # Errors
-    /// Without a token.
+    /// Without a token, or without a URL of the API.
     pub(super) fn open(client: Client, settings: &TwilioSettings) -> anyhow::Result<Self> {
         let token = settings.auth_token.value().context("twilio.auth_token is not set")?;
         let account = settings.account_sid.clone();
         let base = settings.api_url.trim_end_matches('/');
         let url = format!("{base}/2010-04-01/Accounts/{account}/Messages.json");
-        Ok(Self { client, account, token, url })
+        let login = Login { name: account.clone(), password: token.clone() };
+        let storage = Storage::open("twilio", base, Some(login)).context("twilio.api_url")?;
+        Ok(Self { client, account, token, url, storage: Arc::new(storage) })
     }
 }
 
@@ -68,6 +74,10 @@ impl Channel for TwilioMessages {
         let request = self.client.post(&self.url).basic_auth(&self.account, Some(self.token.reveal()));
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         async move { send("twilio", request).await }.boxed()
+    }
+
+    fn storage(&self) -> Arc<Storage> {
+        Arc::clone(&self.storage)
     }
 
     /// Neither SMS nor Twilio's WhatsApp shows it.

@@ -1,5 +1,6 @@
 //! The form of an incoming message.
 
+use crate::channels::attached::{Attached, Kind};
 use crate::channels::conversation::{Inbound, Input};
 use crate::channels::{News, Place, Unreadable};
 
@@ -25,7 +26,8 @@ impl Form {
         let field = |name, why| self.get(name).filter(|value| !value.is_empty()).ok_or(Unreadable::Malformed(why));
         let id = field("MessageSid", "MessageSid is missing")?.to_owned();
         let (from, to) = (field("From", "From is missing")?, field("To", "To is missing")?);
-        let message = Inbound { id, order: None, text: self.text().into() };
+        let attached = self.attached();
+        let message = Inbound { id, order: None, text: attached.text(self.get("Body")), links: attached.links };
         Ok(News {
             event: "message".to_owned(),
             place: Place { account: to.to_owned().into(), conversation: from.to_owned().into() },
@@ -35,13 +37,26 @@ impl Form {
         })
     }
 
-    /// What a model that cannot see is told of media is that they are there.
-    fn text(&self) -> String {
+    fn attached(&self) -> Attached {
         let count = self.get("NumMedia").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0).min(MEDIA_MAX);
-        let kind = |number| self.get(&format!("MediaContentType{number}")).and_then(|kind| kind.split('/').next());
-        let media = (0..count).map(|number| format!("[{}]", kind(number).unwrap_or("file")));
-        let body = self.get("Body").filter(|body| !body.is_empty()).map(str::to_owned);
-        body.into_iter().chain(media).collect::<Vec<_>>().join("\n")
+        let mut attached = Attached::default();
+        for number in 0..count {
+            let media_type = self.get(&format!("MediaContentType{number}")).filter(|given| !given.is_empty());
+            let url = self.get(&format!("MediaUrl{number}"));
+            attached.add(media_type.map_or(Kind::File, kind), media_type, url);
+        }
+        attached
+    }
+}
+
+fn kind(media_type: &str) -> Kind {
+    match media_type.split_once('/') {
+        Some(("image", _)) => Kind::Image,
+        Some(("audio", _)) => Kind::Audio,
+        Some(("video", _)) => Kind::Video,
+        // What WhatsApp makes of a contact that is shared.
+        Some(("text", "vcard" | "x-vcard")) => Kind::Contact,
+        _ => Kind::File,
     }
 }
 
@@ -53,6 +68,7 @@ pub(super) fn message(from: &str, to: &str, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channels::attached::Link;
 
     #[test]
     fn our_message_is_frozen() {
@@ -64,16 +80,37 @@ mod tests {
     /// Fields of "Twilio's request to your incoming message Webhook URL".
     const WHATSAPP: &str = "SmsMessageSid=SM1&NumMedia=1&ProfileName=Ana&WaId=15005550006&SmsStatus=received&Body=Look%20here\
                             &To=whatsapp%3A%2B14155238886&MessageSid=SM1&AccountSid=AC1&From=whatsapp%3A%2B15005550006\
-                            &MediaContentType0=image%2Fjpeg&MediaUrl0=https%3A%2F%2Fapi.twilio.com%2Fx&ApiVersion=2010-04-01";
+                            &MediaContentType0=image%2Fjpeg&ApiVersion=2010-04-01\
+                            &MediaUrl0=https%3A%2F%2Fapi.twilio.com%2F2010-04-01%2FAccounts%2FAC1%2FMessages%2FMM1%2FMedia%2FME1";
+    const MEDIA: &str = "https://api.twilio.com/2010-04-01/Accounts/AC1/Messages/MM1/Media/ME1";
 
     #[test]
     fn a_message_with_a_picture() {
         let news = Form::parse(WHATSAPP.as_bytes()).news("AC1").unwrap();
-        let text = "Look here\n[image]".to_owned().into();
-        let message = Inbound { id: "SM1".to_owned(), order: None, text };
+        let (text, url) = ("Look here".to_owned().into(), MEDIA.to_owned().into());
+        let links = vec![Link { kind: Kind::Image, media_type: Some("image/jpeg".to_owned()), url }];
+        let message = Inbound { id: "SM1".to_owned(), order: None, text, links };
         assert_eq!(news.inputs, [Input::Message { message }]);
         assert_eq!(news.place.account.reveal(), "whatsapp:+14155238886");
         assert_eq!(news.place.conversation.reveal(), "whatsapp:+15005550006");
+    }
+
+    /// An MMS of three parts, of which the first says how the others lie; a contact of WhatsApp.
+    #[test]
+    fn only_what_a_model_reads_is_fetched() {
+        let form = "MessageSid=MM1&From=a&To=b&Body=&NumMedia=4&MediaContentType0=application%2Fsmil&MediaUrl0=https%3A%2F%2Fx%2F0\
+                    &MediaContentType1=video%2F3gpp&MediaUrl1=https%3A%2F%2Fx%2F1&MediaContentType2=text%2Fplain\
+                    &MediaUrl2=https%3A%2F%2Fx%2F2&MediaContentType3=text%2Fvcard&MediaUrl3=https%3A%2F%2Fx%2F3\
+                    &MediaContentType4=image%2Fpng&MediaUrl4=https%3A%2F%2Fx%2F4";
+        let news = Form::parse(form.as_bytes()).news("AC1").unwrap();
+        let [Input::Message { message }] = news.inputs.as_slice() else { panic!("{:?}", news.inputs) };
+        let urls: Vec<&str> = message.links.iter().map(|link| link.url.reveal().as_str()).collect();
+        assert_eq!(urls, ["https://x/2"], "NumMedia counts");
+        assert_eq!(
+            message.text.reveal(),
+            "[file: could not be read: only pictures and files of text are]\n\
+             [video: could not be read: only pictures and files of text are]\n[contact]"
+        );
     }
 
     #[test]
