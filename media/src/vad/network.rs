@@ -97,6 +97,7 @@ impl Network {
             Frame::InSpeech { .. } | Frame::Loud => {
                 self.catch_up(enough);
                 self.hear(pcm, enough);
+                self.trust = 0;
                 if self.sure >= SURE {
                     self.trust = self.next_trust;
                     self.next_trust /= 2;
