@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::level::{from_dbfs, power};
+use super::level::from_dbfs;
 use super::noise::NoiseFloor;
 use crate::leg::VadSettings;
 
@@ -34,6 +34,8 @@ pub(super) struct Gate {
     frame: Duration,
     state: State,
     noise: NoiseFloor,
+    /// Power of the last frame.
+    power: f32,
     /// Power below which nothing is voice, and how many times the line's noise voice must have.
     floor: f32,
     above_noise: f32,
@@ -43,14 +45,17 @@ impl Gate {
     pub(super) fn new(settings: VadSettings, frame: Duration) -> Self {
         let (floor, above_noise) = (from_dbfs(settings.floor_dbfs), from_dbfs(ABOVE_NOISE_DB));
         let state = State::Silence { voiced: Duration::ZERO };
-        Self { settings, frame, state, noise: NoiseFloor::new(), floor, above_noise }
+        Self { settings, frame, state, noise: NoiseFloor::new(), power: 0.0, floor, above_noise }
     }
 
     /// Whether the next frame is loud enough to be voice.
     pub(super) fn is_loud(&mut self, pcm: &[i16]) -> bool {
-        self.noise.hear(pcm);
-        let power = power(pcm);
-        power >= self.floor && power >= self.noise.power() * self.above_noise
+        self.power = self.noise.hear(pcm);
+        self.power >= self.floor && self.power >= self.noise.power() * self.above_noise
+    }
+
+    pub(super) const fn power(&self) -> f32 {
+        self.power
     }
 
     pub(super) fn is_speech(&self) -> bool {

@@ -2,7 +2,7 @@
 
 /// Mean power of samples; 1 is a full-scale square wave.
 pub(super) fn power(pcm: &[i16]) -> f32 {
-    let sum: u64 = pcm.iter().map(|&sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
+    let sum: u64 = pcm.iter().map(|&sample| u64::from(i32::from(sample).pow(2).unsigned_abs())).sum();
     sum as f32 / (pcm.len().max(1) as f32 * 32768.0 * 32768.0)
 }
 

@@ -83,6 +83,11 @@ impl EarshotDetector {
     pub const fn score(&self) -> f32 {
         self.score
     }
+
+    /// Frames of 16 ms that the network heard: what the detector costs.
+    pub const fn frames_heard(&self) -> u64 {
+        self.network.heard()
+    }
 }
 
 impl VoiceDetector for EarshotDetector {
@@ -101,7 +106,7 @@ impl VoiceDetector for EarshotDetector {
             let kind = match (loud, self.gate.is_speech()) {
                 (false, _) => Frame::Quiet,
                 (true, false) => Frame::Loud,
-                (true, true) => Frame::InSpeech,
+                (true, true) => Frame::InSpeech { power: self.gate.power() },
             };
             self.score = self.network.score(frame, kind, self.gate.threshold());
             let end = now - duration(self.waiting.len() - done);

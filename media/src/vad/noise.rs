@@ -28,15 +28,18 @@ impl NoiseFloor {
         Self { lowest: [f32::INFINITY; PARTS], part: 0, frames: 0, quietest: from_dbfs(QUIETEST_DBFS) }
     }
 
-    pub(super) fn hear(&mut self, pcm: &[i16]) {
+    /// Takes a frame, and says what its power is.
+    pub(super) fn hear(&mut self, pcm: &[i16]) -> f32 {
         if self.frames == FRAMES_PER_PART {
             self.frames = 0;
             self.part = (self.part + 1) % PARTS;
             self.lowest[self.part] = f32::INFINITY;
         }
         self.frames += 1;
-        let lowest = pcm.chunks_exact(PIECE).map(power).fold(f32::INFINITY, f32::min);
+        let pieces = pcm.chunks_exact(PIECE).map(power);
+        let (lowest, sum) = pieces.fold((f32::INFINITY, 0.0), |(lowest, sum), piece| (piece.min(lowest), sum + piece));
         self.lowest[self.part] = self.lowest[self.part].min(lowest);
+        sum * PIECE as f32 / pcm.len().max(1) as f32
     }
 
     pub(super) fn power(&self) -> f32 {

@@ -95,6 +95,65 @@ fn speech_that_falls_quiet_ends_as_soon_as_without_trust() {
     }
 }
 
+/// A clip up to the end of its sound (the last 10 ms above -45 dBFS), and 6 s of white noise behind it.
+fn with_noise_behind(bytes: &[u8], dbfs: f64) -> Vec<i16> {
+    let pcm = clip(bytes);
+    let end = pcm.chunks(80).rposition(|piece| level::power(piece) > level::from_dbfs(-45.0)).unwrap();
+    [&pcm[..(end + 1) * 80], &white_noise(6, dbfs)].concat()
+}
+
+/// The noise gains 31 frames, and as many again where it is quieter than the word (1 s), and what it takes to be heard.
+#[test]
+fn loud_noise_behind_speech_holds_it_on_little_longer_than_without_trust() {
+    let conditions = CLIPS.iter().flat_map(|clip| [-35.0, -30.0, -25.0, -20.0].map(|dbfs| (clip, dbfs)));
+    let later = conditions.map(|((name, bytes), dbfs)| {
+        let (found, expected) = ends_known(&with_noise_behind(bytes, dbfs));
+        (duration(found.saturating_sub(expected) * FRAME), *name, dbfs, found, expected)
+    });
+    let later: Vec<_> = later.collect();
+    assert!(later.iter().all(|(later, ..)| *later <= Duration::from_millis(1100)), "{later:?}");
+}
+
+/// How many frames in the midst of speech are taken for voice without asking the network, at such levels and where `enough` is voice.
+fn trusted(powers: impl Iterator<Item = f32>, enough: f32) -> usize {
+    let mut network = Network::new();
+    let mut asked = |power| {
+        let heard = network.heard();
+        network.score(&[0; FRAME], Frame::InSpeech { power }, enough);
+        network.heard() > heard
+    };
+    powers.filter(|power| !asked(*power)).count()
+}
+
+#[test]
+fn a_steady_sound_is_trusted_for_half_a_second_at_most_however_sure_the_network_is() {
+    let always_sure = -1.0;
+    assert_eq!(trusted([1.0; 1000].into_iter(), always_sure), 31);
+    // White noise: 1 dB up and down.
+    assert_eq!(trusted((0..1000).map(|n| if n % 2 == 0 { 0.8 } else { 1.25 }), always_sure), 31);
+    let one_fall = trusted((0..1000).map(|n| if n < 500 { 1.0 } else { 0.1 }), always_sure);
+    assert_eq!(one_fall, 62);
+    assert_eq!(trusted([1.0; 1000].into_iter(), 0.9), 0, "never sure");
+    let syllables = trusted((0..1000).map(|n| if n % 20 < 4 { 0.1 } else { 1.0 }), always_sure);
+    assert!(syllables > 500, "{syllables}");
+}
+
+#[test]
+fn the_network_sleeps_in_silence_and_hears_part_of_speech() {
+    let heard = |pcm: &[i16]| {
+        let mut detector = EarshotDetector::new(8000, VadSettings::default()).unwrap();
+        pcm.chunks(160).for_each(|frame| {
+            detector.push(Time::ZERO, frame);
+        });
+        detector.frames_heard()
+    };
+    assert_eq!(heard(&[0; 16_000]), 0);
+    assert_eq!(heard(&white_noise(2, -60.0)), 0);
+    let speech = CLIPS.map(|(_, bytes)| clip(bytes)).concat();
+    let frames = speech.len() / (FRAME / 2);
+    assert!(heard(&speech) * 2 < frames as u64, "{} of {frames}", heard(&speech));
+}
+
 #[test]
 fn silence_has_no_edges() {
     assert_eq!(edges(8000, &[0; 16_000]), []);
