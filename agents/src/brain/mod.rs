@@ -59,7 +59,7 @@ pub enum BrainEvent {
         call: u32,
         result: Result<Value, ToolFailure>,
     },
-    /// The answer to `Complete`, piece by piece.
+    /// The answer to `Complete`, piece by piece. That another model is asked is told once the caller has waited for it.
     Model {
         epoch: Epoch,
         event: ModelEvent,

@@ -146,10 +146,10 @@ impl SessionCore {
         if self.life != Life::Running {
             return self.settle_life(now);
         }
-        self.settle_question();
+        self.settle_question(now);
         self.end_given_reply();
         self.settle_ahead(now);
-        if self.release_answer(now) || self.settle_keys(now) {
+        if self.release_answer(now) || self.settle_keys(now) || self.settle_patience(now) {
             return self.settle(now);
         }
         let has_floor = matches!(
@@ -306,7 +306,7 @@ impl SessionCore {
             BrainEffect::Listen(listen) => self.listen(listen),
             BrainEffect::CallTool { call, tool, arguments, .. } => self.call_tool(call, tool, arguments),
             BrainEffect::PressKeys { call, keys, .. } => self.press_keys(call, keys.into_inner()),
-            BrainEffect::Complete { epoch, prompt } => self.ask_model(epoch, prompt),
+            BrainEffect::Complete { epoch, prompt } => self.ask_model(now, epoch, prompt),
             BrainEffect::Transfer { target } => self.output.end_with(Terminal::Transfer(target)),
             BrainEffect::HangUp => self.output.end_with(Terminal::HangUp),
             BrainEffect::Echo { on } if self.has_audio() => self.out(SessionEffect::Media(MediaCommand::Loop { on })),

@@ -33,6 +33,7 @@ mod letters;
 mod memory;
 mod model;
 mod output;
+mod patience;
 mod recognition;
 mod record;
 mod shell;

@@ -234,7 +234,7 @@ impl PipelineBrain {
             }
             // Counted where it was paid.
             ModelEvent::Usage { .. } | ModelEvent::Progress => {}
-            ModelEvent::Rerouted { waited_ms } => self.fill(waited_ms, out),
+            ModelEvent::Rerouted => self.fill(out),
             ModelEvent::Done { finish } => self.answered(finish, out),
             ModelEvent::Failed { .. } => self.failed(out),
         }
