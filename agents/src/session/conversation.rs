@@ -19,7 +19,8 @@ use super::keys::Keys;
 use super::letters::Letter;
 use super::model::Question;
 use super::output::Terminal;
-use crate::brain::{BrainEffect, BrainEvent, Listen, ToolFailure};
+use super::tools::Running;
+use crate::brain::{BrainEffect, BrainEvent, Listen};
 use crate::turn::{Ask, Sense, TurnEffect, TurnInput, TurnState};
 
 /// Caller inputs that wait for the floor. Full: the newest is not taken. A person doesn't write sixteen messages ahead.
@@ -40,8 +41,7 @@ pub(super) struct Floor {
     said: Option<CallerInput>,
     /// For later, in order. At most `HELD_MAX`.
     held: VecDeque<CallerInput>,
-    /// Tools that run, by call number.
-    tools: Vec<(u32, String)>,
+    pub(super) tools: Vec<Running>,
     /// What the language model was asked, or is to be.
     pub(super) question: Option<Question>,
     /// What the agent presses.
@@ -64,10 +64,10 @@ impl Floor {
     }
 
     /// False: it runs already.
-    pub(super) fn begin_tool(&mut self, call: u32, tool: &str) -> bool {
-        let is_new = self.tools.iter().all(|(running, _)| *running != call);
+    pub(super) fn begin_tool(&mut self, call: u32, tool: &str, arguments: Option<Private<Value>>) -> bool {
+        let is_new = self.tools.iter().all(|running| running.call != call);
         if is_new {
-            self.tools.push((call, tool.to_owned()));
+            self.tools.push(Running { call, name: tool.to_owned(), arguments });
         }
         is_new
     }
@@ -326,23 +326,6 @@ impl SessionCore {
         self.ears.grammar = listen.grammar;
         self.digits.expect(listen.digits);
         self.turn.set_silence(listen.silence);
-    }
-
-    fn call_tool(&mut self, call: u32, tool: String, arguments: Value) {
-        if self.floor.begin_tool(call, &tool) {
-            self.out(SessionEffect::CallTool { call, tool, arguments });
-        }
-    }
-
-    /// A tool has acted, whatever the caller did meanwhile: its result belongs to the present epoch.
-    pub(super) fn tool_done(&mut self, now: Time, call: u32, result: Result<Value, ToolFailure>) {
-        let Some(at) = self.floor.tools.iter().position(|(running, _)| *running == call) else { return };
-        let (_, name) = self.floor.tools.remove(at);
-        self.note(now, TimelineEvent::Tool { name, ok: result.is_ok() });
-        if self.life == Life::Running {
-            let epoch = self.epoch;
-            self.think(now, BrainEvent::ToolDone { epoch, call, result });
-        }
     }
 
     fn pause(&mut self, now: Time) {

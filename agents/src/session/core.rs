@@ -4,7 +4,7 @@
 //! `ahead` and `memory` (what the model is asked), `patience` (who waits for it), `output` (the agent's speech),
 //! `commit` (what was heard of it), `spoken` (where the far end speaks it), `back_off` (when it may begin), `recognition`, `digits`,
 //! `early` (what the caller does before the beginning), `letters` and `album` (what is written and shown), `stages`, `record`,
-//! `farewell` (how it ends).
+//! `tools` (what runs), `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 

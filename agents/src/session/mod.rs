@@ -41,6 +41,7 @@ mod spoken;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 pub use input::{tag_of, utterance_of};
 pub use shell::run;
