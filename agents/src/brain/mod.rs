@@ -59,6 +59,11 @@ pub enum BrainEvent {
         call: u32,
         result: Result<Value, ToolFailure>,
     },
+    /// A tool has not answered for as long as `Watch` says.
+    ToolRuns {
+        epoch: Epoch,
+        call: u32,
+    },
     /// The answer to `Complete`, piece by piece. That another model is asked is told once the caller has waited for it.
     Model {
         epoch: Epoch,
@@ -115,6 +120,12 @@ pub enum BrainEffect {
         tool: String,
         arguments: Value,
     },
+    /// Tell me by `ToolRuns` if this tool has not answered by then.
+    Watch {
+        epoch: Epoch,
+        call: u32,
+        after_ms: u32,
+    },
     /// Ask the language model, once it is known what of the agent's last words was heard. A newer question replaces it.
     Complete {
         epoch: Epoch,
@@ -154,6 +165,7 @@ impl BrainEffect {
             | Self::Write { epoch, .. }
             | Self::Done { epoch }
             | Self::CallTool { epoch, .. }
+            | Self::Watch { epoch, .. }
             | Self::PressKeys { epoch, .. }
             | Self::Complete { epoch, .. } => Some(*epoch),
             Self::Listen(_)

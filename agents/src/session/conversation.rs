@@ -67,7 +67,7 @@ impl Floor {
     pub(super) fn begin_tool(&mut self, call: u32, tool: &str, arguments: Option<Private<Value>>) -> bool {
         let is_new = self.tools.iter().all(|running| running.call != call);
         if is_new {
-            self.tools.push(Running { call, name: tool.to_owned(), arguments });
+            self.tools.push(Running { call, name: tool.to_owned(), arguments, watched: None });
         }
         is_new
     }
@@ -149,7 +149,7 @@ impl SessionCore {
         self.settle_question(now);
         self.end_given_reply();
         self.settle_ahead(now);
-        if self.release_answer(now) || self.settle_keys(now) || self.settle_patience(now) {
+        if self.release_answer(now) || self.settle_keys(now) || self.settle_patience(now) || self.settle_watch(now) {
             return self.settle(now);
         }
         let has_floor = matches!(
@@ -305,6 +305,7 @@ impl SessionCore {
             BrainEffect::Done { .. } => {}
             BrainEffect::Listen(listen) => self.listen(listen),
             BrainEffect::CallTool { call, tool, arguments, .. } => self.call_tool(call, tool, arguments),
+            BrainEffect::Watch { call, after_ms, .. } => self.watch_tool(now, call, after_ms),
             BrainEffect::PressKeys { call, keys, .. } => self.press_keys(call, keys.into_inner()),
             BrainEffect::Complete { epoch, prompt } => self.ask_model(now, epoch, prompt),
             BrainEffect::Transfer { target } => self.output.end_with(Terminal::Transfer(target)),

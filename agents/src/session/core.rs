@@ -115,10 +115,13 @@ impl SessionCore {
         let ahead = self.ahead_due().filter(|_| running);
         let keys = self.keys_due().filter(|_| running);
         let patience = self.patience_due().filter(|_| running);
+        let watch = self.watch_due().filter(|_| running);
         let output = self.output.deadline();
         let letters = self.letters_due();
-        let ours = [turn, digits, ears, ahead, keys, patience, letters, store, output, self.life.deadline()];
-        ours.into_iter().flatten().min()
+        [turn, digits, ears, ahead, keys, patience, watch, letters, store, output, self.life.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Carries out what is due. Call again until `poll_timeout` lies in the future.

@@ -1,4 +1,6 @@
-//! Tools that run: what is called, and what comes of it.
+//! Tools that run: what is called, when the brain wants to know that they still run, and what comes of them.
+
+use std::time::Duration;
 
 use serde_json::Value;
 use tandem_contract::Private;
@@ -17,6 +19,8 @@ pub(super) struct Running {
     pub(super) name: String,
     /// For the record. None: what is pressed, which may be somebody's number.
     pub(super) arguments: Option<Private<Value>>,
+    /// The brain is told that it still runs.
+    pub(super) watched: Option<Time>,
 }
 
 impl SessionCore {
@@ -24,6 +28,28 @@ impl SessionCore {
         if self.floor.begin_tool(call, &tool, Some(arguments.clone().into())) {
             self.out(SessionEffect::CallTool { call, tool, arguments });
         }
+    }
+
+    pub(super) fn watch_tool(&mut self, now: Time, call: u32, after_ms: u32) {
+        if let Some(running) = self.floor.tools.iter_mut().find(|running| running.call == call) {
+            running.watched = Some(now + Duration::from_millis(after_ms.into()));
+        }
+    }
+
+    /// When the brain is told that a tool still runs. A caller on hold hears nothing of it.
+    pub(super) fn watch_due(&self) -> Option<Time> {
+        self.floor.tools.iter().filter_map(|running| running.watched).min().filter(|_| !self.turn.is_held())
+    }
+
+    /// True: the brain was told.
+    pub(super) fn settle_watch(&mut self, now: Time) -> bool {
+        let Some(due) = self.watch_due().filter(|due| *due <= now) else { return false };
+        let watched = self.floor.tools.iter_mut().find(|running| running.watched == Some(due));
+        let Some(running) = watched else { return false };
+        running.watched = None;
+        let (epoch, call) = (self.epoch, running.call);
+        self.think(now, BrainEvent::ToolRuns { epoch, call });
+        true
     }
 
     /// A tool has acted, whatever the caller did meanwhile: its result belongs to the present epoch.

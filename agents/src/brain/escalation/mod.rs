@@ -162,6 +162,7 @@ impl Escalating {
             BrainEvent::ToolDone { .. } | BrainEvent::Heard { .. } => self.inner(now, event, out),
             // The question was given up when the rule came true.
             BrainEvent::Model { .. }
+            | BrainEvent::ToolRuns { .. }
             | BrainEvent::TransferProgress { .. }
             | BrainEvent::Started
             | BrainEvent::Continued => {}

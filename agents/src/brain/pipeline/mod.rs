@@ -156,6 +156,7 @@ impl Brain for PipelineBrain {
             BrainEvent::Said { epoch, .. } | BrainEvent::Digits { epoch, .. } => self.question(epoch, out),
             BrainEvent::Model { epoch, event } if epoch == self.reply.epoch => self.model(event, out),
             BrainEvent::ToolDone { epoch, call, result } => self.tool_done(epoch, call, result, out),
+            BrainEvent::ToolRuns { epoch, call } => self.tool_runs(epoch, call, out),
             BrainEvent::Silent { epoch } => self.silent(epoch, out),
             BrainEvent::NotHeard { epoch } => self.unheard(epoch, out),
             BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.alone(epoch, NO_TRANSFER, out),
@@ -292,26 +293,14 @@ impl PipelineBrain {
                 None => {
                     self.reply.calls[at].sent = true;
                     out.push(keys::press(epoch, number, &call).unwrap_or_else(|| {
-                        let (tool, arguments) = (call.name, call.arguments.into_inner());
+                        let (tool, arguments) = (call.name.clone(), call.arguments.reveal().clone());
                         BrainEffect::CallTool { epoch, call: number, tool, arguments }
                     }));
+                    self.watch(number, &call.name, out);
                 }
             }
         }
         self.go_on_when_called(out);
-    }
-
-    /// Says once in a reply that a tool takes its time, if the model has said nothing itself. That is no answer yet. A reader
-    /// sees that somebody types.
-    fn fill_the_silence(&mut self, out: &mut Vec<BrainEffect>) {
-        if self.reply.said || self.reply.filled || self.modality == Modality::Text {
-            return;
-        }
-        let filler = |called: &Called| self.persona.fillers.get(&called.call.name);
-        if let Some(filler) = self.reply.calls.iter().find_map(filler).cloned() {
-            self.say(&filler, out);
-            (self.reply.said, self.reply.filled) = (false, true);
-        }
     }
 
     /// Tools that are about the conversation itself, and tools that the bot does not have.
