@@ -59,6 +59,10 @@ pub enum BrainEvent {
         call: u32,
         result: Result<Value, ToolFailure>,
     },
+    /// Nobody speaks, and a tool has answered that was left running when the caller went on.
+    FloorFree {
+        epoch: Epoch,
+    },
     /// A tool has not answered for as long as `Watch` says.
     ToolRuns {
         epoch: Epoch,
@@ -213,6 +217,12 @@ pub trait Brain: Send {
     /// not sure. A guess: what is asked in the end is what `handle` says.
     fn foresee(&self, _said: &str) -> Option<Prompt> {
         None
+    }
+
+    /// Whether it hears of nothing else that the caller says before the tools that it called have answered. One that does not
+    /// wait is asked at once; its tools are left running, and `FloorFree` follows their results.
+    fn waits_for_tools(&self) -> bool {
+        true
     }
 
     /// What the slots of its flow hold, as a JSON object. Null: it has none.

@@ -42,6 +42,8 @@ pub(super) struct Floor {
     /// For later, in order. At most `HELD_MAX`.
     held: VecDeque<CallerInput>,
     pub(super) tools: Vec<Running>,
+    /// One that was left running has answered since the brain was asked last.
+    pub(super) late: bool,
     /// What the language model was asked, or is to be.
     pub(super) question: Option<Question>,
     /// What the agent presses.
@@ -51,7 +53,12 @@ pub(super) struct Floor {
 impl Floor {
     /// Nothing is asked, held or worked on.
     pub(super) fn is_free(&self) -> bool {
-        self.question.is_none() && self.tools.is_empty() && self.held.is_empty()
+        self.question.is_none() && !self.awaits_tools() && self.held.is_empty()
+    }
+
+    /// Whether the reply waits for a tool.
+    pub(super) fn awaits_tools(&self) -> bool {
+        self.tools.iter().any(|running| !running.left)
     }
 
     /// For when the caller has the floor. `digits`: keys.
@@ -67,7 +74,7 @@ impl Floor {
     pub(super) fn begin_tool(&mut self, call: u32, tool: &str, arguments: Option<Private<Value>>) -> bool {
         let is_new = self.tools.iter().all(|running| running.call != call);
         if is_new {
-            self.tools.push(Running { call, name: tool.to_owned(), arguments, watched: None });
+            self.tools.push(Running { call, name: tool.to_owned(), arguments, watched: None, left: false });
         }
         is_new
     }
@@ -157,7 +164,7 @@ impl SessionCore {
             TurnState::Thinking { .. } | TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }
         );
         // A brain works at once, by a tool or by its model: with none of these and no speech left its reply is over.
-        if has_floor && self.floor.tools.is_empty() && self.floor.question.is_none() && self.output.is_idle() {
+        if has_floor && !self.floor.awaits_tools() && self.floor.question.is_none() && self.output.is_idle() {
             self.stages.void();
             self.drive(now, TurnInput::ReplyDone);
         }
@@ -167,6 +174,9 @@ impl SessionCore {
             self.stages.caller_stopped(now);
             self.floor.said = Some(said);
             self.drive(now, TurnInput::Text);
+            self.settle(now);
+        }
+        if self.settle_late(now) {
             self.settle(now);
         }
         if let Some((at, letter)) = self.read_letters(now) {
@@ -228,8 +238,16 @@ impl SessionCore {
     }
 
     fn ask(&mut self, now: Time, ask: Ask) {
-        // A noise, while an answer to what was said before it is on its way.
-        if ask == Ask::NotUnderstood && self.floor.question.is_some() {
+        let (awaits, runs) = (self.floor.awaits_tools(), !self.floor.tools.is_empty());
+        let waits = match ask {
+            Ask::Caller => false,
+            // A noise, while an answer to what was said before it is on its way.
+            Ask::NotUnderstood => awaits || self.floor.question.is_some(),
+            Ask::NotHeard => awaits,
+            // The caller waits for what is being looked up.
+            Ask::Silent => runs,
+        };
+        if waits {
             return;
         }
         self.forget_question();
@@ -241,6 +259,7 @@ impl SessionCore {
                 let Some(said) = self.floor.said.take() else { return };
                 self.write_caller(said.at, &said.letter);
                 self.stages.asked(now);
+                self.leave_tools();
                 match said.digits {
                     true => BrainEvent::Digits { epoch, digits: said.letter.said },
                     false => BrainEvent::Said { epoch, text: said.letter.said },
@@ -291,7 +310,7 @@ impl SessionCore {
                 self.drive(now, TurnInput::BrainWorks);
             }
         }
-        self.drive(now, TurnInput::Tools { running: !self.floor.tools.is_empty() });
+        self.drive(now, TurnInput::Tools { running: self.holds_caller() });
     }
 
     fn carry_out(&mut self, now: Time, effect: BrainEffect) {
@@ -351,7 +370,7 @@ impl SessionCore {
 
     fn abandon_reply(&mut self, now: Time) {
         warn!("the reply did not come or stood still; it is given up");
-        self.floor.tools.clear();
+        self.floor.tools.retain(|running| running.left);
         self.floor.keys.forget();
         self.stages.void();
         self.cut_output(now, Cut::Abandoned);

@@ -37,6 +37,10 @@ struct Pressing {
 }
 
 impl Keys {
+    pub(super) fn are_pressed(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }

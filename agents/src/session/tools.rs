@@ -11,6 +11,7 @@ use super::core::SessionCore;
 use super::farewell::Life;
 use super::input::SessionEffect;
 use crate::brain::{BrainEvent, ToolFailure};
+use crate::turn::TurnState;
 
 /// A tool that runs.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Running {
     pub(super) arguments: Option<Private<Value>>,
     /// The brain is told that it still runs.
     pub(super) watched: Option<Time>,
+    /// The caller went on and is answered without it: no reply waits for it.
+    pub(super) left: bool,
 }
 
 impl SessionCore {
@@ -52,10 +55,39 @@ impl SessionCore {
         true
     }
 
+    /// Whether what the caller says waits for a tool. Keys that are being pressed are soon done.
+    pub(super) fn holds_caller(&self) -> bool {
+        self.floor.awaits_tools() && (self.brain.waits_for_tools() || self.floor.keys.are_pressed())
+    }
+
+    /// The caller is about to be answered. Whatever still runs does not keep the answer.
+    pub(super) fn leave_tools(&mut self) {
+        if !self.brain.waits_for_tools() {
+            for running in &mut self.floor.tools {
+                (running.left, running.watched) = (true, None);
+            }
+        }
+        // What the brain is asked now holds their results.
+        self.floor.late = false;
+    }
+
+    /// The floor is free, and what a tool has found that was left running is not told yet.
+    pub(super) fn settle_late(&mut self, now: Time) -> bool {
+        let free = matches!(self.turn.state(), TurnState::Listening { keying: false, .. });
+        if !free || !std::mem::take(&mut self.floor.late) {
+            return false;
+        }
+        self.epoch = self.epoch.next();
+        let epoch = self.epoch;
+        self.think(now, BrainEvent::FloorFree { epoch });
+        true
+    }
+
     /// A tool has acted, whatever the caller did meanwhile: its result belongs to the present epoch.
     pub(super) fn tool_done(&mut self, now: Time, call: u32, result: Result<Value, ToolFailure>) {
         let Some(at) = self.floor.tools.iter().position(|running| running.call == call) else { return };
-        let Running { name, arguments, .. } = self.floor.tools.remove(at);
+        let Running { name, arguments, left, .. } = self.floor.tools.remove(at);
+        self.floor.late |= left;
         let arguments = arguments.filter(|arguments| self.story.has_room(arguments));
         self.note(now, TimelineEvent::Tool { name, ok: result.is_ok(), arguments });
         if self.life == Life::Running {

@@ -106,6 +106,7 @@ impl Known {
             }
             BrainEvent::ToolDone { .. }
             | BrainEvent::ToolRuns { .. }
+            | BrainEvent::FloorFree { .. }
             | BrainEvent::Model { .. }
             | BrainEvent::TransferProgress { .. } => None,
         }

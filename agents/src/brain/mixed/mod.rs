@@ -84,6 +84,10 @@ impl Brain for MixedBrain {
         }
     }
 
+    fn waits_for_tools(&self) -> bool {
+        self.charge == Charge::Flow || self.model.waits_for_tools()
+    }
+
     fn slots(&self) -> Value {
         self.flow.filled()
     }
