@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::call::{Door, Modality};
 use crate::leg::LegEnd;
@@ -192,6 +193,9 @@ pub enum TimelineEvent {
     Tool {
         name: String,
         ok: bool,
+        /// Absent where they are long, of keys that were pressed, and to watchers without a key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arguments: Option<Private<Value>>,
     },
     Transfer {
         status: Option<u16>,

@@ -99,7 +99,8 @@ impl Node {
         let worker = Worker::start(clock, WorkerSettings { rtp_ports: ports.first..=ports.last })
             .context("cannot start the media worker")?;
         let tools = tools::open(&settings, Arc::new(agent_tools::builtin(&data)?))?;
-        equip(&bots, &tools, &settings);
+        let (tasks, http_close) = (TaskTracker::new(), CancellationToken::new());
+        equip(&bots, &tools, &settings, &tasks, &http_close);
         let (models, alerts) = Models::open(&settings)?;
         let accounts = spending::path_in(&data);
         models.costs.restore(spending::read(&accounts).context(BROKEN_ACCOUNTS)?);
@@ -116,7 +117,7 @@ impl Node {
             access: Access { keys, tickets: Tickets::default() },
             chats: Chats { parked: Parked::default(), channels },
             clock,
-            tasks: TaskTracker::new(),
+            tasks,
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),
             brain: Arc::new(engines::brain),
             about: About { engines: installed.parts(&models), metrics },
@@ -129,7 +130,6 @@ impl Node {
             worker,
             settings,
         });
-        let http_close = CancellationToken::new();
         state.tasks.spawn(doors::sip::serve(state.clone(), incoming, sip_close.clone()));
         rehearse(&state, installed, voicebots, http_close.clone());
         state.tasks.spawn(state.models.costs.keep(accounts, alerts, http_close.clone()));
@@ -221,13 +221,13 @@ fn rehearse(state: &AppState, engines: Arc<Engines>, voicebots: Vec<Arc<BotConfi
 }
 
 /// Connects to the MCP servers of all bots, which nobody waits for, and says in the log which tools cannot work.
-fn equip(bots: &FileBots, tools: &Toolbox, settings: &Settings) {
+fn equip(bots: &FileBots, tools: &Toolbox, settings: &Settings, tasks: &TaskTracker, close: &CancellationToken) {
     for (bot, config) in bots.configs() {
         for Finding { pointer, message, .. } in tools::unset(config, settings) {
             warn!(%bot, pointer, message, "a bot's tool cannot work");
         }
-        // The toolbox keeps the connections.
-        drop(tools.of(config));
+        let told = tools::tell_absent(bot.clone(), tools.of(config));
+        tasks.spawn(close.clone().run_until_cancelled_owned(told));
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use reqwest::Url;
 use tandem_check::{Finding, Severity};
+use tandem_contract::BotName;
 use tandem_contract::bot::BotConfig;
 use tandem_contract::bot::tool::{SECRET, blanks};
 use tandem_contract::ports::{Secrets as _, Tools};
-use tandem_tools::Toolbox;
+use tandem_tools::{BotTools, Toolbox};
+use tracing::warn;
 
 use crate::settings::Settings;
 
@@ -41,6 +43,14 @@ pub fn unset(config: &BotConfig, settings: &Settings) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Says in the log which tools a bot allows that their MCP servers do not have, once all of its servers have told theirs.
+pub async fn tell_absent(bot: BotName, tools: BotTools) {
+    tools.listed().await;
+    for (server, tool) in tools.absent() {
+        warn!(%bot, server, tool, "a bot allows a tool that its MCP server does not have");
+    }
 }
 
 /// What a request wants of the settings.

@@ -2,6 +2,7 @@
 //! that server sees.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -72,12 +73,9 @@ async fn told(socket: &mut Chat, kind: &str) -> Value {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_chats_model_calls_a_tool_and_learns_from_its_slip() {
-    let vendor = FakeVendor::answering(|number, _| model(number)).unwrap();
-    let shop = FakeVendor::start([Script::status(200, r#"{"state":"shipped"}"#)]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let bots = folder.path().join("data/bots");
+/// A node with this bot, its model and its server.
+async fn node(folder: &Path, vendor: &FakeVendor, shop: &FakeVendor) -> Node {
+    let bots = folder.join("data/bots");
     std::fs::create_dir_all(&bots).unwrap();
     std::fs::write(bots.join("demo.json"), bot(&shop.url("/orders/{order}")).to_string()).unwrap();
     let text = format!(
@@ -88,14 +86,52 @@ async fn a_chats_model_calls_a_tool_and_learns_from_its_slip() {
     let mut settings: Settings = toml::from_str(&text).unwrap();
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     (settings.http.addr, settings.sip.addr) = (free, free);
-    settings.data.dir = folder.path().join("data");
-    let node = Node::start(settings, METRICS.clone()).await.unwrap();
+    settings.data.dir = folder.join("data");
+    Node::start(settings, METRICS.clone()).await.unwrap()
+}
 
+/// A chat that has asked where an order is.
+async fn asks(node: &Node, key: Option<&str>) -> Chat {
     let url = format!("ws://{}/ws/v1/session", node.state.settings.http.addr);
     let (mut socket, _) = connect_async(url).await.unwrap();
-    socket.send(Message::text(json!({ "type": "start", "mode": "text" }).to_string())).await.unwrap();
+    let mut start = json!({ "type": "start", "mode": "text" });
+    if let Some(key) = key {
+        start["token"] = key.into();
+    }
+    socket.send(Message::text(start.to_string())).await.unwrap();
     assert_eq!(told(&mut socket, "text").await["text"], "Hello.");
     socket.send(Message::text(json!({ "type": "text", "text": "Where is it?" }).to_string())).await.unwrap();
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tool_was_called_with_is_told_to_who_has_a_key() {
+    let vendor = FakeVendor::answering(|number, _| model(number % 3)).unwrap();
+    let shop = FakeVendor::answering(|_, _| Script::status(200, r#"{"state":"shipped"}"#)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path(), &vendor, &shop).await;
+    let key = node.new_key.as_ref().unwrap().reveal().clone();
+    for (key, expected) in [(None, Value::Null), (Some(key.as_str()), json!({ "order": "123456" }))] {
+        let mut socket = asks(&node, key).await;
+        let worked = loop {
+            let told = told(&mut socket, "timeline").await["entry"].clone();
+            if told["name"] == "order_status" && told["ok"] == true {
+                break told;
+            }
+        };
+        assert_eq!(worked["arguments"], expected, "with a key: {}", key.is_some());
+        assert_eq!(told(&mut socket, "text").await["text"], "It was shipped.");
+    }
+    node.drain(std::future::ready(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chats_model_calls_a_tool_and_learns_from_its_slip() {
+    let vendor = FakeVendor::answering(|number, _| model(number)).unwrap();
+    let shop = FakeVendor::start([Script::status(200, r#"{"state":"shipped"}"#)]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path(), &vendor, &shop).await;
+    let mut socket = asks(&node, None).await;
     let answer = told(&mut socket, "text").await["text"].clone();
     assert_eq!(answer, "It was shipped.");
 

@@ -177,7 +177,7 @@ fn keep(kept: &mut Option<Vec<ModelEvent>>, event: &ModelEvent) {
             kept.iter_mut().for_each(|events| events.push(event.clone()))
         }
         ModelEvent::ToolCall { .. } | ModelEvent::Done { .. } | ModelEvent::Failed { .. } => *kept = None,
-        ModelEvent::Usage { .. } | ModelEvent::Progress | ModelEvent::Rerouted { .. } => {}
+        ModelEvent::Usage { .. } | ModelEvent::Progress | ModelEvent::Rerouted => {}
     }
 }
 

@@ -156,10 +156,7 @@ pub enum ModelEvent {
     /// It works on what is not said: thoughts, or the arguments of a call.
     Progress,
     /// The model that was asked has failed before its first word, and another is asked now.
-    Rerouted {
-        /// Since the question was put.
-        waited_ms: u64,
-    },
+    Rerouted,
     Done {
         finish: Finish,
     },

@@ -65,7 +65,7 @@ impl LanguageModel for Resilient {
                         break;
                     }
                     if failed && tries == 0 {
-                        yield ModelEvent::Rerouted { waited_ms: millis(asked.elapsed()) };
+                        yield ModelEvent::Rerouted;
                     }
                     let mut attempt = Attempt::new(guarded);
                     let mut answer = guarded.model.complete(request.clone());
@@ -107,10 +107,6 @@ impl LanguageModel for Resilient {
             yield ModelEvent::Failed { error: last };
         })
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// None: this model is not asked again. Silence has cost the caller too much time already.
@@ -159,7 +155,7 @@ impl<'a> Attempt<'a> {
             ModelEvent::Text { .. }
             | ModelEvent::ToolCall { .. }
             | ModelEvent::Progress
-            | ModelEvent::Rerouted { .. }
+            | ModelEvent::Rerouted
             | ModelEvent::Failed { .. } => {}
         }
     }

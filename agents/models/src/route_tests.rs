@@ -51,7 +51,7 @@ fn payer() -> Payer {
 /// What answers, or why nothing does.
 async fn answer(model: &dyn LanguageModel) -> String {
     let events: Vec<_> = model.complete(Completion { temperature: Some(0.0), ..Completion::default() }).collect().await;
-    match events.iter().find(|event| !matches!(event, ModelEvent::Rerouted { .. })) {
+    match events.iter().find(|event| !matches!(event, ModelEvent::Rerouted)) {
         Some(ModelEvent::Text { text }) => text.reveal().clone(),
         Some(ModelEvent::Failed { error }) => error.to_string(),
         other => panic!("{other:?}"),

@@ -297,7 +297,7 @@ impl Meter {
             ModelEvent::ToolCall { call } => self.add(call.arguments.reveal().to_string().len()),
             ModelEvent::Progress => self.add(0),
             // News of a chain, which is never metered as one.
-            ModelEvent::Rerouted { .. } => {}
+            ModelEvent::Rerouted => {}
             ModelEvent::Failed { .. } if self.state == Reading::Asked => self.state = Reading::Settled,
             ModelEvent::Done { .. } | ModelEvent::Failed { .. } => self.settle(),
         }

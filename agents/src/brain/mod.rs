@@ -59,7 +59,16 @@ pub enum BrainEvent {
         call: u32,
         result: Result<Value, ToolFailure>,
     },
-    /// The answer to `Complete`, piece by piece.
+    /// Nobody speaks, and a tool has answered that was left running when the caller went on.
+    FloorFree {
+        epoch: Epoch,
+    },
+    /// A tool has not answered for as long as `Watch` says.
+    ToolRuns {
+        epoch: Epoch,
+        call: u32,
+    },
+    /// The answer to `Complete`, piece by piece. That another model is asked is told once the caller has waited for it.
     Model {
         epoch: Epoch,
         event: ModelEvent,
@@ -115,6 +124,12 @@ pub enum BrainEffect {
         tool: String,
         arguments: Value,
     },
+    /// Tell me by `ToolRuns` if this tool has not answered by then.
+    Watch {
+        epoch: Epoch,
+        call: u32,
+        after_ms: u32,
+    },
     /// Ask the language model, once it is known what of the agent's last words was heard. A newer question replaces it.
     Complete {
         epoch: Epoch,
@@ -154,6 +169,7 @@ impl BrainEffect {
             | Self::Write { epoch, .. }
             | Self::Done { epoch }
             | Self::CallTool { epoch, .. }
+            | Self::Watch { epoch, .. }
             | Self::PressKeys { epoch, .. }
             | Self::Complete { epoch, .. } => Some(*epoch),
             Self::Listen(_)
@@ -201,6 +217,12 @@ pub trait Brain: Send {
     /// not sure. A guess: what is asked in the end is what `handle` says.
     fn foresee(&self, _said: &str) -> Option<Prompt> {
         None
+    }
+
+    /// Whether it hears of nothing else that the caller says before the tools that it called have answered. One that does not
+    /// wait is asked at once; its tools are left running, and `FloorFree` follows their results.
+    fn waits_for_tools(&self) -> bool {
+        true
     }
 
     /// What the slots of its flow hold, as a JSON object. Null: it has none.

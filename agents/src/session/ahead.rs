@@ -58,6 +58,16 @@ struct Held {
     request: Box<Completion>,
     /// At most `EVENTS_MAX`.
     events: Vec<ModelEvent>,
+    /// Another model is asked than the first.
+    rerouted: bool,
+}
+
+/// What was asked ahead proved to be the question.
+#[derive(Debug)]
+pub(super) struct Adopted {
+    pub(super) ahead: AheadId,
+    /// Another model is asked than the first, and the caller, who did not wait until now, may yet have to.
+    pub(super) rerouted: bool,
 }
 
 impl Held {
@@ -152,7 +162,7 @@ impl SessionCore {
         let request = prompt.completion_after(self.notes(), &entries, &self.letters.album.attached());
         self.ahead.last.0 += 1;
         self.ahead.times += 1;
-        self.ahead.held = Some(Held { request: Box::new(request.clone()), events: Vec::new() });
+        self.ahead.held = Some(Held { request: Box::new(request.clone()), events: Vec::new(), rerouted: false });
         let ahead = self.ahead.last;
         self.out(SessionEffect::AskAhead { ahead, request });
     }
@@ -173,7 +183,7 @@ impl SessionCore {
     }
 
     pub(super) fn ahead_event(&mut self, now: Time, ahead: AheadId, event: ModelEvent) {
-        if let Some(Question::Asked { epoch, ahead: Some(asked) }) = self.floor.question
+        if let Some(Question::Asked { epoch, ahead: Some(asked), .. }) = self.floor.question
             && asked == ahead
         {
             return self.answer(now, epoch, event);
@@ -189,7 +199,7 @@ impl SessionCore {
                 self.measure(Measure::AskedAhead { used: false });
             }
             // Nobody waits yet.
-            ModelEvent::Rerouted { .. } => {}
+            ModelEvent::Rerouted => held.rerouted = true,
             event => {
                 held.events.push(event);
                 if held.events.len() > EVENTS_MAX {
@@ -199,13 +209,13 @@ impl SessionCore {
         }
     }
 
-    /// The question that is asked now: if it was asked ahead, its number. What was asked ahead and is another is given up.
-    pub(super) fn adopt_ahead(&mut self, request: &Completion) -> Option<AheadId> {
+    /// The question that is asked now, if it was asked ahead. What was asked ahead and is another is given up.
+    pub(super) fn adopt_ahead(&mut self, request: &Completion) -> Option<Adopted> {
         match self.ahead.held.take_if(|held| *held.request == *request) {
             Some(held) => {
                 self.ahead.released = held.events.into();
                 self.measure(Measure::AskedAhead { used: true });
-                Some(self.ahead.last)
+                Some(Adopted { ahead: self.ahead.last, rerouted: held.rerouted })
             }
             None => {
                 self.forget_ahead();
@@ -218,7 +228,7 @@ impl SessionCore {
     pub(super) fn release_answer(&mut self, now: Time) -> bool {
         let any = !self.ahead.released.is_empty();
         while let Some(event) = self.ahead.released.pop_front() {
-            if let Some(Question::Asked { epoch, ahead: Some(_) }) = self.floor.question {
+            if let Some(Question::Asked { epoch, ahead: Some(_), .. }) = self.floor.question {
                 self.answer(now, epoch, event);
             }
         }

@@ -19,7 +19,8 @@ use super::keys::Keys;
 use super::letters::Letter;
 use super::model::Question;
 use super::output::Terminal;
-use crate::brain::{BrainEffect, BrainEvent, Listen, ToolFailure};
+use super::tools::Running;
+use crate::brain::{BrainEffect, BrainEvent, Listen};
 use crate::turn::{Ask, Sense, TurnEffect, TurnInput, TurnState};
 
 /// Caller inputs that wait for the floor. Full: the newest is not taken. A person doesn't write sixteen messages ahead.
@@ -40,8 +41,9 @@ pub(super) struct Floor {
     said: Option<CallerInput>,
     /// For later, in order. At most `HELD_MAX`.
     held: VecDeque<CallerInput>,
-    /// Tools that run, by call number.
-    tools: Vec<(u32, String)>,
+    pub(super) tools: Vec<Running>,
+    /// One that was left running has answered since the brain was asked last.
+    pub(super) late: bool,
     /// What the language model was asked, or is to be.
     pub(super) question: Option<Question>,
     /// What the agent presses.
@@ -51,7 +53,12 @@ pub(super) struct Floor {
 impl Floor {
     /// Nothing is asked, held or worked on.
     pub(super) fn is_free(&self) -> bool {
-        self.question.is_none() && self.tools.is_empty() && self.held.is_empty()
+        self.question.is_none() && !self.awaits_tools() && self.held.is_empty()
+    }
+
+    /// Whether the reply waits for a tool.
+    pub(super) fn awaits_tools(&self) -> bool {
+        self.tools.iter().any(|running| !running.left)
     }
 
     /// For when the caller has the floor. `digits`: keys.
@@ -64,10 +71,10 @@ impl Floor {
     }
 
     /// False: it runs already.
-    pub(super) fn begin_tool(&mut self, call: u32, tool: &str) -> bool {
-        let is_new = self.tools.iter().all(|(running, _)| *running != call);
+    pub(super) fn begin_tool(&mut self, call: u32, tool: &str, arguments: Option<Private<Value>>) -> bool {
+        let is_new = self.tools.iter().all(|running| running.call != call);
         if is_new {
-            self.tools.push((call, tool.to_owned()));
+            self.tools.push(Running { call, name: tool.to_owned(), arguments, watched: None, left: false });
         }
         is_new
     }
@@ -146,10 +153,10 @@ impl SessionCore {
         if self.life != Life::Running {
             return self.settle_life(now);
         }
-        self.settle_question();
+        self.settle_question(now);
         self.end_given_reply();
         self.settle_ahead(now);
-        if self.release_answer(now) || self.settle_keys(now) {
+        if self.release_answer(now) || self.settle_keys(now) || self.settle_patience(now) || self.settle_watch(now) {
             return self.settle(now);
         }
         let has_floor = matches!(
@@ -157,7 +164,7 @@ impl SessionCore {
             TurnState::Thinking { .. } | TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }
         );
         // A brain works at once, by a tool or by its model: with none of these and no speech left its reply is over.
-        if has_floor && self.floor.tools.is_empty() && self.floor.question.is_none() && self.output.is_idle() {
+        if has_floor && !self.floor.awaits_tools() && self.floor.question.is_none() && self.output.is_idle() {
             self.stages.void();
             self.drive(now, TurnInput::ReplyDone);
         }
@@ -167,6 +174,9 @@ impl SessionCore {
             self.stages.caller_stopped(now);
             self.floor.said = Some(said);
             self.drive(now, TurnInput::Text);
+            self.settle(now);
+        }
+        if self.settle_late(now) {
             self.settle(now);
         }
         if let Some((at, letter)) = self.read_letters(now) {
@@ -228,8 +238,16 @@ impl SessionCore {
     }
 
     fn ask(&mut self, now: Time, ask: Ask) {
-        // A noise, while an answer to what was said before it is on its way.
-        if ask == Ask::NotUnderstood && self.floor.question.is_some() {
+        let (awaits, runs) = (self.floor.awaits_tools(), !self.floor.tools.is_empty());
+        let waits = match ask {
+            Ask::Caller => false,
+            // A noise, while an answer to what was said before it is on its way.
+            Ask::NotUnderstood => awaits || self.floor.question.is_some(),
+            Ask::NotHeard => awaits,
+            // The caller waits for what is being looked up.
+            Ask::Silent => runs,
+        };
+        if waits {
             return;
         }
         self.forget_question();
@@ -241,6 +259,7 @@ impl SessionCore {
                 let Some(said) = self.floor.said.take() else { return };
                 self.write_caller(said.at, &said.letter);
                 self.stages.asked(now);
+                self.leave_tools();
                 match said.digits {
                     true => BrainEvent::Digits { epoch, digits: said.letter.said },
                     false => BrainEvent::Said { epoch, text: said.letter.said },
@@ -291,7 +310,7 @@ impl SessionCore {
                 self.drive(now, TurnInput::BrainWorks);
             }
         }
-        self.drive(now, TurnInput::Tools { running: !self.floor.tools.is_empty() });
+        self.drive(now, TurnInput::Tools { running: self.holds_caller() });
     }
 
     fn carry_out(&mut self, now: Time, effect: BrainEffect) {
@@ -305,8 +324,9 @@ impl SessionCore {
             BrainEffect::Done { .. } => {}
             BrainEffect::Listen(listen) => self.listen(listen),
             BrainEffect::CallTool { call, tool, arguments, .. } => self.call_tool(call, tool, arguments),
+            BrainEffect::Watch { call, after_ms, .. } => self.watch_tool(now, call, after_ms),
             BrainEffect::PressKeys { call, keys, .. } => self.press_keys(call, keys.into_inner()),
-            BrainEffect::Complete { epoch, prompt } => self.ask_model(epoch, prompt),
+            BrainEffect::Complete { epoch, prompt } => self.ask_model(now, epoch, prompt),
             BrainEffect::Transfer { target } => self.output.end_with(Terminal::Transfer(target)),
             BrainEffect::HangUp => self.output.end_with(Terminal::HangUp),
             BrainEffect::Echo { on } if self.has_audio() => self.out(SessionEffect::Media(MediaCommand::Loop { on })),
@@ -326,23 +346,6 @@ impl SessionCore {
         self.ears.grammar = listen.grammar;
         self.digits.expect(listen.digits);
         self.turn.set_silence(listen.silence);
-    }
-
-    fn call_tool(&mut self, call: u32, tool: String, arguments: Value) {
-        if self.floor.begin_tool(call, &tool) {
-            self.out(SessionEffect::CallTool { call, tool, arguments });
-        }
-    }
-
-    /// A tool has acted, whatever the caller did meanwhile: its result belongs to the present epoch.
-    pub(super) fn tool_done(&mut self, now: Time, call: u32, result: Result<Value, ToolFailure>) {
-        let Some(at) = self.floor.tools.iter().position(|(running, _)| *running == call) else { return };
-        let (_, name) = self.floor.tools.remove(at);
-        self.note(now, TimelineEvent::Tool { name, ok: result.is_ok() });
-        if self.life == Life::Running {
-            let epoch = self.epoch;
-            self.think(now, BrainEvent::ToolDone { epoch, call, result });
-        }
     }
 
     fn pause(&mut self, now: Time) {
@@ -367,7 +370,7 @@ impl SessionCore {
 
     fn abandon_reply(&mut self, now: Time) {
         warn!("the reply did not come or stood still; it is given up");
-        self.floor.tools.clear();
+        self.floor.tools.retain(|running| running.left);
         self.floor.keys.forget();
         self.stages.void();
         self.cut_output(now, Cut::Abandoned);

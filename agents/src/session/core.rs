@@ -1,10 +1,10 @@
 //! The session without I/O: turn machine, ledger, brain and epoch; inputs and time go in, effects come out.
 //!
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
-//! `ahead` and `memory` (what the model is asked), `output` (the agent's speech),
+//! `ahead` and `memory` (what the model is asked), `patience` (who waits for it), `output` (the agent's speech),
 //! `commit` (what was heard of it), `spoken` (where the far end speaks it), `back_off` (when it may begin), `recognition`, `digits`,
 //! `early` (what the caller does before the beginning), `letters` and `album` (what is written and shown), `stages`, `record`,
-//! `farewell` (how it ends).
+//! `tools` (what runs), `farewell` (how it ends).
 //!
 //! It knows no vendor and no door. Messages of an older epoch, utterance or recognition are dropped here.
 
@@ -114,9 +114,14 @@ impl SessionCore {
         let ears = self.ears.deadline().filter(|_| running);
         let ahead = self.ahead_due().filter(|_| running);
         let keys = self.keys_due().filter(|_| running);
+        let patience = self.patience_due().filter(|_| running);
+        let watch = self.watch_due().filter(|_| running);
         let output = self.output.deadline();
         let letters = self.letters_due();
-        [turn, digits, ears, ahead, keys, letters, store, output, self.life.deadline()].into_iter().flatten().min()
+        [turn, digits, ears, ahead, keys, patience, watch, letters, store, output, self.life.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Carries out what is due. Call again until `poll_timeout` lies in the future.

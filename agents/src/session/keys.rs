@@ -37,6 +37,10 @@ struct Pressing {
 }
 
 impl Keys {
+    pub(super) fn are_pressed(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
@@ -44,7 +48,7 @@ impl Keys {
 
 impl SessionCore {
     pub(super) fn press_keys(&mut self, call: u32, keys: Vec<Key>) {
-        if self.floor.begin_tool(call, TOOL) {
+        if self.floor.begin_tool(call, TOOL, None) {
             self.floor.keys.calls.push_back(Pressing { call, left: keys.into() });
         }
     }

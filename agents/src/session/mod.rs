@@ -33,6 +33,7 @@ mod letters;
 mod memory;
 mod model;
 mod output;
+mod patience;
 mod recognition;
 mod record;
 mod shell;
@@ -40,6 +41,7 @@ mod spoken;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 pub use input::{tag_of, utterance_of};
 pub use shell::run;

@@ -88,7 +88,7 @@ impl Output {
         self.is_silent() && self.terminal.is_none()
     }
 
-    fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         self.waiting.is_empty() && self.voice.is_none() && self.lines.is_empty()
     }
 
@@ -255,6 +255,7 @@ impl SessionCore {
         self.output.lines.remove(index);
         self.note(at, TimelineEvent::AgentStoppedSpeaking { utterance });
         self.close_finished(now, utterance, offset);
+        self.patience_begins(now);
         self.drive(now, TurnInput::PlayoutFinished);
     }
 

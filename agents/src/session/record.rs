@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+use tandem_contract::Private;
 use tandem_contract::record::{CallRecord, MediaStats, Outcome, TimelineEntry, TimelineEvent, TurnRecord};
 use tandem_media::Time;
 use tandem_media::leg::LegStats;
@@ -24,12 +26,19 @@ const TURN_BYTES: usize = 400;
 /// hour of lively conversation has about 2,000.
 const TIMELINE_MAX: usize = 10_000;
 
+/// Most JSON of the arguments of one tool call in a record, and of all, bytes. What is beyond is left out: a tool may be
+/// called with whole letters, and a record is kept in memory.
+const ARGUMENTS_MAX: usize = 4 * 1024;
+const ALL_ARGUMENTS_MAX: usize = 256 * 1024;
+
 /// What of the record is not in the ledger.
 #[derive(Debug)]
 pub(super) struct Story {
     pub(super) facts: SessionFacts,
     began: Time,
     timeline: Vec<TimelineEntry>,
+    /// Bytes of the arguments of tools in it.
+    arguments: usize,
     turns: Vec<TurnRecord>,
     media: Option<MediaStats>,
     /// Something was committed since the last write.
@@ -39,7 +48,16 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) fn new(facts: SessionFacts, now: Time) -> Self {
-        Self { facts, began: now, timeline: Vec::new(), turns: Vec::new(), media: None, dirty: false, stored: now }
+        Self {
+            facts,
+            began: now,
+            timeline: Vec::new(),
+            arguments: 0,
+            turns: Vec::new(),
+            media: None,
+            dirty: false,
+            stored: now,
+        }
     }
 
     /// Milliseconds since the session began.
@@ -53,6 +71,14 @@ impl Story {
             self.timeline.push(entry.clone());
         }
         entry
+    }
+
+    /// Whether the record takes these arguments of a tool.
+    pub(super) fn has_room(&mut self, arguments: &Private<Value>) -> bool {
+        let bytes = arguments.reveal().to_string().len();
+        let fits = bytes <= ARGUMENTS_MAX && self.arguments + bytes <= ALL_ARGUMENTS_MAX;
+        self.arguments += if fits { bytes } else { 0 };
+        fits
     }
 
     pub(super) fn turn(&mut self, turn: TurnRecord) {
@@ -79,7 +105,7 @@ impl Story {
 
     /// When the record wants to be written.
     pub(super) fn store_due(&self, ledger: &Ledger) -> Option<Time> {
-        let size = ledger.size() + self.timeline.len() * ENTRY_BYTES + self.turns.len() * TURN_BYTES;
+        let size = ledger.size() + self.timeline.len() * ENTRY_BYTES + self.arguments + self.turns.len() * TURN_BYTES;
         let pieces = u32::try_from(size / STORE_PIECE).unwrap_or(u32::MAX);
         self.dirty.then(|| self.stored + STORE_INTERVAL.saturating_mul(pieces.saturating_add(1)))
     }

@@ -39,7 +39,7 @@ pub struct TurnMachine {
     pub(super) voice: Option<Time>,
     pub(super) hearing: Hearing,
     pub(super) endpointing: Endpointing,
-    /// Tools run: the brain hears of nothing else before their results.
+    /// Tools run, and the brain hears of nothing else before their results.
     tools: bool,
     silence: Silence,
     /// On hold nobody is waited for: neither the caller, who can say nothing, nor our playout, which stands still.

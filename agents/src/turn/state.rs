@@ -136,7 +136,7 @@ pub enum TurnInput {
     Text,
     /// The brain has begun something: speech, or a tool that runs.
     BrainWorks,
-    /// Whether tools run: the brain is not asked anything until they are done.
+    /// Whether tools run before whose results the brain is not asked anything.
     Tools {
         running: bool,
     },

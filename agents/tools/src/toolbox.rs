@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tandem_contract::bot::BotConfig;
-use tandem_contract::bot::blocks::{BuildStatus, HttpTool, Integration, ToolAvailable};
+use tandem_contract::bot::blocks::{BuildStatus, HttpTool, Integration, IntegrationConfig, ToolAvailable};
 use tandem_contract::bot::flow::BUILTIN_TOOLS;
 use tandem_contract::ports::{Secrets, ToolCall, ToolError, Tools};
 use thiserror::Error;
@@ -50,9 +50,8 @@ impl Toolbox {
         let wanted = config.integrations.iter().flatten();
         let wanted = wanted.filter(|server| server.is_mcp() && server.status == BuildStatus::Implemented);
         let servers: Vec<Attached> = wanted.filter_map(|server| self.attach(server)).collect();
-        let supplies = servers
-            .iter()
-            .map(|server| -> Supply<'_> { (&server.name, server.allowed.as_deref(), server.server.tools()) });
+        let supplies =
+            servers.iter().map(|server| -> Supply<'_> { (&server.name, &server.config, server.server.tools()) });
         let offers = listing::offers(config, &supplies.collect::<Vec<_>>());
         let equipped = match offers.is_empty() {
             true => Arc::clone(config),
@@ -69,8 +68,8 @@ impl Toolbox {
             self.tasks.spawn(task);
             server
         });
-        let (name, allowed) = (integration.integration_name.clone(), config.tools.clone());
-        Some(Attached { name, allowed, server: server.clone() })
+        let (name, config) = (integration.integration_name.clone(), config.clone());
+        Some(Attached { name, config, server: server.clone() })
     }
 }
 
@@ -78,7 +77,7 @@ impl Toolbox {
 #[derive(Clone)]
 struct Attached {
     name: String,
-    allowed: Option<Vec<String>>,
+    config: IntegrationConfig,
     server: Server,
 }
 
@@ -104,6 +103,16 @@ impl BotTools {
         }
     }
 
+    /// Tools that the bot allows by name and that their server does not have, as far as it has told: each with its server's
+    /// name.
+    pub fn absent(&self) -> Vec<(String, String)> {
+        let of = |Attached { name, config, server }: &Attached| {
+            let absent = server.told().map(|listed| listing::absent(config.tools.as_deref(), &listed));
+            absent.unwrap_or_default().into_iter().map(|tool| (name.clone(), tool)).collect::<Vec<_>>()
+        };
+        self.servers.iter().flat_map(of).collect()
+    }
+
     fn own(&self, name: &str) -> Option<(ToolAvailable, HttpTool)> {
         let tool = self.config.tools_available.iter().flatten().find(|tool| tool.tool_name == name)?;
         Some((tool.clone(), tool.http.clone()?))
@@ -114,16 +123,18 @@ impl BotTools {
         if let Some(offer) = self.offers.iter().find(|offer| offer.name == name) {
             return Some((self.servers[offer.server].server.clone(), offer.tool.name.clone()));
         }
-        self.servers.iter().find_map(|Attached { name: prefix, allowed, server }| {
-            let whole = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix("__"));
-            let listed = |tool: &str| allowed.as_ref().is_some_and(|names| names.iter().any(|known| known == tool));
-            let tool = match whole {
-                Some(tool) if allowed.is_none() || listed(tool) => tool,
-                None if listed(name) && !BUILTIN_TOOLS.contains(&name) => name,
-                Some(_) | None => return None,
-            };
-            Some((server.clone(), tool.to_owned()))
-        })
+        self.servers.iter().find_map(
+            |Attached { name: prefix, config: IntegrationConfig { tools: allowed, .. }, server }| {
+                let whole = name.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix("__"));
+                let listed = |tool: &str| allowed.as_ref().is_some_and(|names| names.iter().any(|known| known == tool));
+                let tool = match whole {
+                    Some(tool) if allowed.is_none() || listed(tool) => tool,
+                    None if listed(name) && !BUILTIN_TOOLS.contains(&name) => name,
+                    Some(_) | None => return None,
+                };
+                Some((server.clone(), tool.to_owned()))
+            },
+        )
     }
 }
 

@@ -168,10 +168,14 @@ fn names(tools: &BotTools) -> Vec<&str> {
 async fn tools_of_a_server_are_offered_and_called() {
     let (address, _server) = clinic().await;
     let toolbox = toolbox();
-    let config = bot(&at(address), json!(["find", "opening_hours"]));
+    let mut config = BotConfig::clone(&bot(&at(address), json!(["find", "opening_hours"])));
+    let server = config.integrations.as_mut().unwrap()[0].config.as_mut().unwrap();
+    (server.say, server.say_after_ms) = (Some("I look.".to_owned()), Some(800));
+    let config = Arc::new(config);
     let tools = known(&toolbox, &config).await;
     assert_eq!(names(&tools), ["find", "clinic__opening_hours"]);
     let offered = tools.config().tools_available.as_ref().unwrap()[0].clone();
+    assert_eq!((offered.say.as_deref(), offered.say_after_ms), (Some("I look."), Some(800)));
     assert_eq!(offered.description.as_deref(), Some("A tool of the clinic."));
     assert_eq!(offered.parameters.unwrap()["required"], json!(["who"]));
     let who = json!({ "who": "Ann" });
@@ -193,6 +197,17 @@ async fn tools_of_a_server_are_offered_and_called() {
     assert_eq!(crashed.to_string(), "mcp_error: the database is gone");
     let slip = call(&tools, "find", json!({ "who": 7 })).await.unwrap_err();
     assert!(matches!(&slip, ToolError::BadArgument { name, .. } if name == "who"), "{slip:?}");
+}
+
+#[tokio::test]
+async fn a_name_that_the_server_does_not_have_is_told_once_it_has_told_its_tools() {
+    let (address, _server) = clinic().await;
+    let toolbox = toolbox();
+    let config = bot(&at(address), json!(["find", "fnd", "opening_hours"]));
+    assert_eq!(toolbox.of(&config).absent(), [], "nothing is known yet");
+    let tools = known(&toolbox, &config).await;
+    assert_eq!(tools.absent(), [("clinic".to_owned(), "fnd".to_owned())]);
+    assert_eq!(known(&toolbox, &bot(&at(address), Value::Null)).await.absent(), []);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 use tandem_contract::bot::blocks::{BuildStatus, HttpTool, Integration, ToolAvailable};
 use tandem_contract::bot::flow::BUILTIN_TOOLS;
-use tandem_contract::bot::tool::{GIVEN_TOOLS, SECRET, TOOL_TIMEOUT_MS, blanks};
+use tandem_contract::bot::tool::{GIVEN_TOOLS, SAY_AFTER_MS, SECRET, TOOL_TIMEOUT_DEFAULT_MS, TOOL_TIMEOUT_MS, blanks};
 
 use super::{Findings, did_you_mean, token};
 
@@ -20,6 +20,7 @@ pub(super) fn check(config: &Value, findings: &mut Findings) {
         if !names.insert(tool.tool_name.clone()) {
             findings.error(format!("{at}/tool_name"), format!("{} is there twice; remove one", tool.tool_name));
         }
+        saying(&at, tool.say.as_deref(), tool.say_after_ms, findings);
         match &tool.http {
             Some(http) => Tool { at, tool: &tool, findings }.check(http),
             None => not_own(&at, &tool, findings),
@@ -74,6 +75,24 @@ fn not_own(at: &str, tool: &ToolAvailable, findings: &mut Findings) {
     }
 }
 
+/// What is said while a tool works, and after which silence.
+fn saying(at: &str, say: Option<&str>, after_ms: Option<u32>, findings: &mut Findings) {
+    if say.is_some_and(|text| !text.contains(char::is_alphanumeric)) {
+        findings.error(format!("{at}/say"), "nothing can be said of this; write words, or remove it");
+    }
+    let (least, most) = SAY_AFTER_MS.into_inner();
+    match after_ms {
+        Some(found) if !(least..=most).contains(&found) => {
+            let message = format!("{found} is not sensible here; write {least} to {most}");
+            findings.error(format!("{at}/say_after_ms"), message);
+        }
+        Some(_) if say.is_none() => {
+            findings.warning(format!("{at}/say_after_ms"), "there is nothing to say; add say, or remove it");
+        }
+        Some(_) | None => {}
+    }
+}
+
 struct Tool<'a> {
     at: String,
     tool: &'a ToolAvailable,
@@ -83,16 +102,17 @@ struct Tool<'a> {
 impl Tool<'_> {
     fn check(mut self, http: &HttpTool) {
         self.name();
-        let ToolAvailable { description, say, timeout_ms, .. } = self.tool;
+        let ToolAvailable { description, timeout_ms, say_after_ms, .. } = self.tool;
         if description.as_ref().is_none_or(|text| text.trim().is_empty()) {
             self.warning("", "without a description the model does not know when to call it; add one");
-        }
-        if say.as_ref().is_some_and(|text| !text.contains(char::is_alphanumeric)) {
-            self.error("/say", "nothing can be said of this; write words, or remove it");
         }
         let (least, most) = TOOL_TIMEOUT_MS.into_inner();
         if let Some(found) = timeout_ms.filter(|found| !(least..=most).contains(found)) {
             self.error("/timeout_ms", &format!("{found} is not sensible here; write {least} to {most}"));
+        }
+        let timeout = timeout_ms.unwrap_or(TOOL_TIMEOUT_DEFAULT_MS);
+        if say_after_ms.is_some_and(|after| after >= timeout && SAY_AFTER_MS.contains(&after)) {
+            self.warning("/say_after_ms", &format!("the call is given up after {timeout} ms (timeout_ms); lower it"));
         }
         self.parameters();
         self.url(&http.url);
@@ -221,6 +241,7 @@ fn integrated(at: &str, integration: &Integration, findings: &mut Findings) {
     let Some(config) = config else {
         return findings.error(at, "the key config is missing; add it, with the endpoint of the MCP server");
     };
+    saying(&format!("{at}/config"), config.say.as_deref(), config.say_after_ms, findings);
     let url = config.endpoint.as_deref().unwrap_or_default();
     let whole = endpoint(url).and_then(|()| if url.contains('{') { Err(NO_BLANK) } else { Ok(()) });
     if let Err(why) = whole {

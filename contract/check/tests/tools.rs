@@ -21,6 +21,7 @@ fn own(more: Value) -> Value {
         },
         "timeout_ms": 8_000,
         "say": "One moment, please.",
+        "say_after_ms": 700,
     });
     tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     tool
@@ -38,7 +39,8 @@ fn server(more: Value) -> Value {
         "type": "mcp",
         "status": "implemented",
         "product_compatibility": ["voicebot"],
-        "config": { "endpoint": "https://mcp.example/mcp", "auth_type": "bearer", "secret": "crm", "tools": ["find"] },
+        "config": { "endpoint": "https://mcp.example/mcp", "auth_type": "bearer", "secret": "crm", "tools": ["find"],
+                    "say": "One moment.", "say_after_ms": 700 },
     });
     server.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     server
@@ -80,6 +82,7 @@ fn each_slip_of_a_tool_is_told_with_its_place() {
         (own(json!({ "tool_name": "order status" })), "/tool_name", "letters, digits"),
         (own(json!({ "timeout_ms": 60_000 })), "/timeout_ms", "write 100 to 15000"),
         (own(json!({ "say": " " })), "/say", "nothing can be said"),
+        (own(json!({ "say_after_ms": 10_001 })), "/say_after_ms", "write 0 to 10000"),
         (http(json!({ "url": "crm.example/{order}" })), "/http/url", "begins with https://"),
         (http(json!({ "url": "https://{order}.example/" })), "/http/url", "the host stands as it is"),
         (http(json!({ "url": "https://me:pw@crm.example/{order}" })), "/http/url", "no user and password"),
@@ -109,6 +112,16 @@ fn each_slip_of_a_tool_is_told_with_its_place() {
     one(&bot(&[own(json!({ "description": " " }))], &[]), Severity::Warning, &place(""), "description");
     let seed = json!({ "tool_name": "fly", "status": "missing" });
     one(&bot(&[seed], &[]), Severity::NotSupported, &place(""), "give it http");
+    let late = own(json!({ "timeout_ms": 600 }));
+    one(&bot(&[late], &[]), Severity::Warning, &place("/say_after_ms"), "given up after 600 ms");
+    let mut mute = own(json!({}));
+    mute.as_object_mut().unwrap().remove("say");
+    one(&bot(&[mute], &[]), Severity::Warning, &place("/say_after_ms"), "there is nothing to say");
+    let said =
+        json!({ "tool_name": "opening_hours", "status": "implemented", "say": "Let me see.", "say_after_ms": 500 });
+    assert_eq!(found(&bot(&[said], &[])), []);
+    let builtin = json!({ "tool_name": "opening_hours", "status": "implemented", "say": "..." });
+    one(&bot(&[builtin], &[]), Severity::Error, &place("/say"), "nothing can be said");
     let builtin = json!({ "tool_name": "opening_hours", "status": "implemented", "timeout_ms": 500 });
     one(&bot(&[builtin], &[]), Severity::Warning, &place("/timeout_ms"), "no effect");
 }
@@ -124,6 +137,8 @@ fn each_slip_of_a_server_is_told_with_its_place() {
         (config(json!({ "endpoint": url, "auth_type": "bearer" })), "/config", "secret is missing"),
         (config(json!({ "endpoint": url, "auth_type": "oauth" })), "/config/auth_type", "bearer or none"),
         (config(json!({ "endpoint": url, "secret": "crm" })), "/config/auth_type", "would not be sent"),
+        (config(json!({ "endpoint": url, "say": "!" })), "/config/say", "nothing can be said"),
+        (config(json!({ "endpoint": url, "say": "a", "say_after_ms": 60_000 })), "/config/say_after_ms", "write 0 to"),
         (config(json!({ "endpoint": url, "auth_type": "bearer", "secret": "a b" })), "/config/secret", "lower-case"),
     ] {
         one(&bot(&[], &[server]), Severity::Error, &format!("/integrations/0{at}"), part);
@@ -133,6 +148,8 @@ fn each_slip_of_a_server_is_told_with_its_place() {
     one(&bot(&[], &[bare]), Severity::Error, "/integrations/0", "config is missing");
     let missing = server(json!({ "status": "missing" }));
     one(&bot(&[], &[missing]), Severity::NotSupported, "/integrations/0/status", "not connected");
+    let mute = config(json!({ "endpoint": url, "say_after_ms": 500 }));
+    one(&bot(&[], &[mute]), Severity::Warning, "/integrations/0/config/say_after_ms", "there is nothing to say");
     let other = server(json!({ "type": "crm" }));
     one(&bot(&[], &[other]), Severity::NotSupported, "/integrations/0", "not acted on");
     let twice = [server(json!({})), server(json!({}))];

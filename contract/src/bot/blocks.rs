@@ -53,8 +53,10 @@ block! {
         http: HttpTool,
         /// For the whole call. Absent: 5000.
         timeout_ms: u32,
-        /// Said when it is called and the model has said nothing in this reply.
+        /// Said while it works, if the model has said nothing in this reply.
         say: String,
+        /// ... unless it has answered by then. Absent: 0, it is said when the tool is called.
+        say_after_ms: u32,
     }
 
     /// A request that is made of the arguments. The answer is JSON, or plain text.
@@ -102,6 +104,9 @@ block! {
         secret: String,
         /// Those of an MCP server's tools that the bot gets. Absent: all.
         tools: Vec<String>,
+        /// Of each of these tools, as `say` and `say_after_ms` of a tool.
+        say: String,
+        say_after_ms: u32,
     }
 
     IntegrationNeeded {

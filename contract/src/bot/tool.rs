@@ -11,6 +11,8 @@ use super::blocks::Integration;
 pub const TOOL_TIMEOUT_MS: RangeInclusive<u32> = 100..=15_000;
 /// A caller who hears nothing for longer wonders.
 pub const TOOL_TIMEOUT_DEFAULT_MS: u32 = 5_000;
+/// What `say_after_ms` may say. After a longer silence nobody waits for a word.
+pub const SAY_AFTER_MS: RangeInclusive<u32> = 0..=10_000;
 /// `{secret:NAME}` in a header.
 pub const SECRET: &str = "secret:";
 

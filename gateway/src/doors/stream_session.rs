@@ -6,6 +6,7 @@ use tandem_agents::session::{SignalingLeg, utterance_of};
 use tandem_contract::call::{Door, Modality, Refusal};
 use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::{LegCommand, LegEvent};
+use tandem_contract::record::{TimelineEntry, TimelineEvent};
 use tandem_contract::{BotName, Private, SessionId};
 use tandem_media::leg::StreamFrame;
 use tandem_media::worker::{StreamPort, WireSetup};
@@ -31,6 +32,8 @@ pub(super) struct StreamSession {
     port: Option<StreamPort>,
     /// Whether the client is told what happens in its session.
     watched: bool,
+    /// Whether it has a key: what tools were called with may be more than a caller knows.
+    keyed: bool,
     dropped: u64,
     /// What its client was told of it; none behind a door that tells nothing.
     started: Option<Started>,
@@ -86,6 +89,7 @@ pub(super) async fn open(state: &AppState, start: Start, token: Option<&Private<
     let started = Started { session: id, bot: accept.bot.clone(), version: accept.version, mode: start.mode, rate };
     let mut session = StreamSession::begin(state, admitted, (start.mode == Mode::Voice).then_some(RATE)).await?;
     session.started = Some(started.clone());
+    session.keyed = token.is_some_and(|token| state.access.keys.opens(token));
     Ok(Opened { session, started, resumed: None })
 }
 
@@ -98,7 +102,8 @@ async fn resume(state: &AppState, id: SessionId, token: Option<&Private<String>>
     let bot = state.chats.parked.bot(id).ok_or_else(gone)?;
     let token = token.map(|token| token.reveal().as_str());
     state.may_reach(&bot, token).inspect_err(|refusal| answer::count_refusal(Door::Websocket, refusal))?;
-    let (session, written) = state.chats.parked.take(id).await.ok_or_else(gone)?;
+    let (mut session, written) = state.chats.parked.take(id).await.ok_or_else(gone)?;
+    session.keyed = token.is_some_and(|token| state.access.keys.opens(token));
     let started = session.started.clone().ok_or_else(gone)?;
     Ok(Opened { session, started, resumed: Some(written) })
 }
@@ -124,7 +129,7 @@ impl StreamSession {
         // Full, commands: they wait in the session, in order. Full, events: see `StreamSession::events`.
         let ((to_door, commands), (events, from_door)) = (mpsc::channel(RING), mpsc::channel(RING));
         let watch = admitted.start(SignalingLeg { commands: to_door, events: from_door }, media);
-        Ok(Self { id, events, commands, watch, port, watched: true, dropped: 0, started: None })
+        Ok(Self { id, events, commands, watch, port, watched: true, keyed: false, dropped: 0, started: None })
     }
 
     /// The client is not told what happens in its session: that it is over shows by the end of its leg.
@@ -195,7 +200,7 @@ impl StreamSession {
 
     fn event(&self, told: Result<SessionEvent, broadcast::error::RecvError>) -> Vec<StreamInput> {
         vec![match told {
-            Ok(event) => StreamInput::Event { event },
+            Ok(event) => self.told(event),
             Err(broadcast::error::RecvError::Lagged(count)) => StreamInput::Missed { count },
             Err(broadcast::error::RecvError::Closed) => StreamInput::SessionGone,
         }]
@@ -203,8 +208,18 @@ impl StreamSession {
 
     /// The session dropped its leg: what it told before is still there, nothing comes after.
     fn last_words(&mut self) -> Vec<StreamInput> {
-        let told = std::iter::from_fn(|| self.watch.try_recv().ok());
-        told.map(|event| StreamInput::Event { event }).chain([StreamInput::SessionGone]).collect()
+        let told: Vec<SessionEvent> = std::iter::from_fn(|| self.watch.try_recv().ok()).collect();
+        told.into_iter().map(|event| self.told(event)).chain([StreamInput::SessionGone]).collect()
+    }
+
+    fn told(&self, mut event: SessionEvent) -> StreamInput {
+        if let SessionEvent::Timeline { entry: TimelineEntry { what: TimelineEvent::Tool { arguments, .. }, .. } } =
+            &mut event
+            && !self.keyed
+        {
+            *arguments = None;
+        }
+        StreamInput::Event { event }
     }
 }
 

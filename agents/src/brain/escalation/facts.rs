@@ -104,7 +104,11 @@ impl Known {
                 self.interruptions = self.interruptions.saturating_add(u32::from(*interrupted));
                 None
             }
-            BrainEvent::ToolDone { .. } | BrainEvent::Model { .. } | BrainEvent::TransferProgress { .. } => None,
+            BrainEvent::ToolDone { .. }
+            | BrainEvent::ToolRuns { .. }
+            | BrainEvent::FloorFree { .. }
+            | BrainEvent::Model { .. }
+            | BrainEvent::TransferProgress { .. } => None,
         }
     }
 

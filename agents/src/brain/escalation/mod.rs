@@ -162,6 +162,8 @@ impl Escalating {
             BrainEvent::ToolDone { .. } | BrainEvent::Heard { .. } => self.inner(now, event, out),
             // The question was given up when the rule came true.
             BrainEvent::Model { .. }
+            | BrainEvent::ToolRuns { .. }
+            | BrainEvent::FloorFree { .. }
             | BrainEvent::TransferProgress { .. }
             | BrainEvent::Started
             | BrainEvent::Continued => {}
@@ -270,6 +272,10 @@ impl Brain for Escalating {
             Some((rule, Action::Suggest)) => self.suggest(now, (rule, epoch), event, out),
             None => self.inner(now, event, out),
         }
+    }
+
+    fn waits_for_tools(&self) -> bool {
+        self.inner.waits_for_tools()
     }
 
     fn foresee(&self, said: &str) -> Option<Prompt> {

@@ -137,7 +137,7 @@ impl Brain for FlowBrain {
                 self.transfer_progress(status, out);
             }
             // What was heard changes the ledger, not the way through the script.
-            BrainEvent::Heard { .. } => {}
+            BrainEvent::Heard { .. } | BrainEvent::ToolRuns { .. } | BrainEvent::FloorFree { .. } => {}
             // A flow asks no model.
             BrainEvent::Model { .. } => {}
         }

@@ -56,8 +56,14 @@ enum Charge {
 
 impl Brain for MixedBrain {
     fn handle(&mut self, now: Time, event: BrainEvent, out: &mut Vec<BrainEffect>) {
-        if let BrainEvent::ToolDone { epoch, call, result } = event {
-            return self.tool_done(now, (epoch, call), result, out);
+        match event {
+            BrainEvent::ToolDone { epoch, call, result } => {
+                return self.of_tool(now, call, BrainEvent::ToolDone { epoch, call: call / 2, result }, out);
+            }
+            BrainEvent::ToolRuns { epoch, call } => {
+                return self.of_tool(now, call, BrainEvent::ToolRuns { epoch, call: call / 2 }, out);
+            }
+            _ => {}
         }
         match self.charge {
             Charge::Flow => self.by_flow(now, event, out),
@@ -76,6 +82,10 @@ impl Brain for MixedBrain {
             Charge::Flow => None,
             Charge::Model | Charge::State { .. } => self.model.foresee(said),
         }
+    }
+
+    fn waits_for_tools(&self) -> bool {
+        self.charge == Charge::Flow || self.model.waits_for_tools()
     }
 
     fn slots(&self) -> Value {
@@ -101,15 +111,8 @@ impl MixedBrain {
         }
     }
 
-    /// A tool has answered the one who called it. One that has let go since does not wait for it any more.
-    fn tool_done(
-        &mut self,
-        now: Time,
-        (epoch, call): (Epoch, u32),
-        result: Result<Value, ToolFailure>,
-        out: &mut Vec<BrainEffect>,
-    ) {
-        let event = BrainEvent::ToolDone { epoch, call: call / 2, result };
+    /// News of a tool for the one who called it. One that has let go since does not wait for it any more.
+    fn of_tool(&mut self, now: Time, call: u32, event: BrainEvent, out: &mut Vec<BrainEffect>) {
         match Caller::of(call) {
             Caller::Flow => self.by_flow(now, event, out),
             Caller::Model => self.by_model(now, event, out),
@@ -269,7 +272,9 @@ impl MixedBrain {
         for mut effect in effects {
             match &mut effect {
                 BrainEffect::Say { epoch, .. } => self.said = (*epoch, self.so_far(*epoch).1 + 1),
-                BrainEffect::CallTool { call, .. } | BrainEffect::PressKeys { call, .. } => {
+                BrainEffect::CallTool { call, .. }
+                | BrainEffect::Watch { call, .. }
+                | BrainEffect::PressKeys { call, .. } => {
                     *call = caller.number(*call);
                 }
                 _ => {}

@@ -42,8 +42,8 @@ pub(super) const HANG_UP: &str = "hang_up";
 const TRANSFER: &str = "transfer";
 
 /// What the model is told of a tool that has not answered when the caller goes on.
-const RUNNING: &str =
-    "the caller spoke before it answered; it may act all the same, so do not call it again for the same wish";
+const RUNNING: &str = "it has not answered yet, and the caller went on: answer them without it. Its result follows by itself; do not \
+    call it again for the same wish";
 
 const SORRY: &str = "I'm sorry, I can't answer right now. Please say that again.";
 const LOST: &str = "I'm sorry, I lost my thread.";
@@ -99,6 +99,8 @@ pub struct PipelineBrain {
     last_call: u32,
     /// Calls that still run though the caller went on: their numbers, and the vendor's names for them.
     running: Vec<(u32, String)>,
+    /// The vendor's names of those that have answered since the model was asked last.
+    late: Vec<String>,
     misses: Misses,
 }
 
@@ -123,6 +125,8 @@ struct Reply {
     /// Of the present round, in the model's order.
     calls: Vec<Called>,
     ending: Option<Ending>,
+    /// The caller has said nothing that it answers: it may be empty.
+    unasked: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -156,6 +160,8 @@ impl Brain for PipelineBrain {
             BrainEvent::Said { epoch, .. } | BrainEvent::Digits { epoch, .. } => self.question(epoch, out),
             BrainEvent::Model { epoch, event } if epoch == self.reply.epoch => self.model(event, out),
             BrainEvent::ToolDone { epoch, call, result } => self.tool_done(epoch, call, result, out),
+            BrainEvent::FloorFree { epoch } => self.tell_late(epoch, out),
+            BrainEvent::ToolRuns { epoch, call } => self.tool_runs(epoch, call, out),
             BrainEvent::Silent { epoch } => self.silent(epoch, out),
             BrainEvent::NotHeard { epoch } => self.unheard(epoch, out),
             BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.alone(epoch, NO_TRANSFER, out),
@@ -165,6 +171,11 @@ impl Brain for PipelineBrain {
             | BrainEvent::TransferProgress { .. }
             | BrainEvent::Heard { .. } => {}
         }
+    }
+
+    /// The model is told that they still run, and answers the caller meanwhile.
+    fn waits_for_tools(&self) -> bool {
+        false
     }
 
     fn foresee(&self, _said: &str) -> Option<Prompt> {
@@ -182,6 +193,7 @@ impl PipelineBrain {
             exchanges: VecDeque::new(),
             last_call: 0,
             running: Vec::new(),
+            late: Vec::new(),
             misses: Misses::default(),
         }
     }
@@ -213,6 +225,7 @@ impl PipelineBrain {
     }
 
     fn ask(&mut self, out: &mut Vec<BrainEffect>) {
+        self.late.clear();
         out.push(BrainEffect::Complete { epoch: self.reply.epoch, prompt: self.prompt() });
     }
 
@@ -234,7 +247,7 @@ impl PipelineBrain {
             }
             // Counted where it was paid.
             ModelEvent::Usage { .. } | ModelEvent::Progress => {}
-            ModelEvent::Rerouted { waited_ms } => self.fill(waited_ms, out),
+            ModelEvent::Rerouted => self.fill(out),
             ModelEvent::Done { finish } => self.answered(finish, out),
             ModelEvent::Failed { .. } => self.failed(out),
         }
@@ -265,7 +278,7 @@ impl PipelineBrain {
         if !self.reply.calls.is_empty() {
             return self.call_tools(out);
         }
-        if !self.reply.said {
+        if !self.reply.said && !self.reply.unasked {
             self.say(if finish == Finish::Filtered { CANNOT } else { SORRY }, out);
         }
         self.done(out);
@@ -292,26 +305,14 @@ impl PipelineBrain {
                 None => {
                     self.reply.calls[at].sent = true;
                     out.push(keys::press(epoch, number, &call).unwrap_or_else(|| {
-                        let (tool, arguments) = (call.name, call.arguments.into_inner());
+                        let (tool, arguments) = (call.name.clone(), call.arguments.reveal().clone());
                         BrainEffect::CallTool { epoch, call: number, tool, arguments }
                     }));
+                    self.watch(number, &call.name, out);
                 }
             }
         }
         self.go_on_when_called(out);
-    }
-
-    /// Says once in a reply that a tool takes its time, if the model has said nothing itself. That is no answer yet. A reader
-    /// sees that somebody types.
-    fn fill_the_silence(&mut self, out: &mut Vec<BrainEffect>) {
-        if self.reply.said || self.reply.filled || self.modality == Modality::Text {
-            return;
-        }
-        let filler = |called: &Called| self.persona.fillers.get(&called.call.name);
-        if let Some(filler) = self.reply.calls.iter().find_map(filler).cloned() {
-            self.say(&filler, out);
-            (self.reply.said, self.reply.filled) = (false, true);
-        }
     }
 
     /// Tools that are about the conversation itself, and tools that the bot does not have.
@@ -375,7 +376,8 @@ impl PipelineBrain {
         let (mut calls, mut results) = (Vec::new(), Vec::new());
         for Called { call, result, .. } in called {
             calls.push(call);
-            results.push(result.unwrap_or_else(|| json!({ "error": "running", "detail": RUNNING }).to_string().into()));
+            results
+                .push(result.unwrap_or_else(|| json!({ "status": "running", "detail": RUNNING }).to_string().into()));
         }
         if self.exchanges.len() == EXCHANGES_MAX {
             self.exchanges.pop_front();
@@ -394,7 +396,7 @@ impl PipelineBrain {
         }
     }
 
-    /// The next question tells it.
+    /// The next question tells it, whether the caller asks something or the floor is free.
     fn done_late(&mut self, call: u32, result: &Value) {
         let Some(at) = self.running.iter().position(|(number, _)| *number == call) else { return };
         let (_, id) = self.running.remove(at);
@@ -404,7 +406,23 @@ impl PipelineBrain {
         });
         if let Some(known) = known {
             *known = result.to_string().into();
+            self.late.push(id);
         }
+    }
+
+    /// The caller has heard all that was said, and the model does not know yet what came of tools: it goes on with that. What they
+    /// were called for stands behind what was said since, as if they were called now: a model is asked about what it reads last.
+    fn tell_late(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        let is_late = |exchange: &Exchange| exchange.calls.iter().any(|call| self.late.contains(&call.id));
+        let (late, known): (VecDeque<_>, VecDeque<_>) = self.exchanges.iter().cloned().partition(is_late);
+        self.exchanges = known;
+        if late.is_empty() {
+            return;
+        }
+        self.begin(epoch);
+        self.exchanges.extend(late.into_iter().map(|exchange| Exchange { epoch, after: 0, ..exchange }));
+        self.reply.unasked = true;
+        self.ask(out);
     }
 
     fn end(&mut self, out: &mut Vec<BrainEffect>) {

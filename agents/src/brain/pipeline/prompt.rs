@@ -37,14 +37,22 @@ pub struct Persona {
     /// Said where the model fails and another is asked. None: the caller waits in silence.
     pub failover_filler: Option<String>,
     pub tools: Vec<ToolSpec>,
-    /// By the name of a tool: what is said when it is called and the model has said nothing.
+    /// By the name of a tool: what is said while it works and the model has said nothing.
     #[serde(default)]
-    pub fillers: BTreeMap<String, String>,
+    pub fillers: BTreeMap<String, Filler>,
     pub destinations: Vec<TransferDestination>,
     pub max_tokens: Option<u32>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
     chunker: Chunker,
+}
+
+/// What is said while a tool works.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Filler {
+    pub text: String,
+    /// Not if the tool has answered by then. 0: when it is called.
+    pub after_ms: u32,
 }
 
 impl Persona {
@@ -126,9 +134,12 @@ fn own(tool: &ToolAvailable) -> Option<ToolSpec> {
 }
 
 /// What is said while each tool works, for those tools that say something.
-fn fillers(config: &BotConfig) -> BTreeMap<String, String> {
+fn fillers(config: &BotConfig) -> BTreeMap<String, Filler> {
     let named = config.tools_available.iter().flatten();
-    named.filter_map(|tool| Some((tool.tool_name.clone(), tool.say.clone()?))).collect()
+    let filler = |tool: &ToolAvailable| {
+        Some(Filler { text: tool.say.clone()?, after_ms: tool.say_after_ms.unwrap_or_default() })
+    };
+    named.filter_map(|tool| Some((tool.tool_name.clone(), filler(tool)?))).collect()
 }
 
 fn destinations(config: &BotConfig) -> Vec<TransferDestination> {

@@ -323,14 +323,71 @@ fn a_tool_that_runs_when_the_caller_goes_on_is_not_forgotten() {
         other => panic!("{other:?}"),
     };
     let told = results(&talk);
-    assert!(told.len() == 1 && told[0].contains("do not call it again"), "{told:?}");
+    assert!(told.len() == 1 && told[0].contains("\"running\"") && told[0].contains("do not call it again"), "{told:?}");
     talk.give(BrainEvent::ToolDone { epoch: Epoch(2), call: 1, result: Ok(json!({ "state": "shipped" })) });
-    assert_eq!(talk.out, [], "nobody waits for it any more");
+    assert_eq!(talk.out, [], "the caller is being answered");
     talk.give(BrainEvent::Said { epoch: Epoch(3), text: "And?".to_owned().into() });
     assert_eq!(results(&talk), [r#"{"state":"shipped"}"#]);
+    talk.give(BrainEvent::FloorFree { epoch: Epoch(4) });
+    assert_eq!(talk.out, [], "the model knows");
 
     let mut talk = own_tool(Modality::Voice);
     talk.call("order_status", json!({}));
     talk.give(BrainEvent::Said { epoch: Epoch(2), text: "Hello?".to_owned().into() });
     assert_eq!(results(&talk), <[&str; 0]>::default(), "it was not called yet");
+}
+
+#[test]
+fn what_a_tool_found_meanwhile_is_told_when_the_floor_is_free_behind_all_that_was_said() {
+    let mut talk = own_tool(Modality::Voice);
+    talk.call("order_status", json!({ "order": "A1" }));
+    talk.model(ONE, done(Finish::ToolCalls));
+    talk.give(BrainEvent::Said { epoch: Epoch(2), text: "Are you open?".to_owned().into() });
+    talk.model(Epoch(2), text("Until six. "));
+    talk.model(Epoch(2), done(Finish::Stop));
+    talk.give(BrainEvent::FloorFree { epoch: Epoch(3) });
+    assert_eq!(talk.out, [], "there is nothing to tell yet");
+    talk.give(BrainEvent::ToolDone { epoch: Epoch(3), call: 1, result: Ok(json!({ "state": "shipped" })) });
+    talk.give(BrainEvent::FloorFree { epoch: Epoch(4) });
+    let [exchange] = talk.prompt().unwrap().exchanges.as_slice() else { panic!("{:?}", talk.out) };
+    assert_eq!(
+        (exchange.epoch, exchange.after, exchange.results[0].reveal().as_str()),
+        (Epoch(4), 0, r#"{"state":"shipped"}"#)
+    );
+    // Nobody asked anything: a model that has nothing to add is no failure.
+    talk.model(Epoch(4), done(Finish::Stop));
+    assert_eq!(talk.said(), <[&str; 0]>::default());
+    talk.give(BrainEvent::FloorFree { epoch: Epoch(5) });
+    assert_eq!(talk.out, [], "it was told");
+}
+
+fn patient_tool(after_ms: u32) -> Talk {
+    let mut talk = own_tool(Modality::Voice);
+    let mut persona = Persona::clone(&talk.brain.persona);
+    persona.fillers.get_mut("order_status").unwrap().after_ms = after_ms;
+    talk.brain.persona = Arc::new(persona);
+    talk.call("order_status", json!({ "order": "A1" }));
+    talk.model(ONE, done(Finish::ToolCalls));
+    talk
+}
+
+#[test]
+fn an_announcement_that_can_wait_is_made_while_the_tool_runs_and_the_caller_is_silent() {
+    let mut talk = patient_tool(700);
+    assert_eq!(talk.said(), <[&str; 0]>::default());
+    assert!(talk.out.contains(&BrainEffect::Watch { epoch: ONE, call: 1, after_ms: 700 }), "{:?}", talk.out);
+    talk.give(BrainEvent::ToolRuns { epoch: ONE, call: 1 });
+    assert_eq!(talk.said(), ["One moment, please."]);
+    talk.give(BrainEvent::ToolRuns { epoch: ONE, call: 1 });
+    assert_eq!(talk.out, [], "once");
+    talk.give(BrainEvent::ToolDone { epoch: ONE, call: 1, result: Ok(json!({})) });
+    assert_eq!(talk.prompt().unwrap().exchanges[0].after, 1, "as if it had been said before");
+
+    let mut talk = patient_tool(700);
+    talk.give(BrainEvent::ToolRuns { epoch: Epoch(2), call: 1 });
+    assert_eq!(talk.out, [], "the caller has spoken since");
+    let mut talk = patient_tool(700);
+    talk.give(BrainEvent::ToolDone { epoch: ONE, call: 1, result: Ok(json!({})) });
+    talk.give(BrainEvent::ToolRuns { epoch: ONE, call: 1 });
+    assert_eq!(talk.out, [], "it has answered");
 }

@@ -36,10 +36,7 @@ async fn read(mut answer: ModelStream) -> Result<String, &'static str> {
             ModelEvent::Done { finish: Finish::Stop | Finish::Length } => return Ok(text),
             ModelEvent::Done { .. } => return Err("filtered"),
             ModelEvent::Failed { error } => return Err(error.reason()),
-            ModelEvent::ToolCall { .. }
-            | ModelEvent::Usage { .. }
-            | ModelEvent::Progress
-            | ModelEvent::Rerouted { .. } => {}
+            ModelEvent::ToolCall { .. } | ModelEvent::Usage { .. } | ModelEvent::Progress | ModelEvent::Rerouted => {}
         }
     }
     Err("it ended without a last word")

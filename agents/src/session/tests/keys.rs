@@ -69,7 +69,7 @@ fn keys_are_pressed_behind_the_words_and_the_model_goes_on_when_they_are() {
     world.assert_heard_is_played();
     world.hang_up();
     world.until(9_000);
-    let tool = TimelineEvent::Tool { name: "send_dtmf".into(), ok: true };
+    let tool = TimelineEvent::Tool { name: "send_dtmf".into(), ok: true, arguments: None };
     assert!(world.record.as_ref().unwrap().timeline.iter().any(|entry| entry.what == tool));
 }
 

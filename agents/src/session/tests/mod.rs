@@ -14,5 +14,6 @@ mod policies;
 mod soup;
 mod spoken;
 mod task;
+mod tools;
 mod watchdog;
 mod world;

@@ -228,8 +228,8 @@ fn while_a_tool_works() -> World {
         "say": "One moment please.",
     });
     let config: BotConfig = serde_json::from_value(serde_json::json!({ "tools_available": [tool] })).unwrap();
-    let mut brain = PipelineBrain::new(Persona::new(&config, Modality::Voice), Modality::Voice);
-    let mut world = World::with(Door::Sip, Modality::Voice, move |event, out| brain.handle(Time::ZERO, event, out));
+    let brain = PipelineBrain::new(Persona::new(&config, Modality::Voice), Modality::Voice);
+    let mut world = World::by(Door::Sip, Modality::Voice, config, Box::new(brain));
     world.until(100);
     world.press('1');
     let call = ToolCall {
@@ -266,26 +266,4 @@ fn a_caller_hears_that_a_tool_works_and_then_the_answer() {
     world.until(9_000);
     assert_eq!(agent(&world), ["One moment please.", "It was shipped."]);
     world.assert_heard_is_played();
-}
-
-#[test]
-fn a_caller_may_interrupt_the_announcement_and_is_answered_when_the_tool_has_worked() {
-    let mut world = while_a_tool_works();
-    world.until(300);
-    world.press('2');
-    world.until(2_000);
-    let cut = world.entries(Speaker::Agent).pop().unwrap();
-    assert!(cut.interrupted && cut.heard.reveal().len() < "One moment please.".len(), "{cut:?}");
-    world.give(SessionInput::ToolDone { call: 1, result: Ok(serde_json::json!({ "state": "shipped" })) });
-    world.until(4_000);
-    let (epoch, _) = questions(&world).pop().unwrap();
-    answer(&mut world, epoch, "It was shipped.");
-    world.until(8_000);
-    let (_, last) = questions(&world).pop().unwrap();
-    let result = last.messages.iter().find_map(|message| match message {
-        Message::Tool { result, .. } => Some(result.reveal().as_str()),
-        _ => None,
-    });
-    assert_eq!(result, Some(r#"{"state":"shipped"}"#));
-    assert!(told(&last).iter().any(|(speaker, text)| *speaker == Speaker::Caller && text.ends_with('2')), "{last:?}");
 }

@@ -53,6 +53,10 @@ impl Brain for Watched {
         self.brain.handle(now, event, out);
     }
 
+    fn waits_for_tools(&self) -> bool {
+        self.brain.waits_for_tools()
+    }
+
     fn foresee(&self, said: &str) -> Option<Prompt> {
         self.brain.foresee(said)
     }

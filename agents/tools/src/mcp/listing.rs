@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tandem_contract::bot::blocks::{BuildStatus, ToolAvailable};
+use tandem_contract::bot::blocks::{BuildStatus, IntegrationConfig, ToolAvailable};
 use tandem_contract::bot::flow::BUILTIN_TOOLS;
 use tandem_contract::bot::tool::GIVEN_TOOLS;
 use tandem_contract::bot::{BotConfig, Nullable};
@@ -42,10 +42,13 @@ pub(crate) struct Offer {
     /// Index among the bot's servers.
     pub(crate) server: usize,
     pub(crate) tool: Listed,
+    /// What is said while it works, and when.
+    say: Option<String>,
+    say_after_ms: Option<u32>,
 }
 
-/// What a bot gets of one server: its name, those that are allowed (none: all), and those that there are.
-pub(crate) type Supply<'a> = (&'a str, Option<&'a [String]>, Arc<[Listed]>);
+/// What a bot gets of one server: its name, what the bot says of it, and the tools that there are.
+pub(crate) type Supply<'a> = (&'a str, &'a IntegrationConfig, Arc<[Listed]>);
 
 /// Of a server's list what a node remembers; the first count.
 pub(super) fn kept(mut tools: Vec<Listed>) -> Vec<Listed> {
@@ -79,8 +82,8 @@ fn is_name(name: &str) -> bool {
 
 /// A tool goes by its own name where nothing else does, and else by its server's name, two underscores and its own.
 pub(crate) fn offers(config: &BotConfig, supplies: &[Supply<'_>]) -> Vec<Offer> {
-    let allowed = supplies.iter().enumerate().flat_map(|(server, (_, allowed, listed))| {
-        let wanted = |tool: &&Listed| allowed.is_none_or(|names| names.contains(&tool.name));
+    let allowed = supplies.iter().enumerate().flat_map(|(server, (_, config, listed))| {
+        let wanted = |tool: &&Listed| config.tools.as_ref().is_none_or(|names| names.contains(&tool.name));
         bounded(listed.iter().filter(wanted).cloned()).into_iter().map(move |tool| (server, tool))
     });
     let allowed: Vec<(usize, Listed)> = allowed.collect();
@@ -92,10 +95,17 @@ pub(crate) fn offers(config: &BotConfig, supplies: &[Supply<'_>]) -> Vec<Offer> 
         let others = allowed.iter().filter(|(_, other)| other.name == name).count() > 1;
         let given = BUILTIN_TOOLS.contains(&name) || GIVEN_TOOLS.contains(&name) || passes(name);
         let taken = others || given || own.contains(&name);
-        let name = if taken { joined(supplies[*server].0, name) } else { name.to_owned() };
-        Offer { name, server: *server, tool: tool.clone() }
+        let (prefix, config, _) = &supplies[*server];
+        let name = if taken { joined(prefix, name) } else { name.to_owned() };
+        Offer { name, server: *server, tool: tool.clone(), say: config.say.clone(), say_after_ms: config.say_after_ms }
     };
     allowed.iter().map(offer).filter(|offer| is_name(&offer.name)).collect()
+}
+
+/// Those of the names that the bot allows of a server which the server does not have.
+pub(crate) fn absent(allowed: Option<&[String]>, listed: &[Listed]) -> Vec<String> {
+    let is_absent = |name: &&String| listed.iter().all(|tool| tool.name != **name);
+    allowed.into_iter().flatten().filter(is_absent).cloned().collect()
 }
 
 /// `crm__find`.
@@ -114,7 +124,8 @@ pub(crate) fn equipped(config: &BotConfig, offers: &[Offer]) -> BotConfig {
         parameters: offer.tool.schema.as_object().map(|schema| schema.clone().into_iter().collect()),
         http: None,
         timeout_ms: None,
-        say: None,
+        say: offer.say.clone(),
+        say_after_ms: offer.say_after_ms,
     }));
     config
 }
@@ -129,14 +140,20 @@ mod tests {
         Listed { name: name.into(), description: format!("does {name}"), schema: json!({ "type": "object" }) }
     }
 
+    /// What a bot says of a server: which tools it gets, and what is said while they work.
+    fn of(allowed: Option<&[&str]>) -> IntegrationConfig {
+        let config = json!({ "tools": allowed, "say": "One moment.", "say_after_ms": 700 });
+        serde_json::from_value(config).unwrap()
+    }
+
     #[test]
     fn names_that_clash_get_their_servers_before_them() {
         let own = json!({ "tools_available": [{ "tool_name": "mine", "status": "implemented", "http": { "url": "https://a" } }] });
         let config: BotConfig = serde_json::from_value(own).unwrap();
         let crm: Arc<[Listed]> = ["find", "mine", "hang_up", "opening_hours", "crm_only", "secret"].map(listed).into();
         let erp: Arc<[Listed]> = ["find", "erp_only"].map(listed).into();
-        let allowed = ["find", "mine", "hang_up", "opening_hours", "crm_only"].map(str::to_owned);
-        let offers = offers(&config, &[("crm", Some(&allowed), crm), ("erp", None, erp)]);
+        let allowed = ["find", "mine", "hang_up", "opening_hours", "crm_only"];
+        let offers = offers(&config, &[("crm", &of(Some(&allowed)), crm), ("erp", &of(None), erp)]);
         let names: Vec<_> = offers.iter().map(|offer| (offer.server, offer.name.as_str())).collect();
         let expected = [
             (0, "crm__find"),
@@ -152,20 +169,28 @@ mod tests {
         assert_eq!((equipped.len(), equipped[1].tool_name.as_str()), (8, "crm__find"));
         assert_eq!(equipped[1].description.as_deref(), Some("does find"));
         assert_eq!(equipped[1].parameters.as_ref().unwrap()["type"], "object");
+        assert_eq!((equipped[1].say.as_deref(), equipped[1].say_after_ms), (Some("One moment."), Some(700)));
     }
 
     #[test]
     fn a_tool_that_a_bot_names_is_found_behind_many_others() {
         let many: Arc<[Listed]> = (0..90).map(|n| listed(&format!("t{n}"))).chain([listed("start_day")]).collect();
-        let allowed = ["t70", "start_day"].map(str::to_owned);
+        let allowed = of(Some(&["t70", "start_day"]));
         let names = |config: &BotConfig| -> Vec<String> {
-            let offers = offers(config, &[("crm", Some(&allowed), many.clone())]);
+            let offers = offers(config, &[("crm", &allowed, many.clone())]);
             offers.into_iter().map(|offer| offer.name).collect()
         };
         assert_eq!(names(&BotConfig::default()), ["t70", "start_day"]);
         let flow = serde_json::from_value(json!({ "flow": { "start": "a", "states": {} } })).unwrap();
         assert_eq!(names(&flow), ["t70", "crm__start_day"], "the flow's own way in has that kind of name");
         assert_eq!(kept((0..2_000).map(|n| listed(&format!("t{n}"))).collect()).len(), LISTED_MAX);
+    }
+
+    #[test]
+    fn names_that_a_server_does_not_have_are_known() {
+        let allowed = ["find", "fnd"].map(str::to_owned);
+        assert_eq!(absent(Some(&allowed), &[listed("find"), listed("other")]), ["fnd"]);
+        assert_eq!(absent(None, &[listed("find")]), <[&str; 0]>::default());
     }
 
     #[test]

@@ -103,7 +103,12 @@ impl Server {
 
     /// Its tools, as far as they are known.
     pub(crate) fn tools(&self) -> Arc<[Listed]> {
-        self.standing.borrow().tools.clone().unwrap_or_default()
+        self.told().unwrap_or_default()
+    }
+
+    /// Its tools. None: it has not told them yet.
+    pub(crate) fn told(&self) -> Option<Arc<[Listed]>> {
+        self.standing.borrow().tools.clone()
     }
 
     /// When its tools have been listed once.

@@ -47,10 +47,7 @@ async fn asked(model: &dyn LanguageModel, statement: &str, transcript: &str) -> 
             ModelEvent::Text { text: more } => text.push_str(more.reveal()),
             ModelEvent::Failed { error } => bail!(error),
             ModelEvent::Done { .. } => break,
-            ModelEvent::ToolCall { .. }
-            | ModelEvent::Usage { .. }
-            | ModelEvent::Progress
-            | ModelEvent::Rerouted { .. } => {}
+            ModelEvent::ToolCall { .. } | ModelEvent::Usage { .. } | ModelEvent::Progress | ModelEvent::Rerouted => {}
         }
     }
     answer(&text)

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_saphyr::Spanned;
-use tandem_contract::SessionId;
 use tandem_contract::record::{LedgerEntry, Outcome, Speaker, TimelineEvent};
+use tandem_contract::{Private, SessionId};
 use tandem_media::Time;
 use tandem_signaling::stream::ServerMessage;
 
@@ -133,7 +133,9 @@ impl Play {
         }
         let fact = match event {
             TimelineEvent::FlowState { state } => Some(Fact::State(state)),
-            TimelineEvent::Tool { name, ok } => Some(Fact::Tool { name, ok }),
+            TimelineEvent::Tool { name, ok, arguments } => {
+                Some(Fact::Tool { name, ok, arguments: arguments.map(Private::into_inner) })
+            }
             event => Happening::of(&event).map(Fact::Event),
         };
         if let Some(fact) = fact {

@@ -132,6 +132,25 @@ fn what_comes_too_late_or_too_early_is_missed_and_said_with_what_there_was() {
 }
 
 #[test]
+fn arguments_that_were_missed_are_said_with_those_that_there_were() {
+    let steps = "[{say: a, expect: [{tool: {name: t, ok: true, arguments: {day: friday}}}, {not: {tool: {name: t, arguments: {n: 1}}}}]}]";
+    let mut world = World::new(Mode::Text, steps);
+    world.writes(0, "hello");
+    world.says(400, "a");
+    world.event(500, json!({ "event": "tool", "name": "t", "ok": true, "arguments": { "day": "monday", "n": 1 } }));
+    world.event(600, json!({ "event": "tool", "name": "t", "ok": false }));
+    assert_eq!(world.poll(10_400), Due::Done);
+    let there = r#"there was t with {"day":"monday","n":1}, t with arguments that the node did not tell (are they long? is --key given?) (failed)"#;
+    assert_eq!(
+        world.missed(),
+        [
+            (4, format!("tool t with {{\"day\":\"friday\"}} that works within 10.0 s; {there}")),
+            (4, format!("not: tool t with {{\"n\":1}}; {there}")),
+        ]
+    );
+}
+
+#[test]
 fn absence_lasts_until_the_next_act_and_no_longer() {
     let steps = "[{say: a, expect: {not: {text: [b, c]}}}, {say: d}]";
     let mut world = World::new(Mode::Text, steps);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use tandem_contract::BotName;
 use tandem_contract::leg::LegEnd;
@@ -126,9 +127,7 @@ impl fmt::Display for Wanted {
             Self::Text(words) => write!(f, "text {words}"),
             Self::Heard(words) => write!(f, "heard {words}"),
             Self::Understood(words) => write!(f, "understood {words}"),
-            Self::Tool(Tool { name, ok: None }) => write!(f, "tool {name}"),
-            Self::Tool(Tool { name, ok: Some(true) }) => write!(f, "tool {name} that works"),
-            Self::Tool(Tool { name, ok: Some(false) }) => write!(f, "tool {name} that fails"),
+            Self::Tool(tool) => write!(f, "tool {tool}"),
             Self::State(state) => write!(f, "state {state}"),
             Self::Event(event) => write!(f, "event {}", event.as_str()),
             Self::Outcome(end) => write!(f, "outcome {}", outcome_label(*end)),
@@ -146,6 +145,45 @@ pub struct Tool {
     pub name: String,
     /// None: either way.
     pub ok: Option<bool>,
+    /// These are among its arguments.
+    pub arguments: Option<Value>,
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if let Some(arguments) = &self.arguments {
+            write!(f, " with {arguments}")?;
+        }
+        match self.ok {
+            None => Ok(()),
+            Some(true) => f.write_str(" that works"),
+            Some(false) => f.write_str(" that fails"),
+        }
+    }
+}
+
+impl Tool {
+    /// `arguments`: None: the node did not tell them.
+    pub fn fits(&self, name: &str, ok: bool, arguments: Option<&Value>) -> bool {
+        let called = self.name == name && self.ok.is_none_or(|wanted| wanted == ok);
+        called && self.arguments.as_ref().is_none_or(|part| arguments.is_some_and(|whole| holds(whole, part)))
+    }
+}
+
+/// Whether the whole has each key of the part, and in it what the part has. Lists are as long as each other; a number is a
+/// number, however it is written.
+fn holds(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, part)| whole.get(key).is_some_and(|whole| holds(whole, part)))
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| holds(whole, part))
+        }
+        (Value::Number(whole), Value::Number(part)) => whole == part || whole.as_f64() == part.as_f64(),
+        (whole, part) => whole == part,
+    }
 }
 
 /// Events of the timeline that are no tool, no state and nobody's speech.
@@ -387,11 +425,11 @@ impl<'de> Visitor<'de> for ToolVisitor {
     type Value = Tool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a tool's name, or {name: ..., ok: true}")
+        f.write_str("a tool's name, or {name: ..., ok: true, arguments: {...}}")
     }
 
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Tool, E> {
-        Ok(Tool { name: name.to_owned(), ok: None })
+        Ok(Tool { name: name.to_owned(), ok: None, arguments: None })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Tool, A::Error> {
@@ -400,9 +438,10 @@ impl<'de> Visitor<'de> for ToolVisitor {
         struct Written {
             name: String,
             ok: Option<bool>,
+            arguments: Option<Map<String, Value>>,
         }
-        let Written { name, ok } = Written::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Tool { name, ok })
+        let Written { name, ok, arguments } = Written::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Tool { name, ok, arguments: arguments.map(Value::Object) })
     }
 }
 

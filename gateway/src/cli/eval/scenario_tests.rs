@@ -32,14 +32,14 @@ fn every_act_is_read() {
 
 #[test]
 fn every_expectation_is_read() {
-    let text = "[{expect: [{text: [a, {equals: b}], heard: c, understood: {regex: d}, tool: {name: e, ok: false}, state: f,
+    let text = "[{expect: [{text: [a, {equals: b}], heard: c, understood: {regex: d}, tool: [{name: e, ok: false}, {name: e, arguments: {day: tuesday, at: {hour: 9}, who: [1, 2]}}], state: f,
         event: barge_in, outcome: transferred, after: 1s, within: 3s, not: {tool: g, state: [h, i]}}, {judge: it is polite}]}]";
     let expect = &steps(text)[0].expect;
     let shown = |all: &[Wanted]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     assert_eq!(
         shown(&expect[0].wanted),
         "text containing \"a\"; text equal to \"b\"; heard containing \"c\"; understood matching /d/; tool e that fails; \
-         state f; event barge_in; outcome transferred"
+         tool e with {\"day\":\"tuesday\",\"at\":{\"hour\":9},\"who\":[1,2]}; state f; event barge_in; outcome transferred"
     );
     assert_eq!(shown(&expect[0].unwanted), "tool g; state h; state i");
     assert_eq!((expect[0].after, expect[0].within), (Duration::from_secs(1), Duration::from_secs(3)));
@@ -60,6 +60,7 @@ fn a_wrong_file_is_told_with_its_line_and_what_to_write() {
         ("[{wait: 1000s}]", "longer than 120 seconds"),
         ("[{hang_up: false}]", "hang_up is true"),
         ("[{interrupt: {after: 1s}}]", "exactly one of say, play"),
+        ("[{expect: {tool: {name: a, arguments: b}}}]", "expected mapping"),
         ("[{expect: {within: 2s}}]", "expect text, heard"),
         ("[{expect: {within: 2s, not: {text: a}}}]", "`not` lasts until"),
         ("[{expect: {state: a, after: 3s, within: 2s}}]", "after has to be shorter"),
@@ -94,5 +95,25 @@ fn the_names_of_events_and_outcomes_are_those_of_the_record() {
         let record = serde_json::json!({ "event": name, "utterance": 1, "status": null, "action": "x" });
         let of = Happening::of(&serde_json::from_value(record).unwrap()).unwrap();
         assert_eq!(of.as_str(), name);
+    }
+}
+
+#[test]
+fn arguments_are_expected_in_part() {
+    let fits = |expected: &str, called: Value| {
+        let text = format!("[{{expect: {{tool: {{name: book, arguments: {expected}}}}}}}]");
+        let Wanted::Tool(tool) = steps(&text)[0].expect[0].wanted[0].clone() else { panic!("no tool") };
+        assert!(!tool.fits("cancel", true, Some(&called)) && !tool.fits("book", true, None));
+        tool.fits("book", true, Some(&called))
+    };
+    let called =
+        || serde_json::json!({ "day": "friday", "seats": 2, "who": { "name": "Ann", "age": 7 }, "at": [9, 10] });
+    for expected in ["{}", "{day: friday}", "{seats: 2.0}", "{who: {name: Ann}}", "{at: [9, 10], day: friday}"] {
+        assert!(fits(expected, called()), "{expected}");
+    }
+    for expected in
+        ["{day: Friday}", "{seats: '2'}", "{seats: 3}", "{who: Ann}", "{who: {name: Bob}}", "{at: [9]}", "{x: null}"]
+    {
+        assert!(!fits(expected, called()), "{expected}");
     }
 }

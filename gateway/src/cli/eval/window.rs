@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde_json::Value;
 use tandem_contract::leg::LegEnd;
 use tandem_media::Time;
 
-use super::scenario::{Expect, Happening, Wanted, outcome_label};
+use super::scenario::{Expect, Happening, Tool, Wanted, outcome_label};
 use super::words::Caught;
 
 /// Something that happened.
@@ -22,6 +23,8 @@ pub enum Fact {
     Tool {
         name: String,
         ok: bool,
+        /// None: the node did not tell them.
+        arguments: Option<Value>,
     },
     State(String),
     Event(Happening),
@@ -206,9 +209,7 @@ fn line<'a>(wanted: &Wanted, fact: &'a Fact) -> Option<&'a str> {
 
 fn same(wanted: &Wanted, fact: &Fact) -> bool {
     match (wanted, fact) {
-        (Wanted::Tool(wanted), Fact::Tool { name, ok }) => {
-            wanted.name == *name && wanted.ok.is_none_or(|want| want == *ok)
-        }
+        (Wanted::Tool(wanted), Fact::Tool { name, ok, arguments }) => wanted.fits(name, *ok, arguments.as_ref()),
         (Wanted::State(wanted), Fact::State(state)) => wanted == state,
         (Wanted::Event(wanted), Fact::Event(event)) => wanted == event,
         (Wanted::Outcome(wanted), Fact::Outcome(end)) => wanted == end,
@@ -216,11 +217,21 @@ fn same(wanted: &Wanted, fact: &Fact) -> bool {
     }
 }
 
+/// The arguments of a call, where some were wanted.
+fn called_with(wanted: &Tool, arguments: Option<&Value>) -> String {
+    match (&wanted.arguments, arguments) {
+        (None, _) => String::new(),
+        (Some(_), Some(arguments)) => format!(" with {arguments}"),
+        (Some(_), None) => " with arguments that the node did not tell (are they long? is --key given?)".to_owned(),
+    }
+}
+
 /// For people. None: a fact of another kind.
 fn shown(wanted: &Wanted, fact: &Fact) -> Option<String> {
     match (wanted, fact) {
-        (Wanted::Tool(_), Fact::Tool { name, ok: true }) => Some(name.clone()),
-        (Wanted::Tool(_), Fact::Tool { name, ok: false }) => Some(format!("{name} (failed)")),
+        (Wanted::Tool(wanted), Fact::Tool { name, ok, arguments }) => {
+            Some(format!("{name}{}{}", called_with(wanted, arguments.as_ref()), if *ok { "" } else { " (failed)" }))
+        }
         (Wanted::State(_), Fact::State(state)) => Some(state.clone()),
         (Wanted::Event(_), Fact::Event(event)) => Some(event.as_str().to_owned()),
         (Wanted::Outcome(_), Fact::Outcome(end)) => Some(outcome_label(*end).to_owned()),

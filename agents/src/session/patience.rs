@@ -1,0 +1,84 @@
+//! A caller who waits for the model while another is asked in its place: the brain may fill the silence.
+//!
+//! What counts is how long the caller has waited, not the model: a question may have been asked, and have failed, ahead of the
+//! end of their turn.
+
+use std::time::Duration;
+
+use tandem_media::Time;
+use tandem_models::ModelEvent;
+
+use super::core::SessionCore;
+use super::model::Question;
+use crate::brain::BrainEvent;
+
+/// A shorter silence needs no words: the answer, which may come any moment, would queue behind them.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Of a question that is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// The caller has heard nothing since: their turn was over, a tool had answered, or the agent had said what it said before.
+    since: Time,
+    /// Another model is asked, no word of the answer is there yet, and the brain was not told.
+    rerouted: bool,
+}
+
+impl Patience {
+    pub(super) fn new(since: Time, rerouted: bool) -> Self {
+        Self { since, rerouted }
+    }
+
+    /// What came of the answer. True: it is for the brain at once.
+    fn saw(&mut self, event: &ModelEvent) -> bool {
+        match event {
+            ModelEvent::Rerouted => self.rerouted = true,
+            ModelEvent::Text { .. } | ModelEvent::ToolCall { .. } => self.rerouted = false,
+            ModelEvent::Usage { .. } | ModelEvent::Progress | ModelEvent::Done { .. } | ModelEvent::Failed { .. } => {}
+        }
+        *event != ModelEvent::Rerouted
+    }
+}
+
+impl SessionCore {
+    fn patience(&mut self) -> Option<&mut Patience> {
+        match &mut self.floor.question {
+            Some(Question::Asked { patience, .. }) => Some(patience),
+            _ => None,
+        }
+    }
+
+    /// A piece of the answer. True: it is for the brain at once.
+    pub(super) fn patience_saw(&mut self, event: &ModelEvent) -> bool {
+        self.patience().is_none_or(|patience| patience.saw(event))
+    }
+
+    /// The agent has said all that it had to say before the answer.
+    pub(super) fn patience_begins(&mut self, now: Time) {
+        if self.output.is_silent()
+            && let Some(patience) = self.patience()
+        {
+            patience.since = now;
+        }
+    }
+
+    /// When the brain is told that another model is asked, unless a word of the answer comes before. A caller on hold hears
+    /// nothing.
+    pub(super) fn patience_due(&self) -> Option<Time> {
+        let Some(Question::Asked { patience, .. }) = &self.floor.question else { return None };
+        let waits = patience.rerouted && self.output.is_silent() && !self.turn.is_held();
+        waits.then(|| patience.since + PATIENCE)
+    }
+
+    /// True: the brain was told.
+    pub(super) fn settle_patience(&mut self, now: Time) -> bool {
+        if self.patience_due().is_none_or(|due| due > now) {
+            return false;
+        }
+        let Some(Question::Asked { epoch, patience, .. }) = &mut self.floor.question else { return false };
+        patience.rerouted = false;
+        let epoch = *epoch;
+        self.think(now, BrainEvent::Model { epoch, event: ModelEvent::Rerouted });
+        true
+    }
+}

@@ -1,0 +1,98 @@
+//! Tools that run: what is called, when the brain wants to know that they still run, and what comes of them.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tandem_contract::Private;
+use tandem_contract::record::TimelineEvent;
+use tandem_media::Time;
+
+use super::core::SessionCore;
+use super::farewell::Life;
+use super::input::SessionEffect;
+use crate::brain::{BrainEvent, ToolFailure};
+use crate::turn::TurnState;
+
+/// A tool that runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) call: u32,
+    pub(super) name: String,
+    /// For the record. None: what is pressed, which may be somebody's number.
+    pub(super) arguments: Option<Private<Value>>,
+    /// The brain is told that it still runs.
+    pub(super) watched: Option<Time>,
+    /// The caller went on and is answered without it: no reply waits for it.
+    pub(super) left: bool,
+}
+
+impl SessionCore {
+    pub(super) fn call_tool(&mut self, call: u32, tool: String, arguments: Value) {
+        if self.floor.begin_tool(call, &tool, Some(arguments.clone().into())) {
+            self.out(SessionEffect::CallTool { call, tool, arguments });
+        }
+    }
+
+    pub(super) fn watch_tool(&mut self, now: Time, call: u32, after_ms: u32) {
+        if let Some(running) = self.floor.tools.iter_mut().find(|running| running.call == call) {
+            running.watched = Some(now + Duration::from_millis(after_ms.into()));
+        }
+    }
+
+    /// When the brain is told that a tool still runs. A caller on hold hears nothing of it.
+    pub(super) fn watch_due(&self) -> Option<Time> {
+        self.floor.tools.iter().filter_map(|running| running.watched).min().filter(|_| !self.turn.is_held())
+    }
+
+    /// True: the brain was told.
+    pub(super) fn settle_watch(&mut self, now: Time) -> bool {
+        let Some(due) = self.watch_due().filter(|due| *due <= now) else { return false };
+        let watched = self.floor.tools.iter_mut().find(|running| running.watched == Some(due));
+        let Some(running) = watched else { return false };
+        running.watched = None;
+        let (epoch, call) = (self.epoch, running.call);
+        self.think(now, BrainEvent::ToolRuns { epoch, call });
+        true
+    }
+
+    /// Whether what the caller says waits for a tool. Keys that are being pressed are soon done.
+    pub(super) fn holds_caller(&self) -> bool {
+        self.floor.awaits_tools() && (self.brain.waits_for_tools() || self.floor.keys.are_pressed())
+    }
+
+    /// The caller is about to be answered. Whatever still runs does not keep the answer.
+    pub(super) fn leave_tools(&mut self) {
+        if !self.brain.waits_for_tools() {
+            for running in &mut self.floor.tools {
+                (running.left, running.watched) = (true, None);
+            }
+        }
+        // What the brain is asked now holds their results.
+        self.floor.late = false;
+    }
+
+    /// The floor is free, and what a tool has found that was left running is not told yet.
+    pub(super) fn settle_late(&mut self, now: Time) -> bool {
+        let free = matches!(self.turn.state(), TurnState::Listening { keying: false, .. });
+        if !free || !std::mem::take(&mut self.floor.late) {
+            return false;
+        }
+        self.epoch = self.epoch.next();
+        let epoch = self.epoch;
+        self.think(now, BrainEvent::FloorFree { epoch });
+        true
+    }
+
+    /// A tool has acted, whatever the caller did meanwhile: its result belongs to the present epoch.
+    pub(super) fn tool_done(&mut self, now: Time, call: u32, result: Result<Value, ToolFailure>) {
+        let Some(at) = self.floor.tools.iter().position(|running| running.call == call) else { return };
+        let Running { name, arguments, left, .. } = self.floor.tools.remove(at);
+        self.floor.late |= left;
+        let arguments = arguments.filter(|arguments| self.story.has_room(arguments));
+        self.note(now, TimelineEvent::Tool { name, ok: result.is_ok(), arguments });
+        if self.life == Life::Running {
+            let epoch = self.epoch;
+            self.think(now, BrainEvent::ToolDone { epoch, call, result });
+        }
+    }
+}
