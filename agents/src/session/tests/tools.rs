@@ -321,7 +321,8 @@ proptest! {
             match answers[asked % answers.len()] {
                 0 if called < 5 => {
                     called += 1;
-                    let (id, arguments) = (format!("c{called}"), json!({}).into());
+                    // As llama.cpp's are, whose calls have no names.
+                    let (id, arguments) = ("call_0".into(), json!({}).into());
                     let call = ToolCall { id, name: "order_status".into(), arguments, signature: None };
                     let done = ModelEvent::Done { finish: Finish::ToolCalls };
                     vec![(at, ModelEvent::ToolCall { call }), (at, done)]
