@@ -42,7 +42,7 @@ pub(super) struct Floor {
     /// For later, in order. At most `HELD_MAX`.
     held: VecDeque<CallerInput>,
     pub(super) tools: Vec<Running>,
-    /// One that was left running has answered since the brain was asked last.
+    /// One that was left running has answered since the model was asked last.
     pub(super) late: bool,
     /// What the language model was asked, or is to be.
     pub(super) question: Option<Question>,
@@ -310,7 +310,8 @@ impl SessionCore {
                 self.drive(now, TurnInput::BrainWorks);
             }
         }
-        self.drive(now, TurnInput::Tools { running: self.holds_caller() });
+        let (running, awaited) = (self.holds_caller(), self.floor.awaits_tools());
+        self.drive(now, TurnInput::Tools { running, awaited });
     }
 
     fn carry_out(&mut self, now: Time, effect: BrainEffect) {
@@ -370,7 +371,7 @@ impl SessionCore {
 
     fn abandon_reply(&mut self, now: Time) {
         warn!("the reply did not come or stood still; it is given up");
-        self.floor.tools.retain(|running| running.left);
+        self.give_up_tools();
         self.floor.keys.forget();
         self.stages.void();
         self.cut_output(now, Cut::Abandoned);

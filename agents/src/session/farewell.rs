@@ -165,6 +165,7 @@ impl SessionCore {
             return;
         }
         self.settle_closings(now);
+        self.end_tools(now);
         self.life = Life::Over;
         let record = self.story.record(now, &self.ledger, Outcome::Ended(reason));
         self.out(SessionEffect::End(record));

@@ -24,6 +24,8 @@ pub(super) enum Question {
 impl SessionCore {
     pub(super) fn ask_model(&mut self, now: Time, epoch: Epoch, prompt: Prompt) {
         self.forget_question();
+        // The prompt was made just now, of all that is known.
+        self.floor.late = false;
         self.floor.question = Some(Question::Waiting { epoch, prompt: Box::new(prompt), since: None });
         self.settle_question(now);
     }

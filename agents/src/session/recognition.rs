@@ -13,7 +13,7 @@ use super::core::SessionCore;
 use super::input::{Measure, RecognitionId, SessionEffect};
 use crate::turn::{Ending, Lexicon, Sense, TurnInput};
 use crate::words;
-use tandem_contract::record::Stage;
+use tandem_contract::record::{Speaker, Stage};
 
 /// How soon a recognition is begun anew that failed for the moment, and how often. All of it lies within the audio that
 /// the worker keeps for a capture that begins late (600 ms), so that nothing of the utterance is lost.
@@ -191,9 +191,15 @@ impl SessionCore {
         self.drive(now, TurnInput::Partial { words, ending, sense });
     }
 
-    /// What the words mean while the agent speaks. To a question, and to a grammar that holds them, they are an answer.
+    /// What the words mean while the agent speaks, or works. To a question, and to a grammar that holds them, they are an answer.
     fn sense(&self, text: &str) -> Sense {
-        let asked = self.output.on_line().and_then(|utterance| self.ledger.text(utterance));
+        let asked = match self.output.on_line() {
+            Some(utterance) => self.ledger.text(utterance),
+            None => {
+                let last = self.ledger.entries().last().filter(|entry| entry.speaker == Speaker::Agent);
+                last.map(|entry| entry.text.clone())
+            }
+        };
         let asked = asked.is_some_and(|text| text.reveal().trim_end().ends_with(['?', '？']));
         match self.ears.sense(text) {
             Sense::Backchannel if asked => Sense::Words,

@@ -26,6 +26,13 @@ pub(super) struct Running {
     pub(super) left: bool,
 }
 
+impl Running {
+    /// The agent's keys, which are pressed by the session itself.
+    fn presses(&self) -> bool {
+        self.arguments.is_none()
+    }
+}
+
 impl SessionCore {
     pub(super) fn call_tool(&mut self, call: u32, tool: String, arguments: Value) {
         if self.floor.begin_tool(call, &tool, Some(arguments.clone().into())) {
@@ -39,9 +46,11 @@ impl SessionCore {
         }
     }
 
-    /// When the brain is told that a tool still runs. A caller on hold hears nothing of it.
+    /// When the brain is told that a tool still runs. A caller on hold hears nothing of it, and one whose voice is on is not
+    /// talked over.
     pub(super) fn watch_due(&self) -> Option<Time> {
-        self.floor.tools.iter().filter_map(|running| running.watched).min().filter(|_| !self.turn.is_held())
+        let hears = !self.turn.is_held() && !self.turn.hears_voice();
+        self.floor.tools.iter().filter_map(|running| running.watched).min().filter(|_| hears)
     }
 
     /// True: the brain was told.
@@ -67,13 +76,32 @@ impl SessionCore {
                 (running.left, running.watched) = (true, None);
             }
         }
-        // What the brain is asked now holds their results.
-        self.floor.late = false;
     }
 
-    /// The floor is free, and what a tool has found that was left running is not told yet.
+    /// The reply is given up. The brain hears of what acts all the same, unless it waited for it.
+    pub(super) fn give_up_tools(&mut self) {
+        let waits = self.brain.waits_for_tools();
+        self.floor.tools.retain(|running| running.left || !waits && !running.presses());
+        self.leave_tools();
+    }
+
+    /// Nobody waits for their ends any more, and the record has them all.
+    pub(super) fn end_tools(&mut self, now: Time) {
+        for running in std::mem::take(&mut self.floor.tools) {
+            self.note_tool(now, running.name, false, running.arguments);
+        }
+    }
+
+    fn note_tool(&mut self, now: Time, name: String, ok: bool, arguments: Option<Private<Value>>) {
+        let arguments = arguments.filter(|arguments| self.story.has_room(arguments));
+        self.note(now, TimelineEvent::Tool { name, ok, arguments });
+    }
+
+    /// The floor is free, and what a tool has found that was left running is not told yet. What is asked once another has
+    /// answered tells it too.
     pub(super) fn settle_late(&mut self, now: Time) -> bool {
-        let free = matches!(self.turn.state(), TurnState::Listening { keying: false, .. });
+        let listens = matches!(self.turn.state(), TurnState::Listening { keying: false, .. });
+        let free = listens && !self.floor.awaits_tools() && self.floor.question.is_none();
         if !free || !std::mem::take(&mut self.floor.late) {
             return false;
         }
@@ -88,8 +116,7 @@ impl SessionCore {
         let Some(at) = self.floor.tools.iter().position(|running| running.call == call) else { return };
         let Running { name, arguments, left, .. } = self.floor.tools.remove(at);
         self.floor.late |= left;
-        let arguments = arguments.filter(|arguments| self.story.has_room(arguments));
-        self.note(now, TimelineEvent::Tool { name, ok: result.is_ok(), arguments });
+        self.note_tool(now, name, result.is_ok(), arguments);
         if self.life == Life::Running {
             let epoch = self.epoch;
             self.think(now, BrainEvent::ToolDone { epoch, call, result });

@@ -41,6 +41,8 @@ pub struct TurnMachine {
     pub(super) endpointing: Endpointing,
     /// Tools run, and the brain hears of nothing else before their results.
     tools: bool,
+    /// The reply waits for a tool.
+    pub(super) awaits: bool,
     silence: Silence,
     /// On hold nobody is waited for: neither the caller, who can say nothing, nor our playout, which stands still.
     held: bool,
@@ -62,6 +64,7 @@ impl TurnMachine {
             hearing: Hearing::Closed,
             endpointing: Endpointing::default(),
             tools: false,
+            awaits: false,
             silence: Silence::Policy,
             held: false,
             heard_there: false,
@@ -78,6 +81,11 @@ impl TurnMachine {
 
     pub fn is_heard_there(&self) -> bool {
         self.heard_there
+    }
+
+    /// Whether the caller's voice is on.
+    pub fn hears_voice(&self) -> bool {
+        self.voice.is_some()
     }
 
     pub fn policy(&self) -> &TurnPolicy {
@@ -115,7 +123,7 @@ impl TurnMachine {
             TurnInput::Digit => self.digit(now, out),
             TurnInput::DigitsDone | TurnInput::Text => self.answered_otherwise(now, out),
             TurnInput::BrainWorks => self.brain_works(now),
-            TurnInput::Tools { running } => self.tools_run(running),
+            TurnInput::Tools { running, awaited } => self.tools_run(running, awaited),
             TurnInput::ReplyDone => self.reply_done(now, out),
             TurnInput::TransferBegun => self.transfer_begun(now, out),
             TurnInput::TransferNews { failed } => self.transfer_news(now, failed),
@@ -250,6 +258,8 @@ impl TurnMachine {
         match self.state {
             TurnState::SpeakingPaused { ended: Some(_), .. } if sense == Sense::Backchannel => self.resume(now, out),
             TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } if sense == Sense::Backchannel => {}
+            // "Okay", to who was told that it takes a moment.
+            TurnState::Thinking { .. } if self.awaits && sense == Sense::Backchannel => {}
             _ => self.take_answer(now, out),
         }
         self.listen_on(out);
@@ -333,11 +343,11 @@ impl TurnMachine {
         Ok(())
     }
 
-    fn tools_run(&mut self, running: bool) -> Taken {
-        if self.tools == running {
+    fn tools_run(&mut self, running: bool, awaited: bool) -> Taken {
+        if (self.tools, self.awaits) == (running, awaited) {
             return Err(Ignored::Expected);
         }
-        self.tools = running;
+        (self.tools, self.awaits) = (running, awaited);
         Ok(())
     }
 
@@ -460,7 +470,7 @@ impl TurnMachine {
     }
 
     pub(super) fn abandon_reply(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
-        self.tools = false;
+        (self.tools, self.awaits) = (false, false);
         out.push(TurnEffect::AbandonReply);
         self.give_floor(now, out);
     }

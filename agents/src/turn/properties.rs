@@ -36,7 +36,7 @@ fn input() -> impl Strategy<Value = TurnInput> {
         Just(TurnInput::DigitsDone),
         Just(TurnInput::Text),
         Just(TurnInput::BrainWorks),
-        any::<bool>().prop_map(|running| TurnInput::Tools { running }),
+        (any::<bool>(), any::<bool>()).prop_map(|(running, awaited)| TurnInput::Tools { running, awaited }),
         Just(TurnInput::ReplyDone),
         Just(TurnInput::TransferBegun),
         any::<bool>().prop_map(|failed| TurnInput::TransferNews { failed }),

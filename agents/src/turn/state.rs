@@ -136,9 +136,10 @@ pub enum TurnInput {
     Text,
     /// The brain has begun something: speech, or a tool that runs.
     BrainWorks,
-    /// Whether tools run before whose results the brain is not asked anything.
+    /// Whether tools run before whose results the brain is not asked anything; `awaited`: the reply waits for one.
     Tools {
         running: bool,
+        awaited: bool,
     },
     /// The reply is complete and was played; or there is none.
     ReplyDone,

@@ -30,7 +30,7 @@ fn inputs() -> Vec<(&'static str, TurnInput)> {
         ("digits done", TurnInput::DigitsDone),
         ("text", TurnInput::Text),
         ("brain works", TurnInput::BrainWorks),
-        ("tools run", TurnInput::Tools { running: true }),
+        ("tools run", TurnInput::Tools { running: true, awaited: true }),
         ("reply done", TurnInput::ReplyDone),
         ("transfer begun", TurnInput::TransferBegun),
         ("transfer fails", TurnInput::TransferNews { failed: true }),
@@ -53,6 +53,8 @@ fn states() -> Vec<(&'static str, TurnMachine)> {
     let quiet = Hearing::Open { quiet: Some(ENDED), ending: Ending::Unknown, sense: Sense::Words };
     let speaking = |interruptible| TurnState::Speaking { utterance: UTTERANCE, interruptible, moved: NOW };
     let paused = |ended| TurnState::SpeakingPaused { utterance: UTTERANCE, onset: ONSET, ended };
+    let mut awaiting = machine(TurnState::Thinking { since: NOW }, Some(ONSET), Hearing::BEGUN);
+    awaiting.awaits = true;
     vec![
         ("listening", machine(TurnState::Listening { since: NOW, keying: false }, None, Hearing::Closed)),
         ("listening, keying", machine(TurnState::Listening { since: NOW, keying: true }, None, Hearing::Closed)),
@@ -68,6 +70,7 @@ fn states() -> Vec<(&'static str, TurnMachine)> {
         ),
         ("thinking", machine(TurnState::Thinking { since: NOW }, None, Hearing::Closed)),
         ("thinking, caller speaks", machine(TurnState::Thinking { since: NOW }, Some(ONSET), Hearing::BEGUN)),
+        ("thinking, a tool is awaited, caller speaks", awaiting),
         ("speaking", machine(speaking(true), None, Hearing::Closed)),
         ("speaking, caller speaks", machine(speaking(true), Some(NOW), Hearing::BEGUN)),
         ("speaking, uninterruptible", machine(speaking(false), None, Hearing::Closed)),

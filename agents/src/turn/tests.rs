@@ -370,13 +370,29 @@ fn a_caller_who_goes_on_before_the_result_is_heard_out() {
 #[test]
 fn nothing_is_asked_while_a_tool_runs() {
     let mut talk = Talk::new();
-    talk.at(0, TurnInput::Tools { running: true });
+    talk.at(0, TurnInput::Tools { running: true, awaited: true });
     talk.at(100, TurnInput::DigitsDone);
     assert_eq!(talk.done, [(100, TurnEffect::Hold)]);
     talk.voice_on(1000);
     talk.voice_off(1400);
     talk.at(2000, TurnInput::Understood { sense: Sense::Words });
     assert_eq!((talk.of(TurnEffect::Hold), talk.of(CALLER)), (vec![100, 2000], vec![]));
+}
+
+#[test]
+fn who_only_shows_that_they_listen_waits_on_for_a_tool() {
+    let understood = |awaited, sense| {
+        let mut talk = Talk::new();
+        talk.at(0, TurnInput::Tools { running: false, awaited });
+        talk.voice_on(1000);
+        talk.voice_off(1400);
+        talk.at(2000, TurnInput::Understood { sense });
+        (talk.of(CALLER), talk.of(TurnEffect::BargeIn))
+    };
+    assert_eq!(understood(true, Sense::Backchannel), (vec![], vec![]));
+    for (awaited, sense) in [(true, Sense::Words), (true, Sense::Interruption), (false, Sense::Backchannel)] {
+        assert_eq!(understood(awaited, sense), (vec![2000], vec![2000]), "{sense:?}");
+    }
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn machines() -> Vec<TurnMachine> {
                 let mut machine = TurnMachine::new(TurnPolicy::default(), modality, NOW);
                 machine.set_silence(silence);
                 let mut none = Vec::new();
-                let _ = machine.handle(NOW, TurnInput::Tools { running: tools }, &mut none);
+                let _ = machine.handle(NOW, TurnInput::Tools { running: tools, awaited: tools }, &mut none);
                 let _ = machine.handle(NOW, TurnInput::Held { on: held }, &mut none);
                 let _ = machine.handle(NOW, TurnInput::HeardThere { on: heard_there }, &mut none);
                 for state in states() {

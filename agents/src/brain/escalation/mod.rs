@@ -50,6 +50,16 @@ pub struct Escalating {
     /// The caller is being put through.
     leaving: Option<Leaving>,
     offer: Option<Offer>,
+    tools: Tools,
+}
+
+/// The brain's tools, as far as they run: a failure of one that was left running is nothing that the caller waits to hear of.
+#[derive(Debug, Default)]
+struct Tools {
+    awaited: Vec<u32>,
+    left: Vec<u32>,
+    /// One of those has failed since the rules were asked.
+    failed: bool,
 }
 
 /// A person is offered, in the answer of this epoch. Until somebody has heard it, nobody was offered anything.
@@ -90,7 +100,7 @@ impl Escalating {
         let people = people(config, modality, abilities);
         let callback = promises_callback(escalation);
         let known = Known::new(config, modality);
-        Box::new(Self { inner, rules, people, callback, known, leaving: None, offer: None })
+        Box::new(Self { inner, rules, people, callback, known, leaving: None, offer: None, tools: Tools::default() })
     }
 
     /// The brain's turn.
@@ -103,8 +113,10 @@ impl Escalating {
         let from = out.len();
         self.inner.handle(now, event, out);
         for effect in &mut out[from..] {
-            if let BrainEffect::EnteredState { state } = effect {
-                self.known.entered(state);
+            match effect {
+                BrainEffect::EnteredState { state } => self.known.entered(state),
+                BrainEffect::CallTool { call, .. } => self.tools.awaited.push(*call),
+                _ => {}
             }
             if let Some(offer) = self.offer.as_mut().filter(|offer| effect.epoch() == Some(offer.epoch)) {
                 offer.beside(effect);
@@ -232,6 +244,29 @@ impl Escalating {
     }
 }
 
+impl Tools {
+    /// For which epoch the rules are asked, where they would be for this one. Of a tool that was left running the caller is to
+    /// hear nothing while they speak, or are answered.
+    fn weigh(&mut self, event: &BrainEvent, epoch: Option<Epoch>, waits: bool) -> Option<Epoch> {
+        let epoch = match event {
+            BrainEvent::ToolDone { call, .. } => {
+                self.awaited.retain(|awaited| awaited != call);
+                let was_left = self.left.iter().position(|left| left == call).map(|at| self.left.remove(at));
+                self.failed |= was_left.is_some() && epoch.is_some();
+                epoch.filter(|_| was_left.is_none())
+            }
+            BrainEvent::FloorFree { epoch } => Some(*epoch).filter(|_| self.failed),
+            BrainEvent::Said { .. } | BrainEvent::Digits { .. } if !waits => {
+                self.left.append(&mut self.awaited);
+                epoch
+            }
+            _ => epoch,
+        };
+        self.failed &= epoch.is_none();
+        epoch
+    }
+}
+
 impl Offer {
     /// The brain does this in the answer.
     fn beside(&mut self, effect: &mut BrainEffect) {
@@ -262,7 +297,8 @@ impl Brain for Escalating {
         if let BrainEvent::Heard { heard, interrupted: false, .. } = &event {
             self.heard(heard.reveal(), out);
         }
-        let Some(epoch) = self.known.learn(now, &event) else { return self.inner(now, event, out) };
+        let weighed = self.tools.weigh(&event, self.known.learn(now, &event), self.inner.waits_for_tools());
+        let Some(epoch) = weighed else { return self.inner(now, event, out) };
         if self.offer.as_ref().is_some_and(|offer| offer.epoch != epoch) {
             self.withdraw();
         }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tandem_models::{Finish, ModelError, ModelEvent};
+use tandem_models::{Finish, ModelError, ModelEvent, ToolCall};
 
 use super::*;
 use crate::brain::{ToolFailure, from_config};
@@ -293,6 +293,39 @@ fn a_tool_that_fails_can_put_the_caller_through_and_its_result_is_not_lost() {
     assert!(call.target().is_some());
     call.transfer(603);
     assert_eq!(call.said(), [NOBODY, CALLED_BACK, HOW_ELSE, "Hours?"]);
+}
+
+#[test]
+fn a_tool_that_was_left_running_and_fails_puts_nobody_through_while_they_speak() {
+    let rules = json!([{ "condition": "tool_failures > 0", "action": "immediate_transfer" }]);
+    let called = || {
+        let mut call = Call::new(false, &rules);
+        call.says("Open?");
+        let (epoch, arguments) = (call.epoch, json!({}).into());
+        let tool = ToolCall { id: "c".into(), name: "opening_hours".into(), arguments, signature: None };
+        call.give(BrainEvent::Model { epoch, event: ModelEvent::ToolCall { call: tool } });
+        call.give(BrainEvent::Model { epoch, event: ModelEvent::Done { finish: Finish::ToolCalls } });
+        call
+    };
+    let fails = |call: &mut Call| {
+        let failure = ToolFailure { code: "timeout".to_owned(), detail: String::new(), failed: true };
+        call.give(BrainEvent::ToolDone { epoch: call.epoch, call: 1, result: Err(failure) });
+        call.target().is_some()
+    };
+    assert!(fails(&mut called()), "the caller waits for it");
+    let left = || {
+        let mut call = called();
+        call.says("Hello?");
+        call.turn(|epoch| BrainEvent::FloorFree { epoch });
+        assert!(call.target().is_none() && !fails(&mut call), "{:?}", call.out);
+        call
+    };
+    let mut call = left();
+    call.turn(|epoch| BrainEvent::FloorFree { epoch });
+    assert!(call.target().is_some(), "nobody speaks");
+    let mut call = left();
+    call.says("And on Sunday?");
+    assert!(call.target().is_some(), "they have finished");
 }
 
 #[test]

@@ -145,6 +145,8 @@ impl MixedBrain {
         let turns_max = talk.and_then(|talk| talk.max_turns).unwrap_or(TURNS);
         let goes_on = talk.is_some_and(|talk| talk.on_failed.is_some());
         if spoke {
+            // Whoever answers the caller: what the model called acts, and it hears of it when it has the conversation again.
+            self.model.leave_running();
             let mut effects = Vec::new();
             if self.flow.commanded(&event, &mut effects) {
                 return self.give_to_flow(effects, out);

@@ -99,6 +99,13 @@ impl Talk {
         serde_json::from_str(result.reveal()).unwrap()
     }
 
+    /// All that the model is told of this tool.
+    fn results(&self, tool: &str) -> Vec<&str> {
+        let prompt = self.prompt().expect("the model is asked");
+        let told = prompt.exchanges.iter().flat_map(|exchange| exchange.calls.iter().zip(&exchange.results));
+        told.filter(|(call, _)| call.name == tool).map(|(_, result)| result.reveal().as_str()).collect()
+    }
+
     fn tools(&self) -> Vec<&str> {
         let prompt = self.prompt().expect("the model is asked");
         prompt.persona.tools.iter().map(|tool| tool.name.as_str()).collect()
@@ -248,10 +255,32 @@ fn the_flows_commands_hold_while_the_model_talks() {
     assert_eq!(talk.state(), Some("desk"));
     let target = "sip:desk@192.0.2.7".to_owned().into();
     assert!(talk.out.contains(&BrainEffect::Transfer { target }));
-    talk.give(BrainEvent::ToolDone { epoch: talk.epoch, call, result: Ok(json!({})) });
-    assert!(talk.out.is_empty(), "nobody waits for it any more: {:?}", talk.out);
+    talk.give(BrainEvent::ToolDone { epoch: talk.epoch, call, result: Ok(json!({ "text": "nine to five" })) });
+    assert!(talk.out.is_empty(), "nobody waits for it now: {:?}", talk.out);
     talk.give(BrainEvent::TransferProgress { epoch: talk.epoch, status: 486 });
     assert_eq!((talk.state(), &talk.result()["slots"]["day"]), (Some(MODEL), &json!("monday")));
+    assert_eq!(talk.results("opening_hours"), [r#"{"text":"nine to five"}"#], "the model need not call it again");
+}
+
+#[test]
+fn a_tool_that_runs_when_the_model_has_had_its_turns_is_not_forgotten() {
+    let mut talk = Talk::at_reason();
+    for _ in 0..5 {
+        talk.says("I wonder");
+        talk.model_says("Yes?");
+    }
+    talk.says("When are you open?");
+    talk.model_calls(&[("opening_hours", json!({}))]);
+    let [(hours, ..)] = talk.calls()[..] else { panic!("{:?}", talk.out) };
+    talk.says("Hello?");
+    assert_eq!(talk.state(), Some("book"));
+    let [(book, "book_appointment", _)] = talk.calls()[..] else { panic!("{:?}", talk.out) };
+    talk.give(BrainEvent::ToolDone { epoch: talk.epoch, call: book, result: Ok(json!({ "reference": "4711" })) });
+    let told = talk.results("opening_hours");
+    assert!(told.len() == 1 && told[0].contains("\"running\""), "{told:?}");
+    talk.give(BrainEvent::ToolDone { epoch: talk.epoch, call: hours, result: Ok(json!({ "text": "nine to five" })) });
+    talk.says("Thanks. And?");
+    assert_eq!(talk.results("opening_hours"), [r#"{"text":"nine to five"}"#]);
 }
 
 #[test]

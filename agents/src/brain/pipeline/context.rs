@@ -17,6 +17,8 @@ pub struct Exchange {
     /// How many utterances of that reply came before them.
     pub after: usize,
     pub calls: Vec<ToolCall>,
+    /// Ours for the calls, in their order: the vendor's names for them repeat. None are known of calls that have their results.
+    pub numbers: Vec<u32>,
     /// JSON as text, one for each call.
     pub results: Vec<Private<String>>,
 }
@@ -180,6 +182,7 @@ mod tests {
             epoch: Epoch(epoch),
             after: 0,
             calls: vec![call.clone()],
+            numbers: Vec::new(),
             results: vec![result.to_owned().into()],
         };
         let entries = [caller(1, 1, "Open?"), agent(2, 1, "From nine.", "From nine."), caller(3, 2, "Sunday?")];
@@ -201,7 +204,7 @@ mod tests {
     fn what_was_said_before_the_tools_stands_before_them() {
         let call = ToolCall { id: "c".into(), name: "hours".into(), arguments: json!({}).into(), signature: None };
         let results = vec!["9".to_owned().into()];
-        let exchange = Exchange { epoch: Epoch(1), after: 1, calls: vec![call], results };
+        let exchange = Exchange { epoch: Epoch(1), after: 1, calls: vec![call], numbers: Vec::new(), results };
         let entries = [caller(1, 1, "Open?"), agent(2, 1, "One moment.", "One moment."), agent(3, 1, "Nine.", "Nine.")];
         let told_of = |count: usize| told(&messages("s", &entries[..count], std::slice::from_ref(&exchange), &[]));
         assert_eq!(told_of(2), ["system s", "user Open?", "agent One moment.", "agent !", "tool 9"]);

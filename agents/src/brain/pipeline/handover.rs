@@ -62,7 +62,7 @@ impl PipelineBrain {
         }
         // Behind what the other said, and so the last that the model reads.
         let results = vec![result.to_string().into()];
-        self.exchanges.push_back(Exchange { epoch, after: said, calls: vec![call], results });
+        self.exchanges.push_back(Exchange { epoch, after: said, calls: vec![call], numbers: Vec::new(), results });
         self.take_over((epoch, said), persona, true, out);
     }
 

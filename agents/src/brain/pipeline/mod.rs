@@ -97,10 +97,10 @@ pub struct PipelineBrain {
     exchanges: VecDeque<Exchange>,
     /// Number of the tool call made last.
     last_call: u32,
-    /// Calls that still run though the caller went on: their numbers, and the vendor's names for them.
-    running: Vec<(u32, String)>,
-    /// The vendor's names of those that have answered since the model was asked last.
-    late: Vec<String>,
+    /// Numbers of calls that still run though the caller went on.
+    running: Vec<u32>,
+    /// Of those that have answered since the model was asked last.
+    late: Vec<u32>,
     misses: Misses,
 }
 
@@ -373,9 +373,10 @@ impl PipelineBrain {
 
     /// What was called and what came of it, for later questions.
     fn remember(&mut self, called: Vec<Called>) {
-        let (mut calls, mut results) = (Vec::new(), Vec::new());
-        for Called { call, result, .. } in called {
+        let (mut calls, mut numbers, mut results) = (Vec::new(), Vec::new(), Vec::new());
+        for Called { call, number, result, .. } in called {
             calls.push(call);
+            numbers.push(number);
             results
                 .push(result.unwrap_or_else(|| json!({ "status": "running", "detail": RUNNING }).to_string().into()));
         }
@@ -383,37 +384,37 @@ impl PipelineBrain {
             self.exchanges.pop_front();
         }
         let (epoch, after) = self.reply.called;
-        self.exchanges.push_back(Exchange { epoch, after, calls, results });
+        self.exchanges.push_back(Exchange { epoch, after, calls, numbers, results });
     }
 
     /// The caller went on before the tools had answered. They act all the same: a model that did not know would call them again.
-    fn leave_running(&mut self) {
+    pub(in crate::brain) fn leave_running(&mut self) {
         let sent: Vec<Called> = self.reply.calls.drain(..).filter(|called| called.sent).collect();
         if !sent.is_empty() {
             let running = sent.iter().filter(|called| called.result.is_none());
-            self.running.extend(running.map(|called| (called.number, called.call.id.clone())));
+            self.running.extend(running.map(|called| called.number));
             self.remember(sent);
         }
     }
 
     /// The next question tells it, whether the caller asks something or the floor is free.
     fn done_late(&mut self, call: u32, result: &Value) {
-        let Some(at) = self.running.iter().position(|(number, _)| *number == call) else { return };
-        let (_, id) = self.running.remove(at);
-        let known = self.exchanges.iter_mut().rev().find_map(|exchange| {
-            let place = exchange.calls.iter().position(|call| call.id == id)?;
+        let Some(at) = self.running.iter().position(|number| *number == call) else { return };
+        self.running.remove(at);
+        let known = self.exchanges.iter_mut().find_map(|exchange| {
+            let place = exchange.numbers.iter().position(|number| *number == call)?;
             exchange.results.get_mut(place)
         });
         if let Some(known) = known {
             *known = result.to_string().into();
-            self.late.push(id);
+            self.late.push(call);
         }
     }
 
     /// The caller has heard all that was said, and the model does not know yet what came of tools: it goes on with that. What they
     /// were called for stands behind what was said since, as if they were called now: a model is asked about what it reads last.
     fn tell_late(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
-        let is_late = |exchange: &Exchange| exchange.calls.iter().any(|call| self.late.contains(&call.id));
+        let is_late = |exchange: &Exchange| exchange.numbers.iter().any(|number| self.late.contains(number));
         let (late, known): (VecDeque<_>, VecDeque<_>) = self.exchanges.iter().cloned().partition(is_late);
         self.exchanges = known;
         if late.is_empty() {

@@ -361,6 +361,35 @@ fn what_a_tool_found_meanwhile_is_told_when_the_floor_is_free_behind_all_that_wa
     assert_eq!(talk.out, [], "it was told");
 }
 
+/// llama.cpp names no calls: the first of every answer is `call_0`.
+#[test]
+fn calls_whose_names_are_the_same_are_not_taken_for_one_another() {
+    let mut talk = own_tool(Modality::Voice);
+    for n in 1..=3 {
+        talk.model(Epoch(n), done(Finish::Stop));
+        talk.give(BrainEvent::Said { epoch: Epoch(n), text: "Where is it?".to_owned().into() });
+        let (id, arguments) = ("call_0".to_owned(), json!({ "order": n }).into());
+        let call = ToolCall { id, name: "order_status".to_owned(), arguments, signature: None };
+        talk.model(Epoch(n), ModelEvent::ToolCall { call });
+        talk.model(Epoch(n), done(Finish::ToolCalls));
+    }
+    talk.give(BrainEvent::Said { epoch: Epoch(4), text: "Well?".to_owned().into() });
+    let done_of = |talk: &mut Talk, call: u32| {
+        talk.give(BrainEvent::ToolDone { epoch: Epoch(4), call, result: Ok(json!({ "found": call })) });
+    };
+    done_of(&mut talk, 2);
+    done_of(&mut talk, 1);
+    talk.give(BrainEvent::FloorFree { epoch: Epoch(5) });
+    let told: Vec<_> =
+        talk.prompt().unwrap().exchanges.iter().map(|e| (e.epoch.0, e.results[0].reveal().clone())).collect();
+    assert!(told[0].0 == 3 && told[0].1.contains("\"running\""), "{told:?}");
+    assert_eq!(told[1..], [(5, r#"{"found":1}"#.to_owned()), (5, r#"{"found":2}"#.to_owned())]);
+    done_of(&mut talk, 3);
+    talk.give(BrainEvent::FloorFree { epoch: Epoch(6) });
+    let moved: Vec<_> = talk.prompt().unwrap().exchanges.iter().map(|e| (e.epoch.0, e.numbers[0])).collect();
+    assert_eq!(moved, [(5, 1), (5, 2), (6, 3)], "what was told before stays where it is");
+}
+
 fn patient_tool(after_ms: u32) -> Talk {
     let mut talk = own_tool(Modality::Voice);
     let mut persona = Persona::clone(&talk.brain.persona);

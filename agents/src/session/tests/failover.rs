@@ -201,3 +201,16 @@ fn who_holds_the_call_hears_the_filler_when_they_are_back() {
     assert_eq!(heard(&world), [FILLER, "We open at nine."]);
     assert_eq!(world.when(|effect| matches!(effect, SessionEffect::StartVoice { .. }))[0], 3_000);
 }
+
+#[test]
+fn a_caller_whose_voice_is_on_is_not_talked_over_and_a_noise_takes_the_answer_from_nobody() {
+    let mut world = world(json!({ "failover_filler": FILLER }), Modality::Voice);
+    world.answer = Some(RecognizerEvent::Rejected);
+    fails_after(&mut world, (300, 9_000), answer());
+    world.until(100);
+    world.press('1');
+    world.voice(600, 1_500);
+    world.until(12_000);
+    assert_eq!(heard(&world), [FILLER, "We open at nine."]);
+    assert_eq!(world.when(|effect| matches!(effect, SessionEffect::StartVoice { .. }))[0], 1_660);
+}

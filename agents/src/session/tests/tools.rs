@@ -6,12 +6,14 @@ use tandem_contract::Epoch;
 use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Door, Modality};
 use tandem_contract::event::SessionEvent;
+use tandem_contract::leg::LegEvent;
 use tandem_contract::record::{Speaker, TimelineEvent};
 use tandem_models::{Completion, Finish, Message, ModelEvent, ToolCall};
+use tandem_speech::RecognizerEvent;
 
 use super::model::{answer, questions};
 use super::world::*;
-use crate::brain::{Persona, PipelineBrain};
+use crate::brain::{Abilities, Persona, PipelineBrain, from_config};
 use crate::session::input::*;
 
 const MOMENT: &str = "One moment please.";
@@ -243,6 +245,111 @@ fn a_caller_may_interrupt_the_announcement_and_is_answered_at_once() {
 }
 
 #[test]
+fn a_caller_whose_voice_is_on_hears_that_a_tool_works_when_they_have_finished() {
+    let mut world = while_a_tool_works(700);
+    world.answer = Some(RecognizerEvent::Rejected);
+    world.voice(600, 1_500);
+    world.until(4_000);
+    assert_eq!((spoken(&world), said(&world)), (vec![1_660], vec![MOMENT]));
+    assert_eq!(questions(&world).len(), 1);
+}
+
+#[test]
+fn what_one_tool_found_is_not_told_while_another_is_awaited() {
+    let mut world = while_a_tool_works(5_000);
+    world.until(1_000);
+    world.press('2');
+    calls(&mut world, json!({ "order": "A2" }));
+    // The far end gives the caller the floor.
+    world.give(SessionInput::Leg(LegEvent::Interrupted));
+    assert_eq!(world.core.turn().state().name(), "listening");
+    ends(&mut world, 1);
+    assert_eq!(questions(&world).len(), 2);
+    ends(&mut world, 2);
+    let (_, third) = questions(&world).pop().unwrap();
+    let results: Vec<String> = shape(&third).into_iter().filter(|line| line.starts_with("result")).collect();
+    assert_eq!((questions(&world).len(), results), (3, vec![SHIPPED.to_owned(); 2]));
+}
+
+#[test]
+fn what_a_tool_found_is_told_behind_words_that_were_not_for_the_model() {
+    let config = json!({
+        "system_prompt": { "role": "You are a shop." },
+        "tools_available": [{ "tool_name": "order_status", "status": "implemented", "http": { "url": "https://crm.example/" } }],
+        "workflow_features": { "human_escalation": { "enabled": true,
+            "triggers": [{ "condition": "user_requests_human", "action": "immediate_handoff" }] } },
+    });
+    let config: BotConfig = serde_json::from_value(config).unwrap();
+    let abilities = Abilities { model: true, people: false, keys: false };
+    let brain = from_config(&config, Modality::Voice, abilities).unwrap();
+    let mut world = World::by(Door::Sip, Modality::Voice, config, brain);
+    world.until(100);
+    world.press('1');
+    calls(&mut world, json!({ "order": "A1" }));
+    answered_meanwhile(&mut world);
+    world.until(2_000);
+    ends(&mut world, 1);
+    world.answer = Some(RecognizerEvent::Final { text: "let me talk to a human".into(), confidence: 1.0 });
+    world.voice(2_100, 3_300);
+    world.until(5_000);
+    assert_eq!(questions(&world).len(), 2, "nobody is there, and the caller hears it");
+    world.until(20_000);
+    let (_, third) = questions(&world).pop().unwrap();
+    assert_eq!((questions(&world).len(), shape(&third).last().unwrap().as_str()), (3, SHIPPED));
+}
+
+fn final_of(text: &str) -> Option<RecognizerEvent> {
+    Some(RecognizerEvent::Final { text: text.into(), confidence: 1.0 })
+}
+
+#[test]
+fn who_says_okay_to_the_announcement_waits_on_and_who_says_yes_to_a_question_has_answered() {
+    let mut world = while_a_tool_works(0);
+    world.answer = final_of("okay");
+    world.voice(1_800, 2_100);
+    world.until(4_000);
+    assert_eq!((questions(&world).len(), world.core.turn().state().name()), (1, "thinking"));
+    ends(&mut world, 1);
+    let told = ["caller: 1".to_owned(), format!("agent: {MOMENT}"), "calls order_status".into(), SHIPPED.into()];
+    assert_eq!(shape(&questions(&world).pop().unwrap().1), told);
+
+    let mut world = self::world(700);
+    world.until(100);
+    world.press('1');
+    let words = ModelEvent::Text { text: "Let me see. Is it A1? ".to_owned().into() };
+    world.give(SessionInput::Model { epoch: Epoch(1), event: words });
+    calls(&mut world, json!({}));
+    world.answer = final_of("yes");
+    world.voice(4_000, 4_300);
+    world.until(6_000);
+    assert_eq!(shape(&questions(&world).pop().unwrap().1).last().unwrap(), "caller: yes");
+}
+
+#[test]
+fn a_tool_that_runs_when_the_call_ends_stands_in_the_record() {
+    let mut world = while_a_tool_works(5_000);
+    answered_meanwhile(&mut world);
+    world.until(2_000);
+    world.hang_up();
+    world.until(4_000);
+    let timeline = &world.record.as_ref().unwrap().timeline;
+    let tools = timeline.iter().filter_map(|entry| match &entry.what {
+        TimelineEvent::Tool { name, ok, arguments } => Some((name.as_str(), *ok, arguments.clone())),
+        _ => None,
+    });
+    assert_eq!(tools.collect::<Vec<_>>(), [("order_status", false, Some(json!({ "order": "A1" }).into()))]);
+}
+
+#[test]
+fn what_a_tool_found_after_its_reply_was_given_up_is_told() {
+    let mut world = while_a_tool_works(0);
+    world.until(24_000);
+    assert_eq!((questions(&world).len(), world.core.turn().state().name()), (1, "listening"));
+    ends(&mut world, 1);
+    assert_eq!(shape(&questions(&world)[1].1).last().unwrap(), SHIPPED);
+}
+
+#[test]
 fn keys_are_pressed_to_their_end_before_the_caller_is_answered() {
     let config: BotConfig = serde_json::from_value(json!({})).unwrap();
     let brain = PipelineBrain::new(Persona::new(&config, Modality::Voice).with_keys(), Modality::Voice);
@@ -321,7 +428,8 @@ proptest! {
             match answers[asked % answers.len()] {
                 0 if called < 5 => {
                     called += 1;
-                    let (id, arguments) = (format!("c{called}"), json!({}).into());
+                    // As llama.cpp's are, whose calls have no names.
+                    let (id, arguments) = ("call_0".into(), json!({}).into());
                     let call = ToolCall { id, name: "order_status".into(), arguments, signature: None };
                     let done = ModelEvent::Done { finish: Finish::ToolCalls };
                     vec![(at, ModelEvent::ToolCall { call }), (at, done)]
