@@ -176,7 +176,8 @@ async fn receive(link: &Link, mut response: Response) -> Result<Attachment, Unre
     if !response.status().is_success() {
         return Err(Unread::Status { status: response.status().as_u16() });
     }
-    let served = header(&response, &CONTENT_TYPE).filter(|served| !UNKNOWN.contains(served));
+    let says_nothing = |served: &str| UNKNOWN.contains(&attachment::media_type(served).as_str());
+    let served = header(&response, &CONTENT_TYPE).filter(|served| !says_nothing(served));
     let kind = served.or(link.media_type.as_deref()).unwrap_or(UNKNOWN[0]).to_owned();
     let name = file_name(&response).unwrap_or_default().to_owned();
     let most = attachment::limit(&kind)?;

@@ -57,7 +57,7 @@ async fn pictures_and_files_come_in_order_and_with_their_names() {
             steps: vec![Step::Wait(SHORT), Step::Send("GIF89a".into()), Step::Send("\x01\0".into())],
         },
         "/b" => file("text/csv; charset=utf-8", "a list.csv", "a,b\n1,2"),
-        _ => file("binary/octet-stream", "door.gif", GIF),
+        _ => file("Binary/Octet-Stream ; charset=binary", "door.gif", GIF),
     });
     let vendor = vendor.unwrap();
     let announced = Link { media_type: Some("image/png".to_owned()), ..link(&vendor, "/c") };
