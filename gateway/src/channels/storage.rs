@@ -1,6 +1,6 @@
 //! Where a channel keeps what callers attach. It is fetched from the channel's own host alone, or from where that sends on to:
-//! a public address, which is shown no password. Bounded in bytes, in time and in steps; what cannot be read is told, and the
-//! message it came with is not held up by it.
+//! a public address, which is shown no password. Bounded in bytes, in time, in steps and in number; what cannot be read is told,
+//! and the message it came with is not held up by it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tandem_contract::attachment::Attachment;
 use tandem_signaling::stream::attachment::{self, AttachmentError};
 use tandem_tools::{Egress, Forbidden};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -24,6 +25,9 @@ use super::attached::Link;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often one may be sent on: Chatwoot sends to its object storage, Twilio to its cache and from there to its storage.
 const REDIRECTS_MAX: usize = 2;
+/// Downloads of one channel at once, of all its conversations: bounds the sockets and the bytes on their way (60 MiB). A few
+/// seconds each, they serve some hundred pictures a minute.
+const DOWNLOADS_MAX: usize = 16;
 /// Media types that say nothing: those of servers that do not know better.
 const UNKNOWN: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
 
@@ -41,6 +45,8 @@ pub(super) struct Storage {
     own: Url,
     login: Option<Login>,
     patience: Duration,
+    /// `DOWNLOADS_MAX`. Full: the next waits for its place within its time, and is told as late when that is up.
+    places: Semaphore,
 }
 
 /// What came of some links.
@@ -87,7 +93,8 @@ impl Storage {
         // It may be of the operator's own network.
         let egress = Arc::new(Egress::new(own.host_str().map(str::to_owned)));
         let client = egress.client(HeaderMap::new()).context("no HTTP client can be made")?;
-        Ok(Self { channel, client, egress, own, login, patience: PATIENCE })
+        let places = Semaphore::new(DOWNLOADS_MAX);
+        Ok(Self { channel, client, egress, own, login, patience: PATIENCE, places })
     }
 
     pub(super) async fn fetch(&self, links: Vec<Link>) -> Fetched {
@@ -111,6 +118,8 @@ impl Storage {
     }
 
     async fn follow(&self, link: &Link) -> Result<Attachment, Unread> {
+        // Never closed.
+        let _place = self.places.acquire().await;
         let mut url = self.own_address(link.url.reveal())?;
         // For the first request alone: where the channel sends on to, the address itself is the permission.
         let mut login = self.login.as_ref();

@@ -227,3 +227,17 @@ fn nothing_is_fetched_from_elsewhere_or_without_encryption() {
     assert!(inside.admit(Url::parse("http://10.0.0.8:9000/a").unwrap()).is_err());
     assert!(Storage::open("test", "chatwoot.example", None).is_err());
 }
+
+#[tokio::test]
+async fn a_download_without_a_place_is_late() {
+    let vendor = FakeVendor::answering(|_, _| file("image/gif", "a.gif", GIF)).unwrap();
+    let mut storage = storage(&vendor.url(""));
+    (storage.places, storage.patience) = (Semaphore::new(0), SHORT);
+    let late = Err("[image: could not be read: it did not come in time]".to_owned());
+    assert_eq!(only(&storage, link(&vendor, "/a")).await, late);
+    assert_eq!(vendor.asked().len(), 0);
+    (storage.places, storage.patience) = (Semaphore::new(1), PATIENCE);
+    let fetched = storage.fetch(vec![link(&vendor, "/a"), link(&vendor, "/b"), link(&vendor, "/c")]).await;
+    assert_eq!((fetched.attachments.len(), fetched.marks.len()), (3, 0), "one after the other");
+    assert_eq!(storage.places.available_permits(), 1);
+}
