@@ -12,11 +12,11 @@ use crate::brain::pipeline::context::{Attached, Known};
 /// Pictures of a conversation, and their bytes in base64: bounds the memory of a session, and what is sent with each question
 /// (Gemini takes 20 MB). The newest one always fits. The oldest go first.
 const PICTURES_MAX: usize = 4;
-const PICTURE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const PICTURE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Files and the text in them, bytes: about 8,000 tokens of each question, as much as of the conversation. The oldest go first.
 const FILES_MAX: usize = 4;
-const FILE_BYTES_MAX: usize = 32 * 1024;
+pub const FILE_BYTES_MAX: usize = 32 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Album {

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 use reqwest::{Client, Response, Url};
+use tandem_agents::session::{FILE_BYTES_MAX, PICTURE_BYTES_MAX};
 use tandem_contract::Private;
 use tandem_contract::attachment::Attachment;
 use tandem_signaling::stream::attachment::{self, AttachmentError};
@@ -77,6 +78,8 @@ enum Unread {
     BrokenOff(#[source] reqwest::Error),
     #[error("it did not come in time")]
     Late,
+    #[error("there is no room for it beside the newer ones; send it alone")]
+    Crowded,
     #[error("it is larger than {most} bytes")]
     TooLong { most: usize },
     #[error(transparent)]
@@ -99,7 +102,8 @@ impl Storage {
 
     pub(super) async fn fetch(&self, links: Vec<Link>) -> Fetched {
         let mut fetched = Fetched::default();
-        let read = join_all(links.iter().map(|link| self.read(link))).await;
+        let mut read = join_all(links.iter().map(|link| self.read(link))).await;
+        leave_out_the_oldest(&mut read);
         for (link, read) in links.iter().zip(read) {
             match read {
                 Ok(attachment) => fetched.attachments.push(attachment),
@@ -161,6 +165,22 @@ impl Unread {
         match self {
             Self::Elsewhere { .. } | Self::Forbidden { .. } => "it lies where nothing is fetched from".to_owned(),
             other => other.to_string(),
+        }
+    }
+}
+
+/// The newest that the session has room for. The others it would forget, and nobody would be told.
+fn leave_out_the_oldest(read: &mut [Result<Attachment, Unread>]) {
+    let (mut pictures, mut files) = (PICTURE_BYTES_MAX, FILE_BYTES_MAX);
+    for read in read.iter_mut().rev() {
+        let (room, bytes) = match read {
+            Ok(Attachment::Image { picture, .. }) => (&mut pictures, picture.base64.reveal().len()),
+            Ok(Attachment::File { text, .. }) => (&mut files, text.reveal().len()),
+            Err(_) => continue,
+        };
+        match room.checked_sub(bytes) {
+            Some(left) => *room = left,
+            None => *read = Err(Unread::Crowded),
         }
     }
 }

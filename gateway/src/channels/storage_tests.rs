@@ -241,3 +241,26 @@ async fn a_download_without_a_place_is_late() {
     assert_eq!((fetched.attachments.len(), fetched.marks.len()), (3, 0), "one after the other");
     assert_eq!(storage.places.available_permits(), 1);
 }
+
+#[tokio::test]
+async fn what_the_session_has_no_room_for_is_told() {
+    let vendor = FakeVendor::answering(|_, asked| match asked.path.as_str() {
+        "/small" => file("image/gif", "small.gif", GIF),
+        "/list" => file("text/plain", "list.txt", "x".repeat(FILE_MAX)),
+        path => {
+            let mut picture = GIF.as_bytes().to_vec();
+            picture.resize(if path == "/large" { PICTURE_MAX } else { PICTURE_MAX / 2 }, 0);
+            Script::Stream { content_type: "image/gif", steps: vec![Step::Binary(picture)] }
+        }
+    });
+    let vendor = vendor.unwrap();
+    let storage = storage(&vendor.url(""));
+    let fetch = async |paths: [&str; 4]| {
+        let fetched = storage.fetch(paths.map(|path| link(&vendor, path)).to_vec()).await;
+        (fetched.attachments.len(), fetched.marks)
+    };
+    let crowded = "[image: could not be read: there is no room for it beside the newer ones; send it alone]";
+    assert_eq!(fetch(["/small", "/large", "/large", "/list"]).await, (3, vec![crowded.to_owned()]), "the older one");
+    assert_eq!(fetch(["/large", "/half", "/small", "/small"]).await, (4, vec![]), "as many as fit");
+    assert_eq!(fetch(["/list", "/list", "/list", "/small"]).await.1.len(), 1, "of files, too");
+}
