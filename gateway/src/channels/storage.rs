@@ -1,6 +1,6 @@
-//! Where a channel keeps what callers attach. It is fetched from the channel's own host alone, or from where that sends on to:
-//! a public address, which is shown no password. Bounded in bytes, in time, in steps and in number; what cannot be read is told,
-//! and the message it came with is not held up by it.
+//! Where a channel keeps what callers attach. It is fetched from the channel's own host alone, from hosts that the operator names,
+//! or from where these send on to: a public address. None but the own host is shown a password. Bounded in bytes, in time, in
+//! steps and in number; what cannot be read is told, and the message it came with is not held up by it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::attached::Link;
+use crate::settings::Host;
 
 /// Longest wait for one attachment; those of one question are fetched at once. The caller waits meanwhile, and a picture of the
 /// largest size takes half of it at 6 Mbit/s.
@@ -44,6 +45,8 @@ pub(super) struct Storage {
     egress: Arc<Egress>,
     /// An address of the channel's: its scheme, host and port.
     own: Url,
+    /// Others that the operator names.
+    hosts: Vec<Host>,
     login: Option<Login>,
     patience: Duration,
     /// `DOWNLOADS_MAX`. Full: the next waits for its place within its time, and is told as late when that is up.
@@ -87,17 +90,23 @@ enum Unread {
 }
 
 impl Storage {
-    /// `base_url`: the channel's. Only if it begins with `http:` is anything fetched without encryption.
+    /// `base_url`: the channel's. Only if it begins with `http:`, or from `hosts`, is anything fetched without encryption.
     ///
     /// # Errors
     /// When it is no URL.
-    pub(super) fn open(channel: &'static str, base_url: &str, login: Option<Login>) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        channel: &'static str,
+        base_url: &str,
+        hosts: &[Host],
+        login: Option<Login>,
+    ) -> anyhow::Result<Self> {
         let own = Url::parse(base_url).context("the address is no URL")?;
-        // It may be of the operator's own network.
-        let egress = Arc::new(Egress::new(own.host_str().map(str::to_owned)));
+        // They may be of the operator's own network.
+        let known = own.host_str().map(str::to_owned).into_iter().chain(hosts.iter().map(Host::to_string));
+        let egress = Arc::new(Egress::new(known));
         let client = egress.client(HeaderMap::new()).context("no HTTP client can be made")?;
-        let places = Semaphore::new(DOWNLOADS_MAX);
-        Ok(Self { channel, client, egress, own, login, patience: PATIENCE, places })
+        let (hosts, places) = (hosts.to_vec(), Semaphore::new(DOWNLOADS_MAX));
+        Ok(Self { channel, client, egress, own, hosts, login, patience: PATIENCE, places })
     }
 
     pub(super) async fn fetch(&self, links: Vec<Link>) -> Fetched {
@@ -124,9 +133,9 @@ impl Storage {
     async fn follow(&self, link: &Link) -> Result<Attachment, Unread> {
         // Never closed.
         let _place = self.places.acquire().await;
-        let mut url = self.own_address(link.url.reveal())?;
+        let mut url = self.first_address(link.url.reveal())?;
         // For the first request alone: where the channel sends on to, the address itself is the permission.
-        let mut login = self.login.as_ref();
+        let mut login = self.login.as_ref().filter(|_| url.origin() == self.own.origin());
         for _ in 0..=REDIRECTS_MAX {
             let mut request = self.client.get(url.clone());
             if let Some(Login { name, password }) = login.take() {
@@ -141,18 +150,26 @@ impl Storage {
         Err(Unread::Redirects)
     }
 
-    fn own_address(&self, url: &str) -> Result<Url, Unread> {
+    /// Where the channel says that it lies.
+    fn first_address(&self, url: &str) -> Result<Url, Unread> {
         let url = Url::parse(url).map_err(|_| Unread::NoAddress)?;
         match url.origin() == self.own.origin() {
             true => Ok(url),
+            false if self.is_named(&url) => self.admit(url),
             false => Err(Unread::Elsewhere { there: url.origin().ascii_serialization() }),
         }
     }
 
+    /// Whether the operator allows its host.
+    fn is_named(&self, url: &Url) -> bool {
+        url.host_str().and_then(|host| host.parse().ok()).is_some_and(|host: Host| self.hosts.contains(&host))
+    }
+
     /// Where the channel sends on to. A name is judged when it is resolved.
     fn admit(&self, url: Url) -> Result<Url, Unread> {
-        let encrypted = url.scheme() == "https" || (url.scheme() == "http" && self.own.scheme() == "http");
-        match encrypted && self.egress.admit(&url).is_ok() {
+        let may_be_read = self.own.scheme() == "http" || self.is_named(&url);
+        let fits = url.scheme() == "https" || (url.scheme() == "http" && may_be_read);
+        match fits && self.egress.admit(&url).is_ok() {
             true => Ok(url),
             false => Err(Unread::Forbidden { host: url.host_str().unwrap_or_default().to_owned() }),
         }
