@@ -59,6 +59,13 @@ pub struct Completion {
     pub tier: Option<Tier>,
 }
 
+impl Completion {
+    /// Whether a model that does not see may be unable to answer.
+    pub fn shows_pictures(&self) -> bool {
+        self.messages.iter().any(|message| matches!(message, Message::User { pictures, .. } if !pictures.is_empty()))
+    }
+}
+
 /// One message of the conversation. Words of people are private.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]

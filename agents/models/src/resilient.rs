@@ -52,6 +52,7 @@ impl LanguageModel for Resilient {
         let (chain, began) = (self.chain.clone(), self.began);
         Box::pin(async_stream::stream! {
             let asked = Instant::now();
+            let shows_pictures = request.shows_pictures();
             let mut last = ModelError::Resting { vendor: "every model".to_owned() };
             let mut failed = false;
             for guarded in chain.iter() {
@@ -67,7 +68,7 @@ impl LanguageModel for Resilient {
                     if failed && tries == 0 {
                         yield ModelEvent::Rerouted;
                     }
-                    let mut attempt = Attempt::new(guarded);
+                    let mut attempt = Attempt::new(guarded, shows_pictures);
                     let mut answer = guarded.model.complete(request.clone());
                     let error = loop {
                         match answer.next().await {
@@ -125,13 +126,14 @@ fn pause_before_retry(error: &ModelError, tries: usize) -> Option<Duration> {
 struct Attempt<'a> {
     guarded: &'a Guarded,
     asked: Instant,
+    shows_pictures: bool,
     /// Something of the answer was given on.
     spoke: bool,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(guarded: &'a Guarded) -> Self {
-        Self { guarded, asked: Instant::now(), spoke: false }
+    fn new(guarded: &'a Guarded, shows_pictures: bool) -> Self {
+        Self { guarded, asked: Instant::now(), shows_pictures, spoke: false }
     }
 
     fn model(&self) -> String {
@@ -164,8 +166,14 @@ impl<'a> Attempt<'a> {
         let detail = error.detail_without_words();
         warn!(model = self.guarded.model.name(), reason = error.reason(), detail, "a completion failed");
         self.count(error.reason());
-        // A request that cannot be right says nothing of the vendor.
-        if !matches!(error, ModelError::Refused { .. }) {
+        // A request that cannot be right says nothing of the vendor. Of one with pictures some vendors say that they failed,
+        // where their model does not see.
+        let of_the_vendor = match error {
+            ModelError::Refused { .. } => false,
+            ModelError::Failed { .. } => !self.shows_pictures,
+            _ => true,
+        };
+        if of_the_vendor {
             self.guarded.breaker.failed(now);
         }
     }

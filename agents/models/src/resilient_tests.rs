@@ -2,7 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use tandem_contract::Private;
+use tandem_contract::attachment::{Picture, PictureFormat};
+
 use super::*;
+use crate::Message;
 use crate::scripted::{done, failed, model, text};
 
 fn limited(after_ms: u64) -> ModelEvent {
@@ -78,4 +82,18 @@ async fn the_last_error_is_told_when_all_fail() {
     assert_eq!(all(&Resilient::new(only, vec![])).await, [limited(9_000)]);
     let (silent, _) = model(vec![vec![]]);
     assert!(matches!(all(&Resilient::new(silent, vec![])).await.as_slice(), [ModelEvent::Failed { .. }]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_fails_at_pictures_is_asked_by_others() {
+    let picture = Picture { format: PictureFormat::Png, base64: Private::new("AAAA".into()) };
+    let shown = Message::User { text: "Look".to_owned().into(), pictures: vec![picture] };
+    let question = Completion { messages: vec![shown], ..Completion::default() };
+    let (only, asked) = model([vec![vec![failed()]; 6], vec![vec![text("Hello."), done()]]].concat());
+    let resilient = Resilient::new(only, vec![]);
+    for _ in 0..2 {
+        assert_eq!(resilient.complete(question.clone()).collect::<Vec<_>>().await, [failed()]);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 6, "each three times");
+    assert_eq!(all(&resilient).await, [text("Hello."), done()], "the breaker is closed");
 }

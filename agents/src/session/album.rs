@@ -7,16 +7,16 @@ use tandem_contract::attachment::Attachment;
 use tandem_contract::record::LedgerEntry;
 use tandem_contract::{Epoch, UtteranceId};
 
-use crate::brain::pipeline::context::Attached;
+use crate::brain::pipeline::context::{Attached, Known};
 
 /// Pictures of a conversation, and their bytes in base64: bounds the memory of a session, and what is sent with each question
 /// (Gemini takes 20 MB). The newest one always fits. The oldest go first.
 const PICTURES_MAX: usize = 4;
-const PICTURE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub const PICTURE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Files and the text in them, bytes: about 8,000 tokens of each question, as much as of the conversation. The oldest go first.
 const FILES_MAX: usize = 4;
-const FILE_BYTES_MAX: usize = 32 * 1024;
+pub const FILE_BYTES_MAX: usize = 32 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Album {
@@ -30,7 +30,7 @@ struct Kept {
     number: u32,
     /// None: the line that it belongs to is not written yet.
     line: Option<(Epoch, UtteranceId)>,
-    attachment: Attachment,
+    known: Known,
 }
 
 impl Album {
@@ -40,7 +40,7 @@ impl Album {
         for attachment in attachments {
             self.last += 1;
             numbers.push(self.last);
-            self.kept.push_back(Kept { number: self.last, line: None, attachment });
+            self.kept.push_back(Kept { number: self.last, line: None, known: Known::Shown(attachment) });
         }
         self.forget_oldest(picture_bytes, PICTURES_MAX, PICTURE_BYTES_MAX);
         self.forget_oldest(file_bytes, FILES_MAX, FILE_BYTES_MAX);
@@ -48,8 +48,8 @@ impl Album {
     }
 
     /// Of one kind, as many of the newest are kept as there is room for.
-    fn forget_oldest(&mut self, bytes: fn(&Attachment) -> Option<usize>, most: usize, bytes_max: usize) {
-        let of_kind = |kept: &Kept| Some((kept.number, bytes(&kept.attachment)?));
+    fn forget_oldest(&mut self, bytes: fn(&Known) -> Option<usize>, most: usize, bytes_max: usize) {
+        let of_kind = |kept: &Kept| Some((kept.number, bytes(&kept.known)?));
         let (mut count, mut sum) = (0, 0);
         let too_many = self.kept.iter().rev().filter_map(of_kind).find(|(_, bytes)| {
             count += 1;
@@ -57,7 +57,7 @@ impl Album {
             count > most || (sum > bytes_max && count > 1)
         });
         if let Some((oldest, _)) = too_many {
-            self.kept.retain(|kept| kept.number > oldest || bytes(&kept.attachment).is_none());
+            self.kept.retain(|kept| kept.number > oldest || bytes(&kept.known).is_none());
         }
     }
 
@@ -68,32 +68,38 @@ impl Album {
         }
     }
 
-    /// A model has refused them: the next question would be refused as this one was.
+    /// The model may be one that does not see. What they were called is known on.
     pub(super) fn forget_pictures(&mut self) {
-        self.kept.retain(|kept| picture_bytes(&kept.attachment).is_none());
+        for kept in &mut self.kept {
+            if let Known::Shown(Attachment::Image { name, .. }) = &kept.known {
+                kept.known = Known::Unseen(name.clone());
+            }
+        }
     }
 
     /// All that belongs to a line.
     pub(super) fn attached(&self) -> Vec<Attached> {
         let attached = |kept: &Kept| {
             let (epoch, utterance) = kept.line?;
-            Some(Attached { epoch, utterance, attachment: kept.attachment.clone() })
+            Some(Attached { epoch, utterance, known: kept.known.clone() })
         };
         self.kept.iter().filter_map(attached).collect()
     }
 }
 
-fn picture_bytes(attachment: &Attachment) -> Option<usize> {
-    match attachment {
-        Attachment::Image { picture, .. } => Some(picture.base64.reveal().len()),
-        Attachment::File { .. } => None,
+/// Of a picture, also of one that is only known of.
+fn picture_bytes(known: &Known) -> Option<usize> {
+    match known {
+        Known::Shown(Attachment::Image { picture, .. }) => Some(picture.base64.reveal().len()),
+        Known::Unseen(_) => Some(0),
+        Known::Shown(Attachment::File { .. }) => None,
     }
 }
 
-fn file_bytes(attachment: &Attachment) -> Option<usize> {
-    match attachment {
-        Attachment::Image { .. } => None,
-        Attachment::File { text, .. } => Some(text.reveal().len()),
+fn file_bytes(known: &Known) -> Option<usize> {
+    match known {
+        Known::Shown(Attachment::File { text, .. }) => Some(text.reveal().len()),
+        Known::Shown(Attachment::Image { .. }) | Known::Unseen(_) => None,
     }
 }
 
@@ -129,7 +135,11 @@ mod tests {
         album.put(vec![file(FILE_BYTES_MAX)]);
         assert_eq!(numbers(&album), [7, 8]);
         album.forget_pictures();
-        assert_eq!(numbers(&album), [8]);
+        assert_eq!(album.kept.iter().filter_map(|kept| picture_bytes(&kept.known)).collect::<Vec<_>>(), [0]);
+        album.put(vec![image(10), image(10), image(10)]);
+        assert_eq!(numbers(&album), [7, 8, 9, 10, 11], "its name is known on");
+        album.put(vec![image(10)]);
+        assert_eq!(numbers(&album), [8, 9, 10, 11, 12], "the oldest go first");
     }
 
     proptest! {
@@ -141,10 +151,10 @@ mod tests {
                 album.put(vec![attachment]);
                 prop_assert_eq!(numbers(&album).last().copied(), u32::try_from(at + 1).ok());
                 for (bytes, most, bytes_max) in [
-                    (picture_bytes as fn(&Attachment) -> Option<usize>, PICTURES_MAX, PICTURE_BYTES_MAX),
+                    (picture_bytes as fn(&Known) -> Option<usize>, PICTURES_MAX, PICTURE_BYTES_MAX),
                     (file_bytes, FILES_MAX, FILE_BYTES_MAX),
                 ] {
-                    let kept: Vec<usize> = album.kept.iter().filter_map(|kept| bytes(&kept.attachment)).collect();
+                    let kept: Vec<usize> = album.kept.iter().filter_map(|kept| bytes(&kept.known)).collect();
                     prop_assert!(kept.len() <= most && kept.iter().sum::<usize>() <= bytes_max);
                 }
             }

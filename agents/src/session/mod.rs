@@ -43,6 +43,7 @@ mod stages;
 mod tests;
 mod tools;
 
+pub use album::{FILE_BYTES_MAX, PICTURE_BYTES_MAX};
 pub use input::{tag_of, utterance_of};
 pub use shell::run;
 

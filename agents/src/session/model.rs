@@ -1,8 +1,10 @@
 //! What the language model is asked, and when.
 
-use tandem_contract::Epoch;
+use tandem_contract::record::LedgerEntry;
+use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
 use tandem_models::{ModelError, ModelEvent};
+use tracing::warn;
 
 use super::core::SessionCore;
 use super::farewell::Life;
@@ -17,8 +19,17 @@ pub(super) enum Question {
     /// What was heard of the agent's last words is not known yet, and the model must not be told more than that. `since`: the
     /// agent has the floor.
     Waiting { epoch: Epoch, prompt: Box<Prompt>, since: Option<Time> },
-    /// `ahead`: it was asked before the caller had finished.
-    Asked { epoch: Epoch, ahead: Option<AheadId>, patience: Patience },
+    /// `ahead`: it was asked before the caller had finished. `showing`: pictures were shown, and nothing of the answer has come.
+    Asked { epoch: Epoch, ahead: Option<AheadId>, patience: Patience, showing: Option<Box<Showing>> },
+}
+
+/// A question with pictures as it was asked: it may have to be asked in words alone. What is said meanwhile (a filler) does not
+/// belong to it.
+#[derive(Debug)]
+pub(super) struct Showing {
+    prompt: Prompt,
+    notes: Option<Private<String>>,
+    lines: Vec<LedgerEntry>,
 }
 
 impl SessionCore {
@@ -48,12 +59,16 @@ impl SessionCore {
         }
         if let Some(Question::Waiting { epoch, prompt, .. }) = &self.floor.question {
             let epoch = *epoch;
-            let shown = self.letters.album.attached();
-            let request = prompt.completion_after(self.notes(), &self.conversation(), &shown);
+            let (lines, shown) = (self.conversation(), self.letters.album.attached());
+            let request = prompt.completion_after(self.notes(), &lines, &shown);
+            let showing = request.shows_pictures().then(|| {
+                let (prompt, notes) = (prompt.as_ref().clone(), self.notes().cloned());
+                Box::new(Showing { prompt, notes, lines })
+            });
             let adopted = self.adopt_ahead(&request);
             let ahead = adopted.as_ref().map(|adopted| adopted.ahead);
             let patience = Patience::new(since, adopted.is_some_and(|adopted| adopted.rerouted));
-            self.floor.question = Some(Question::Asked { epoch, ahead, patience });
+            self.floor.question = Some(Question::Asked { epoch, ahead, patience, showing });
             if ahead.is_none() {
                 self.out(SessionEffect::StartModel { epoch, request });
             }
@@ -83,15 +98,16 @@ impl SessionCore {
             return;
         }
         let at_once = self.patience_saw(&event);
-        if event.is_last() {
+        let asked_again = self.ask_in_words(&event);
+        if event.is_last() && !asked_again {
             self.floor.question = None;
         }
         // However long the answer takes: the model is at work.
         if let TurnState::Thinking { .. } = self.turn.state() {
             self.drive(now, TurnInput::BrainWorks);
         }
-        if let ModelEvent::Failed { error: ModelError::Refused { .. } } = &event {
-            self.letters.album.forget_pictures();
+        if asked_again {
+            return;
         }
         let last = event.is_last();
         if at_once {
@@ -100,5 +116,43 @@ impl SessionCore {
         if last {
             self.make_notes();
         }
+    }
+
+    /// A question that showed pictures has failed before its first word: the model may be one that does not see. It is asked the
+    /// same in words alone, once, for then nothing is shown any more. True: this has happened.
+    fn ask_in_words(&mut self, event: &ModelEvent) -> bool {
+        let Some(Question::Asked { epoch, ahead, showing, .. }) = &mut self.floor.question else { return false };
+        let asked = match event {
+            ModelEvent::Text { .. } | ModelEvent::ToolCall { .. } => {
+                *showing = None;
+                None
+            }
+            ModelEvent::Failed { error } if may_be_blind(error) => showing.take(),
+            _ => None,
+        };
+        let Some(Showing { prompt, notes, lines }) = asked.map(|asked| *asked) else { return false };
+        // What was asked ahead has ended.
+        *ahead = None;
+        let epoch = *epoch;
+        warn!("a question with pictures failed; it is asked without them");
+        self.letters.album.forget_pictures();
+        let request = prompt.completion_after(notes.as_ref(), &lines, &self.letters.album.attached());
+        self.out(SessionEffect::StartModel { epoch, request });
+        true
+    }
+}
+
+/// Whether a model that is shown pictures and does not see may answer so. Some say that they refuse, some (llama.cpp) that they
+/// failed; where several models are asked, the last may be one that is not asked at present.
+fn may_be_blind(error: &ModelError) -> bool {
+    match error {
+        ModelError::Refused { .. }
+        | ModelError::Failed { .. }
+        | ModelError::Resting { .. }
+        | ModelError::RateLimited { .. } => true,
+        ModelError::Unauthorized { .. }
+        | ModelError::Timeout { .. }
+        | ModelError::Malformed { .. }
+        | ModelError::OutOfBudget { .. } => false,
     }
 }

@@ -1,6 +1,6 @@
-//! Where a channel keeps what callers attach. It is fetched from the channel's own host alone, or from where that sends on to:
-//! a public address, which is shown no password. Bounded in bytes, in time and in steps; what cannot be read is told, and the
-//! message it came with is not held up by it.
+//! Where a channel keeps what callers attach. It is fetched from the channel's own host alone, from hosts that the operator names,
+//! or from where these send on to: a public address. None but the own host is shown a password. Bounded in bytes, in time, in
+//! steps and in number; what cannot be read is told, and the message it came with is not held up by it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +9,27 @@ use anyhow::Context as _;
 use futures_util::future::join_all;
 use reqwest::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 use reqwest::{Client, Response, Url};
+use tandem_agents::session::{FILE_BYTES_MAX, PICTURE_BYTES_MAX};
 use tandem_contract::Private;
 use tandem_contract::attachment::Attachment;
 use tandem_signaling::stream::attachment::{self, AttachmentError};
 use tandem_tools::{Egress, Forbidden};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::attached::Link;
+use crate::settings::Host;
 
 /// Longest wait for one attachment; those of one question are fetched at once. The caller waits meanwhile, and a picture of the
 /// largest size takes half of it at 6 Mbit/s.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often one may be sent on: Chatwoot sends to its object storage, Twilio to its cache and from there to its storage.
 const REDIRECTS_MAX: usize = 2;
+/// Downloads of one channel at once, of all its conversations: bounds the sockets and the bytes on their way (60 MiB). A few
+/// seconds each, they serve some hundred pictures a minute.
+const DOWNLOADS_MAX: usize = 16;
 /// Media types that say nothing: those of servers that do not know better.
 const UNKNOWN: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
 
@@ -39,8 +45,12 @@ pub(super) struct Storage {
     egress: Arc<Egress>,
     /// An address of the channel's: its scheme, host and port.
     own: Url,
+    /// Others that the operator names.
+    hosts: Vec<Host>,
     login: Option<Login>,
     patience: Duration,
+    /// `DOWNLOADS_MAX`. Full: the next waits for its place within its time, and is told as late when that is up.
+    places: Semaphore,
 }
 
 /// What came of some links.
@@ -71,6 +81,8 @@ enum Unread {
     BrokenOff(#[source] reqwest::Error),
     #[error("it did not come in time")]
     Late,
+    #[error("there is no room for it beside the newer ones; send it alone")]
+    Crowded,
     #[error("it is larger than {most} bytes")]
     TooLong { most: usize },
     #[error(transparent)]
@@ -78,21 +90,29 @@ enum Unread {
 }
 
 impl Storage {
-    /// `base_url`: the channel's. Only if it begins with `http:` is anything fetched without encryption.
+    /// `base_url`: the channel's. Only if it begins with `http:`, or from `hosts`, is anything fetched without encryption.
     ///
     /// # Errors
     /// When it is no URL.
-    pub(super) fn open(channel: &'static str, base_url: &str, login: Option<Login>) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        channel: &'static str,
+        base_url: &str,
+        hosts: &[Host],
+        login: Option<Login>,
+    ) -> anyhow::Result<Self> {
         let own = Url::parse(base_url).context("the address is no URL")?;
-        // It may be of the operator's own network.
-        let egress = Arc::new(Egress::new(own.host_str().map(str::to_owned)));
+        // They may be of the operator's own network.
+        let known = own.host_str().map(str::to_owned).into_iter().chain(hosts.iter().map(Host::to_string));
+        let egress = Arc::new(Egress::new(known));
         let client = egress.client(HeaderMap::new()).context("no HTTP client can be made")?;
-        Ok(Self { channel, client, egress, own, login, patience: PATIENCE })
+        let (hosts, places) = (hosts.to_vec(), Semaphore::new(DOWNLOADS_MAX));
+        Ok(Self { channel, client, egress, own, hosts, login, patience: PATIENCE, places })
     }
 
     pub(super) async fn fetch(&self, links: Vec<Link>) -> Fetched {
         let mut fetched = Fetched::default();
-        let read = join_all(links.iter().map(|link| self.read(link))).await;
+        let mut read = join_all(links.iter().map(|link| self.read(link))).await;
+        leave_out_the_oldest(&mut read);
         for (link, read) in links.iter().zip(read) {
             match read {
                 Ok(attachment) => fetched.attachments.push(attachment),
@@ -111,9 +131,11 @@ impl Storage {
     }
 
     async fn follow(&self, link: &Link) -> Result<Attachment, Unread> {
-        let mut url = self.own_address(link.url.reveal())?;
+        // Never closed.
+        let _place = self.places.acquire().await;
+        let mut url = self.first_address(link.url.reveal())?;
         // For the first request alone: where the channel sends on to, the address itself is the permission.
-        let mut login = self.login.as_ref();
+        let mut login = self.login.as_ref().filter(|_| url.origin() == self.own.origin());
         for _ in 0..=REDIRECTS_MAX {
             let mut request = self.client.get(url.clone());
             if let Some(Login { name, password }) = login.take() {
@@ -128,18 +150,26 @@ impl Storage {
         Err(Unread::Redirects)
     }
 
-    fn own_address(&self, url: &str) -> Result<Url, Unread> {
+    /// Where the channel says that it lies.
+    fn first_address(&self, url: &str) -> Result<Url, Unread> {
         let url = Url::parse(url).map_err(|_| Unread::NoAddress)?;
         match url.origin() == self.own.origin() {
             true => Ok(url),
+            false if self.is_named(&url) => self.admit(url),
             false => Err(Unread::Elsewhere { there: url.origin().ascii_serialization() }),
         }
     }
 
+    /// Whether the operator allows its host.
+    fn is_named(&self, url: &Url) -> bool {
+        url.host_str().and_then(|host| host.parse().ok()).is_some_and(|host: Host| self.hosts.contains(&host))
+    }
+
     /// Where the channel sends on to. A name is judged when it is resolved.
     fn admit(&self, url: Url) -> Result<Url, Unread> {
-        let encrypted = url.scheme() == "https" || (url.scheme() == "http" && self.own.scheme() == "http");
-        match encrypted && self.egress.admit(&url).is_ok() {
+        let may_be_read = self.own.scheme() == "http" || self.is_named(&url);
+        let fits = url.scheme() == "https" || (url.scheme() == "http" && may_be_read);
+        match fits && self.egress.admit(&url).is_ok() {
             true => Ok(url),
             false => Err(Unread::Forbidden { host: url.host_str().unwrap_or_default().to_owned() }),
         }
@@ -152,6 +182,22 @@ impl Unread {
         match self {
             Self::Elsewhere { .. } | Self::Forbidden { .. } => "it lies where nothing is fetched from".to_owned(),
             other => other.to_string(),
+        }
+    }
+}
+
+/// The newest that the session has room for. The others it would forget, and nobody would be told.
+fn leave_out_the_oldest(read: &mut [Result<Attachment, Unread>]) {
+    let (mut pictures, mut files) = (PICTURE_BYTES_MAX, FILE_BYTES_MAX);
+    for read in read.iter_mut().rev() {
+        let (room, bytes) = match read {
+            Ok(Attachment::Image { picture, .. }) => (&mut pictures, picture.base64.reveal().len()),
+            Ok(Attachment::File { text, .. }) => (&mut files, text.reveal().len()),
+            Err(_) => continue,
+        };
+        match room.checked_sub(bytes) {
+            Some(left) => *room = left,
+            None => *read = Err(Unread::Crowded),
         }
     }
 }
@@ -176,7 +222,8 @@ async fn receive(link: &Link, mut response: Response) -> Result<Attachment, Unre
     if !response.status().is_success() {
         return Err(Unread::Status { status: response.status().as_u16() });
     }
-    let served = header(&response, &CONTENT_TYPE).filter(|served| !UNKNOWN.contains(served));
+    let says_nothing = |served: &str| UNKNOWN.contains(&attachment::media_type(served).as_str());
+    let served = header(&response, &CONTENT_TYPE).filter(|served| !says_nothing(served));
     let kind = served.or(link.media_type.as_deref()).unwrap_or(UNKNOWN[0]).to_owned();
     let name = file_name(&response).unwrap_or_default().to_owned();
     let most = attachment::limit(&kind)?;

@@ -16,7 +16,13 @@ const GIF: &str = "GIF89a\x01\0\x01\0";
 
 fn storage(base_url: &str) -> Storage {
     let login = Login { name: "AC0".to_owned(), password: "tok".to_owned().into() };
-    Storage::open("test", base_url, Some(login)).unwrap()
+    Storage::open("test", base_url, &[], Some(login)).unwrap()
+}
+
+fn named(base_url: &str, hosts: &[&str]) -> Storage {
+    let login = Login { name: "AC0".to_owned(), password: "tok".to_owned().into() };
+    let hosts: Vec<Host> = hosts.iter().map(|host| host.parse().unwrap()).collect();
+    Storage::open("test", base_url, &hosts, Some(login)).unwrap()
 }
 
 fn link(vendor: &FakeVendor, path: &str) -> Link {
@@ -57,7 +63,7 @@ async fn pictures_and_files_come_in_order_and_with_their_names() {
             steps: vec![Step::Wait(SHORT), Step::Send("GIF89a".into()), Step::Send("\x01\0".into())],
         },
         "/b" => file("text/csv; charset=utf-8", "a list.csv", "a,b\n1,2"),
-        _ => file("binary/octet-stream", "door.gif", GIF),
+        _ => file("Binary/Octet-Stream ; charset=binary", "door.gif", GIF),
     });
     let vendor = vendor.unwrap();
     let announced = Link { media_type: Some("image/png".to_owned()), ..link(&vendor, "/c") };
@@ -200,7 +206,7 @@ async fn what_cannot_be_read_is_told() {
 #[test]
 fn nothing_is_fetched_from_elsewhere_or_without_encryption() {
     let storage = storage("https://files.example/base");
-    assert!(storage.own_address("https://files.example:443/other?x=1").is_ok());
+    assert!(storage.first_address("https://files.example:443/other?x=1").is_ok());
     for url in [
         "http://files.example/a",
         "https://files.example:8443/a",
@@ -211,7 +217,7 @@ fn nothing_is_fetched_from_elsewhere_or_without_encryption() {
         "/a",
         "",
     ] {
-        assert!(storage.own_address(url).is_err(), "{url}");
+        assert!(storage.first_address(url).is_err(), "{url}");
     }
     let admitted = |url: &str| storage.admit(Url::parse(url).unwrap()).is_ok();
     for url in ["https://bucket.s3.example/a", "https://8.8.8.8/a", "https://files.example:8443/a"] {
@@ -225,5 +231,68 @@ fn nothing_is_fetched_from_elsewhere_or_without_encryption() {
     let inside = self::storage("http://10.0.0.7:3000");
     assert!(inside.admit(Url::parse("http://10.0.0.7:9000/a").unwrap()).is_ok(), "its own storage beside it");
     assert!(inside.admit(Url::parse("http://10.0.0.8:9000/a").unwrap()).is_err());
-    assert!(Storage::open("test", "chatwoot.example", None).is_err());
+    assert!(Storage::open("test", "chatwoot.example", &[], None).is_err());
+}
+
+#[tokio::test]
+async fn hosts_that_the_operator_names_are_open_and_shown_no_password() {
+    let vendor = FakeVendor::answering(|_, asked| match asked.path.as_str() {
+        "/moved" => sends_on(302, "/a"),
+        _ => file("image/gif", "a.gif", GIF),
+    });
+    let vendor = vendor.unwrap();
+    for base_url in ["https://chat.example", "http://chat.example"] {
+        assert!(only(&storage(base_url), link(&vendor, "/a")).await.is_err(), "nobody has named it");
+        assert!(is_gif(&only(&named(base_url, &["127.0.0.1"]), link(&vendor, "/moved")).await.unwrap()));
+    }
+    let asked = vendor.asked();
+    assert!(asked.len() == 4 && asked.iter().all(|asked| password_of(asked).is_none()), "{asked:?}");
+    let storage = named("https://chat.example", &["MinIO.internal", "10.0.0.9", "[fd00::1]"]);
+    for url in ["http://minio.internal:9000/a", "https://minio.internal./a", "https://10.0.0.9/a", "http://[fd00::1]/a"]
+    {
+        assert!(storage.first_address(url).is_ok() && storage.admit(Url::parse(url).unwrap()).is_ok(), "{url}");
+    }
+    for url in ["http://chat.example/a", "http://10.0.0.8/a", "https://x.minio.internal/a", "ftp://minio.internal/a"] {
+        assert!(storage.first_address(url).is_err(), "{url}");
+    }
+    for url in ["http://bucket.s3.example/a", "https://10.0.0.8/a", "ftp://minio.internal/a"] {
+        assert!(storage.admit(Url::parse(url).unwrap()).is_err(), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_download_without_a_place_is_late() {
+    let vendor = FakeVendor::answering(|_, _| file("image/gif", "a.gif", GIF)).unwrap();
+    let mut storage = storage(&vendor.url(""));
+    (storage.places, storage.patience) = (Semaphore::new(0), SHORT);
+    let late = Err("[image: could not be read: it did not come in time]".to_owned());
+    assert_eq!(only(&storage, link(&vendor, "/a")).await, late);
+    assert_eq!(vendor.asked().len(), 0);
+    (storage.places, storage.patience) = (Semaphore::new(1), PATIENCE);
+    let fetched = storage.fetch(vec![link(&vendor, "/a"), link(&vendor, "/b"), link(&vendor, "/c")]).await;
+    assert_eq!((fetched.attachments.len(), fetched.marks.len()), (3, 0), "one after the other");
+    assert_eq!(storage.places.available_permits(), 1);
+}
+
+#[tokio::test]
+async fn what_the_session_has_no_room_for_is_told() {
+    let vendor = FakeVendor::answering(|_, asked| match asked.path.as_str() {
+        "/small" => file("image/gif", "small.gif", GIF),
+        "/list" => file("text/plain", "list.txt", "x".repeat(FILE_MAX)),
+        path => {
+            let mut picture = GIF.as_bytes().to_vec();
+            picture.resize(if path == "/large" { PICTURE_MAX } else { PICTURE_MAX / 2 }, 0);
+            Script::Stream { content_type: "image/gif", steps: vec![Step::Binary(picture)] }
+        }
+    });
+    let vendor = vendor.unwrap();
+    let storage = storage(&vendor.url(""));
+    let fetch = async |paths: [&str; 4]| {
+        let fetched = storage.fetch(paths.map(|path| link(&vendor, path)).to_vec()).await;
+        (fetched.attachments.len(), fetched.marks)
+    };
+    let crowded = "[image: could not be read: there is no room for it beside the newer ones; send it alone]";
+    assert_eq!(fetch(["/small", "/large", "/large", "/list"]).await, (3, vec![crowded.to_owned()]), "the older one");
+    assert_eq!(fetch(["/large", "/half", "/small", "/small"]).await, (4, vec![]), "as many as fit");
+    assert_eq!(fetch(["/list", "/list", "/list", "/small"]).await.1.len(), 1, "of files, too");
 }

@@ -91,6 +91,14 @@ impl World {
         answer: impl Fn(usize) -> Script + Send + Sync + 'static,
         channel: impl Fn(usize, &Asked) -> Script + Send + Sync + 'static,
     ) -> Self {
+        Self::with(move |number, _| answer(number), channel).await
+    }
+
+    /// The same with a language model that minds what it is asked.
+    async fn with(
+        answer: impl Fn(usize, &Asked) -> Script + Send + Sync + 'static,
+        channel: impl Fn(usize, &Asked) -> Script + Send + Sync + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bots = folder.path().join("data/bots");
         std::fs::create_dir_all(&bots).unwrap();
@@ -104,7 +112,7 @@ impl World {
             },
         });
         std::fs::write(bots.join("clinic.json"), bot.to_string()).unwrap();
-        let model = Peer::answering(move |number, _| answer(number));
+        let model = Peer::answering(answer);
         let channel = Peer::answering(channel);
         let mut settings = Settings::default();
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
+use super::costs::Listed;
+use super::tools::Host;
 
 /// A status of a Chatwoot conversation that somebody answers in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,8 +37,8 @@ impl ChatwootStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChatwootSettings {
-    /// Such as `https://chatwoot.example.com`; also read from `CHATWOOT_BASE_URL`. Attachments are downloaded from this host: it must be
-    /// how Chatwoot calls itself (`FRONTEND_URL`).
+    /// Such as `https://chatwoot.example.com`; also read from `CHATWOOT_BASE_URL`. Attachments are downloaded from this host:
+    /// where Chatwoot calls itself otherwise (`FRONTEND_URL`), name that in `attachment_hosts`.
     pub base_url: String,
     /// Of an agent bot or of a person's profile; also read from `CHATWOOT_API_KEY`.
     pub api_token: Secret,
@@ -49,6 +51,10 @@ pub struct ChatwootSettings {
     /// In which status the bot answers: `open` or `pending`. It hands a conversation to people by the other one. Chatwoot's own
     /// agent bots use `pending`.
     pub bot_status: ChatwootStatus,
+    /// Hosts beside that of `base_url` where attachments may lie, commas between: an object storage of your own network
+    /// (`minio.internal, 10.0.0.5`), or the host of `FRONTEND_URL` where `base_url` is another. Any port, by HTTP too, without the token.
+    #[schemars(with = "String")]
+    pub attachment_hosts: Listed<Host>,
 }
 
 impl Default for ChatwootSettings {
@@ -60,6 +66,7 @@ impl Default for ChatwootSettings {
             account_id: String::new(),
             bot: "demo".to_owned(),
             bot_status: ChatwootStatus::default(),
+            attachment_hosts: Listed::default(),
         }
     }
 }

@@ -388,6 +388,7 @@ mod tests {
             ("[chatwoot]\naccount_id = \"me\"", "chatwoot.account_id = \"me\": the number"),
             ("[models]\nbudget_stop_usd = -1", "models.budget_stop_usd = -1: an amount of US dollars"),
             ("[models]\ncheap = \"gpt\"", "models.cheap = \"gpt\": \"gpt\" is no model"),
+            ("[chatwoot]\nattachment_hosts = \"a:80\"", "chatwoot.attachment_hosts = \"a:80\": \"a:80\" is no host"),
             ("[tools]\nprivate_hosts = \"http://a\"", "tools.private_hosts = \"http://a\": \"http://a\" is no host"),
             ("[secrets.Crm]\nvalue = \"v\"\nhosts = \"a\"", "secrets.Crm = [hidden]: a name is lower-case"),
             ("[secrets.crm]\nvalue = \"v\"", "secrets.crm.hosts = [hidden]: say to which hosts"),

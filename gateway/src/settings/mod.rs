@@ -22,7 +22,7 @@ use tandem_contract::Private;
 pub use channels::{ChatwootSettings, ChatwootStatus};
 pub use costs::{ModelsSettings, micro};
 pub use load::load;
-pub use tools::{SecretsSettings, ToolsSettings};
+pub use tools::{Host, SecretsSettings, ToolsSettings};
 pub use vendors::{
     AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
     TwilioSettings,

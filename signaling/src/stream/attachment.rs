@@ -102,7 +102,7 @@ fn sort(kind: &str) -> Result<Sort, AttachmentError> {
 }
 
 /// Without parameters (`; charset=utf-8`), in lower case (RFC 9110 section 8.3.1).
-fn media_type(kind: &str) -> String {
+pub fn media_type(kind: &str) -> String {
     kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 

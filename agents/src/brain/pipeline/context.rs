@@ -28,7 +28,15 @@ pub struct Exchange {
 pub struct Attached {
     pub epoch: Epoch,
     pub utterance: UtteranceId,
-    pub attachment: Attachment,
+    pub known: Known,
+}
+
+/// What the model gets of an attachment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Known {
+    Shown(Attachment),
+    /// The name of a picture that it could not be shown: the line says that the picture came.
+    Unseen(Private<String>),
 }
 
 /// The conversation as the model is to know it: the caller's words as they were understood, the agent's as they were
@@ -92,9 +100,15 @@ fn add_line(messages: &mut Vec<Message>, entry: &LedgerEntry, attached: &[Attach
 fn with_attachments(entry: &LedgerEntry, heard: &str, attached: &[Attached]) -> (String, Vec<Picture>) {
     let (mut told, mut shown) = (heard.to_owned(), Vec::new());
     for attached in attached.iter().filter(|of| of.epoch == entry.epoch && of.utterance == entry.utterance) {
-        match &attached.attachment {
-            Attachment::Image { picture, .. } => shown.push(picture.clone()),
-            Attachment::File { name, text } => {
+        match &attached.known {
+            Known::Shown(Attachment::Image { picture, .. }) => shown.push(picture.clone()),
+            Known::Unseen(name) => {
+                told += &format!(
+                    "\n\nThe picture {} could not be shown to you: you do not know what is on it.",
+                    name.reveal()
+                );
+            }
+            Known::Shown(Attachment::File { name, text }) => {
                 told += &format!("\n\nThe file {} says:\n\"\"\"\n{}\n\"\"\"", name.reveal(), text.reveal());
             }
         }
@@ -225,7 +239,7 @@ mod tests {
         let attached = |epoch: u32, utterance: u32, attachment| Attached {
             epoch: Epoch(epoch),
             utterance: UtteranceId(utterance),
-            attachment,
+            known: Known::Shown(attachment),
         };
         let image = |base64| Attachment::Image { name: "a.png".to_owned().into(), picture: picture(base64) };
         let file = Attachment::File { name: "b.txt".to_owned().into(), text: "one\ntwo".to_owned().into() };

@@ -80,20 +80,96 @@ fn a_message_channel_is_answered_at_once_with_all_that_came_with_it() {
     assert_eq!(shown(&world), [(line, vec!["a".to_owned(), "b".to_owned()])]);
 }
 
-#[test]
-fn what_a_model_has_refused_is_not_shown_to_it_again() {
-    let mut world = with_a_model(Door::Websocket);
+fn failed(error: ModelError) -> SessionInput {
+    SessionInput::Model { epoch: Epoch(1), event: ModelEvent::Failed { error } }
+}
+
+fn refused() -> ModelError {
+    ModelError::Refused { vendor: "openai".into(), detail: "400".into() }
+}
+
+fn broken() -> ModelError {
+    ModelError::Failed { vendor: "llama".into(), detail: "500".into() }
+}
+
+fn answers(world: &World) -> Vec<String> {
+    world.entries(Speaker::Agent).iter().map(|entry| entry.heard.reveal().clone()).collect()
+}
+
+/// A question with a picture, a file and a caption. Of `manner` are the brain's answers: who speaks says a filler.
+fn asked_with_a_picture(manner: Modality) -> World {
+    let turn = serde_json::json!({ "turn": { "failover_filler": "One moment." } });
+    let config: BotConfig = serde_json::from_value(turn).unwrap();
+    let brain = PipelineBrain::new(Persona::new(&config, manner), manner);
+    let mut world = World::by(Door::Messages, Modality::Text, config, Box::new(brain));
     world.until(100);
     world.write_with("Look", vec![image("a.jpg", "a"), file("b.txt", "words")]);
-    world.until(1_500);
-    let error = ModelError::Refused { vendor: "openai".into(), detail: "400".into() };
-    world.give(SessionInput::Model { epoch: Epoch(1), event: ModelEvent::Failed { error } });
-    world.until(3_000);
+    world.until(200);
+    assert_eq!(shown(&world)[0].1, ["a"]);
+    world
+}
+
+const IN_WORDS: &str = "Look\n[image: a.jpg]\n[file: b.txt]\n\nThe picture a.jpg could not be shown to you: you do not know what is \
+                        on it.\n\nThe file b.txt says:\n\"\"\"\nwords\n\"\"\"";
+
+#[test]
+fn a_model_that_does_not_see_answers_the_words_and_is_told_so() {
+    let resting = ModelError::Resting { vendor: "x".into() };
+    let limited = ModelError::RateLimited { vendor: "x".into(), after_ms: None };
+    for error in [refused(), broken(), resting, limited] {
+        let mut world = asked_with_a_picture(Modality::Text);
+        world.give(SessionInput::Model { epoch: Epoch(1), event: ModelEvent::Progress });
+        world.give(failed(error.clone()));
+        world.until(300);
+        let asked: Vec<Epoch> = questions(&world).into_iter().map(|(epoch, _)| epoch).collect();
+        assert_eq!(asked, [Epoch(1), Epoch(1)], "{error:?}");
+        assert_eq!(shown(&world), [(IN_WORDS.to_owned(), vec![])], "{error:?}");
+        answer(&mut world, Epoch(1), "What is it?");
+        world.until(1_000);
+        assert_eq!(answers(&world), ["What is it?"], "{error:?}");
+        world.write("And now?");
+        world.until(2_000);
+        assert_eq!(shown(&world), [(IN_WORDS.to_owned(), vec![]), ("And now?".to_owned(), vec![])], "nor later");
+    }
+}
+
+#[test]
+fn a_question_is_asked_in_words_once_and_only_where_pictures_may_be_why() {
+    let mut world = asked_with_a_picture(Modality::Text);
+    world.give(failed(broken()));
+    world.give(failed(broken()));
+    world.until(1_000);
+    assert_eq!((questions(&world).len(), answers(&world).len()), (2, 1), "then the caller hears the apology");
+    let mut world = asked_with_a_picture(Modality::Text);
+    world.give(failed(ModelError::Timeout { vendor: "x".into(), limit_ms: 8_000 }));
+    world.until(1_000);
+    assert_eq!((questions(&world).len(), answers(&world).len()), (1, 1));
+    let mut world = asked_with_a_picture(Modality::Text);
+    let text = ModelEvent::Text { text: "A do".to_owned().into() };
+    world.give(SessionInput::Model { epoch: Epoch(1), event: text });
+    world.give(failed(broken()));
+    world.until(1_000);
+    assert_eq!((questions(&world).len(), answers(&world).len()), (1, 1), "what was said cannot be said again");
     world.write("And now?");
-    world.until(5_000);
-    let shown = shown(&world);
-    assert_eq!(shown.iter().map(|(_, pictures)| pictures.len()).sum::<usize>(), 0);
-    assert!(shown[0].0.contains("[image: a.jpg]") && shown[0].0.contains("words"), "{shown:?}");
+    world.until(2_000);
+    assert_eq!(shown(&world)[0].1, ["a"], "it was seen");
+}
+
+#[test]
+fn a_filler_said_meanwhile_is_no_part_of_the_question() {
+    let mut world = asked_with_a_picture(Modality::Voice);
+    world.give(SessionInput::Model { epoch: Epoch(1), event: ModelEvent::Rerouted });
+    world.until(1_500);
+    assert_eq!(answers(&world), ["One moment."]);
+    world.give(failed(broken()));
+    world.give(SessionInput::Model { epoch: Epoch(1), event: ModelEvent::Rerouted });
+    world.until(3_000);
+    let (_, asked) = questions(&world).pop().unwrap();
+    assert_eq!(shown(&world), [(IN_WORDS.to_owned(), vec![])]);
+    assert!(matches!(asked.messages.last(), Some(Message::User { .. })), "{asked:?}");
+    answer(&mut world, Epoch(1), "What is it?");
+    world.until(4_000);
+    assert_eq!(answers(&world), ["One moment.", "What is it?"], "the filler is said once");
 }
 
 #[test]

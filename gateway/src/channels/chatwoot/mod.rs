@@ -42,7 +42,8 @@ impl Chatwoot {
         let account = settings.account_id.trim();
         let account = (!account.is_empty()).then(|| account.parse()).transpose();
         // The address of an attachment is all that one needs to have it.
-        let storage = Storage::open("chatwoot", &settings.base_url, None).context("chatwoot.base_url")?;
+        let hosts = &settings.attachment_hosts.0;
+        let storage = Storage::open("chatwoot", &settings.base_url, hosts, None).context("chatwoot.base_url")?;
         Ok(Self {
             api: Api::new(client, settings)?,
             secret: settings.webhook_secret.value(),

@@ -43,6 +43,8 @@ pub struct Question {
     pub text: Private<String>,
     /// At most `ATTACHMENTS_MAX`, in order.
     pub links: Vec<Link>,
+    /// It, or a part of it, came back once.
+    pub returned: bool,
 }
 
 /// What became of a message.
@@ -61,6 +63,8 @@ pub struct Bench {
     known: VecDeque<(String, Time)>,
     /// Tries to open a session for them.
     tries: u8,
+    /// Among what waits is a question that came back.
+    returned: bool,
 }
 
 impl Bench {
@@ -71,7 +75,8 @@ impl Bench {
         if self.known.iter().any(|(id, _)| *id == message.id) {
             return Taken::Known;
         }
-        if self.waiting.len() == WAITING_MAX {
+        // With what came back they may be one more.
+        if self.waiting.len() >= WAITING_MAX {
             return Taken::Full;
         }
         if self.known.len() == KNOWN_MAX {
@@ -111,14 +116,29 @@ impl Bench {
             warn!(over, "more is attached than is read at once; the oldest is not");
             texts.push(format!("[{over} more attachments before the last {ATTACHMENTS_MAX}: not read, too many]"));
         }
+        let returned = self.returned;
         self.clear();
-        Question { text: texts.join("\n").into(), links: links.split_off(over) }
+        Question { text: texts.join("\n").into(), links: links.split_off(over), returned }
+    }
+
+    /// Nobody was asked it after all: it comes before what waits. False: it came back before, and is dropped. Sessions that end
+    /// before they are asked would be opened one after the other.
+    pub fn put_back(&mut self, now: Time, question: Question) -> bool {
+        let Question { text, links, returned } = question;
+        if !returned {
+            // Its messages are known already.
+            self.waiting.push_front(Inbound { id: String::new(), order: None, text, links });
+            self.gather.came(now);
+            self.returned = true;
+        }
+        !returned
     }
 
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.gather.clear();
         self.tries = 0;
+        self.returned = false;
     }
 
     /// No session could be opened for them; how often by now.

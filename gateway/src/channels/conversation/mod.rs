@@ -170,6 +170,8 @@ pub struct Conversation {
     tray: Tray,
     run: Run,
     talk: Talk,
+    /// What the session is to be asked, while what came along is fetched.
+    fetching: Option<Question>,
     /// What the session has written since it was told something.
     reply: Vec<Private<String>>,
     /// The session has asked for a person, and the channel is being told.
@@ -188,6 +190,7 @@ impl Conversation {
             tray: Tray::default(),
             run: Run::default(),
             talk: Talk::None,
+            fetching: None,
             reply: Vec::new(),
             transferring: false,
             typing: false,
@@ -206,7 +209,7 @@ impl Conversation {
             Input::Posted { delivery } => self.posted(now, delivery, out),
             Input::Fetched { run, .. } if run != self.run || self.talk != Talk::Fetching => {}
             Input::Fetched { run, text, attachments } => {
-                self.talk = Talk::Busy;
+                (self.talk, self.fetching) = (Talk::Busy, None);
                 out.push(Effect::Tell { run, text, attachments });
             }
             Input::Closing => self.closing = true,
@@ -285,7 +288,7 @@ impl Conversation {
             out.push(Effect::End { run: self.run, person });
         }
         self.reply.clear();
-        self.talk = Talk::None;
+        (self.talk, self.fetching) = (Talk::None, None);
         self.type_on(false, out);
         // What it still says belongs to nobody.
         self.run = Run(self.run.0.wrapping_add(1));
@@ -313,7 +316,7 @@ impl Conversation {
                 self.transferring = true;
                 self.tray.put(Post::HandOver);
             }
-            SessionNews::HungUp | SessionNews::Gone => self.gone(news == SessionNews::HungUp, out),
+            SessionNews::HungUp | SessionNews::Gone => self.gone(now, news == SessionNews::HungUp, out),
         }
     }
 
@@ -328,10 +331,16 @@ impl Conversation {
         self.type_on(false, out);
     }
 
-    /// The session is over. What waited for a session that was not even told of it would open one after the other.
-    fn gone(&mut self, politely: bool, out: &mut Vec<Effect>) {
+    /// The session is over. What waited for a session that was not even told of it would open one after the other; what was being
+    /// fetched for one that had listened is for the next.
+    fn gone(&mut self, now: Time, politely: bool, out: &mut Vec<Effect>) {
         if self.talk == Talk::Opening {
             self.bench.clear();
+        }
+        if let Some(question) = self.fetching.take()
+            && !self.bench.put_back(now, question)
+        {
+            warn!("a second session has ended before it was asked; a message stays unanswered");
         }
         if politely {
             self.send_reply();
@@ -396,13 +405,14 @@ impl Conversation {
     }
 
     fn tell(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let (run, Question { text, links }) = (self.run, self.bench.all());
+        let (run, question) = (self.run, self.bench.all());
         self.touched = now;
+        let (text, links) = (question.text.clone(), question.links.clone());
         if links.is_empty() {
             self.talk = Talk::Busy;
             out.push(Effect::Tell { run, text, attachments: Vec::new() });
         } else {
-            self.talk = Talk::Fetching;
+            (self.talk, self.fetching) = (Talk::Fetching, Some(question));
             out.push(Effect::Fetch { run, text, links });
         }
         self.type_on(true, out);

@@ -1,5 +1,7 @@
 //! Conversations in virtual time, the races among them.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use tandem_agents::turn::GATHER_MAX;
 use tandem_contract::attachment::{Picture, PictureFormat};
@@ -229,6 +231,42 @@ fn a_person_who_comes_while_a_picture_is_fetched_silences_what_it_would_ask() {
 }
 
 #[test]
+fn a_session_that_ends_while_a_picture_is_fetched_leaves_the_question_to_the_next() {
+    for end in [SessionNews::Gone, SessionNews::HungUp] {
+        let mut world = World::ready();
+        world.shows("2", "Look", 0..1);
+        world.pass(QUIET);
+        assert_eq!(world.wanted(), [("hello\nLook".to_owned(), 1)]);
+        let (old, before) = (world.core.run, vec![image("a")]);
+        world.writes("3", "please");
+        world.out.clear();
+        world.news(end.clone());
+        let run = world.core.run;
+        assert!(world.has(&Effect::End { run: old, person: false }) && world.has(&Effect::Open { run }), "{end:?}");
+        world.give(Input::Fetched { run: old, text: "hello\nLook".to_owned().into(), attachments: before.clone() });
+        world.news(SessionNews::Typing { on: false });
+        world.pass(QUIET);
+        assert_eq!(world.wanted(), [("hello\nLook\nplease".to_owned(), 1)]);
+        assert!(world.told().is_empty(), "one question at a time");
+        world.fetched("hello\nLook\nplease", &before);
+        assert_eq!(world.told(), ["hello\nLook\nplease"]);
+        // Asked and answered: the next question may come back again.
+        world.says("A door.");
+        world.posted(Delivery::Done);
+        for opened in [1, 0] {
+            world.shows(&format!("4{opened}"), "", 1..2);
+            world.pass(QUIET);
+            assert_eq!(world.wanted().len(), 1);
+            world.out.clear();
+            world.news(end.clone());
+            let opens = world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(()));
+            assert_eq!(opens.len(), opened, "a bot that never waits is not opened for ever");
+            world.news(SessionNews::Typing { on: false });
+        }
+    }
+}
+
+#[test]
 fn a_closing_node_asks_what_it_is_fetching() {
     let mut world = World::ready();
     world.shows("2", "Look", 0..1);
@@ -446,21 +484,37 @@ fn a_closing_node_answers_what_was_asked() {
     assert!(world.has(&Effect::Forget));
 }
 
-/// What may happen, in any order.
+/// The numbers in what waits, message by message, and in what is being fetched.
+fn kept(core: &Conversation) -> (Vec<Vec<u32>>, Vec<u32>) {
+    let core = serde_json::to_value(core).unwrap();
+    let of = |message: &serde_json::Value| message["text"].as_str().map(numbers).unwrap_or_default();
+    (core["bench"]["waiting"].as_array().unwrap().iter().map(of).collect(), of(&core["fetching"]))
+}
+
+fn numbers(text: &str) -> Vec<u32> {
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// What may happen, in any order. More often than the rest: pictures, and sessions that listen, for the time that it takes to be
+/// asked.
 fn event() -> impl Strategy<Value = u8> {
-    0..16_u8
+    prop_oneof![8 => 0..16_u8, 2 => Just(14), 2 => Just(5), 5 => Just(13)]
 }
 
 proptest! {
     /// Whatever comes in whatever order, with pictures or without: one question at a time, each message answered at most once and in order, one post at a
-    /// time, and silence while a person has the conversation.
+    /// time, and silence while a person has the conversation. No message is lost but what a person reads, what is too much, and what sessions that end
+    /// before they are asked leave behind.
     #[test]
     fn nothing_is_said_twice_or_over_a_person(events in prop::collection::vec(event(), 1..120)) {
         let mut world = World::new();
         let (mut written, mut at, mut told, mut leaving) = (0_u32, 0_u64, Vec::new(), false);
-        let mut fetching = None;
+        let (mut fetching, mut owed) = (None, BTreeSet::new());
         for event in events {
             at += 1;
+            let (waiting, asking) = kept(&world.core);
+            let opening = world.core.talk == Talk::Opening;
+            let returned = world.core.fetching.as_ref().is_some_and(|question| question.returned);
             match event {
                 0..=2 => {
                     written += 1;
@@ -485,6 +539,15 @@ proptest! {
                 _ => world.pass(SOON * 2),
             }
             let person = world.core.hold.by_person();
+            match event {
+                0..=2 | 14 if waiting.len() < 32 => _ = owed.insert(written),
+                11 if opening => owed.clear(),
+                11 if returned => owed.retain(|number| !asking.contains(number)),
+                _ => {}
+            }
+            if person {
+                owed.clear();
+            }
             for effect in std::mem::take(&mut world.out) {
                 match effect {
                     Effect::Fetch { run, text, .. } => {
@@ -496,7 +559,10 @@ proptest! {
                     Effect::Tell { text, .. } => {
                         prop_assert!(!person, "asked over a person");
                         prop_assert!(fetching.is_none(), "told before what was attached had come");
-                        told.extend(text.reveal().lines().map(|line| line.parse::<u32>().unwrap()));
+                        // Beside the words it may say that too much was attached.
+                        let numbers: Vec<u32> = numbers(text.reveal());
+                        owed.retain(|number| !numbers.contains(number));
+                        told.extend(numbers);
                     }
                     Effect::Post { .. } => {
                         prop_assert!(!leaving && !person, "sent over a person, or two at once");
@@ -505,6 +571,9 @@ proptest! {
                     _ => {}
                 }
             }
+            let (waiting, asking) = kept(&world.core);
+            let kept: BTreeSet<u32> = waiting.iter().flatten().chain(&asking).copied().collect();
+            prop_assert!(owed.is_subset(&kept), "{owed:?} are owed, {kept:?} are there");
         }
         prop_assert!(told.windows(2).all(|two| two[0] < two[1]), "{told:?}");
     }

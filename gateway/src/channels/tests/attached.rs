@@ -65,6 +65,26 @@ async fn a_picture_in_chatwoot_reaches_the_model_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_does_not_see_answers_what_was_written_beside_a_picture() {
+    let blind = |_: usize, asked: &Asked| match asked.body.contains("image_url") {
+        true => Script::status(400, r#"{"error":{"message":"Invalid content type.","type":"invalid_request_error"}}"#),
+        false => says("What do you see?"),
+    };
+    let files = |_: usize, asked: &Asked| match asked.path.as_str() {
+        "/door.gif" => served("image/gif", "door.gif", GIF),
+        _ => Script::status(200, "{}"),
+    };
+    let mut world = World::with(blind, files).await;
+    let url = world.channel.vendor.url("/door.gif");
+    world.chatwoot(&with_picture(100, json!("What is this?"), 123, &url)).await;
+    assert_eq!(world.channel.json("/conversations/123/messages").await["content"], "What do you see?");
+    assert_eq!(shown(&world.model.json("/chat/completions").await).1, [GIF_URL]);
+    let (text, pictures) = shown(&world.model.json("/chat/completions").await);
+    let line = "What is this?\n[image: door.gif]\n\nThe picture door.gif could not be shown to you";
+    assert!(text.starts_with(line) && pictures.is_empty(), "{text} {pictures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn media_of_twilio_is_fetched_with_the_accounts_password() {
     let files = |_: usize, asked: &Asked| match asked.path.as_str() {
         "/2010-04-01/Accounts/AC0/Messages/MM1/Media/ME0" => served("image/gif", "door.gif", GIF),

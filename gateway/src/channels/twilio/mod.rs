@@ -43,7 +43,7 @@ impl TwilioMessages {
         let base = settings.api_url.trim_end_matches('/');
         let url = format!("{base}/2010-04-01/Accounts/{account}/Messages.json");
         let login = Login { name: account.clone(), password: token.clone() };
-        let storage = Storage::open("twilio", base, Some(login)).context("twilio.api_url")?;
+        let storage = Storage::open("twilio", base, &[], Some(login)).context("twilio.api_url")?;
         Ok(Self { client, account, token, url, storage: Arc::new(storage) })
     }
 }
