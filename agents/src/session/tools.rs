@@ -46,10 +46,10 @@ impl SessionCore {
         }
     }
 
-    /// When the brain is told that a tool still runs. A caller on hold hears nothing of it, and one whose voice is on is not
-    /// talked over.
+    /// When the brain is told that a tool still runs. A caller on hold hears nothing of it, and one who speaks, or whose
+    /// words are still being recognized, is not talked over.
     pub(super) fn watch_due(&self) -> Option<Time> {
-        let hears = !self.turn.is_held() && !self.turn.hears_voice();
+        let hears = !self.turn.is_held() && !self.turn.hears_caller();
         self.floor.tools.iter().filter_map(|running| running.watched).min().filter(|_| hears)
     }
 

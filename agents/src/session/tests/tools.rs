@@ -245,13 +245,29 @@ fn a_caller_may_interrupt_the_announcement_and_is_answered_at_once() {
 }
 
 #[test]
-fn a_caller_whose_voice_is_on_hears_that_a_tool_works_when_they_have_finished() {
+fn a_caller_who_said_nothing_after_all_hears_that_a_tool_works_when_that_is_known() {
+    // Nothing was understood, or the recognizer does not answer.
+    for (answer, known) in [(Some(RecognizerEvent::Rejected), 2_040), (None, 5_000)] {
+        let mut world = while_a_tool_works(700);
+        world.answer = answer;
+        world.voice(600, 1_500);
+        world.until(8_000);
+        assert_eq!((spoken(&world), said(&world)), (vec![known], vec![MOMENT]));
+        assert_eq!(questions(&world).len(), 1);
+    }
+}
+
+#[test]
+fn a_caller_who_asks_something_else_is_not_told_first_that_a_tool_works() {
     let mut world = while_a_tool_works(700);
-    world.answer = Some(RecognizerEvent::Rejected);
+    world.answer = final_of("when do you open");
     world.voice(600, 1_500);
-    world.until(4_000);
-    assert_eq!((spoken(&world), said(&world)), (vec![1_660], vec![MOMENT]));
-    assert_eq!(questions(&world).len(), 1);
+    world.until(2_100);
+    let (epoch, second) = questions(&world).pop().unwrap();
+    assert_eq!(shape(&second).last().unwrap(), "caller: when do you open");
+    answer(&mut world, epoch, "We open at nine.");
+    world.until(6_000);
+    assert_eq!((questions(&world).len(), said(&world)), (2, vec!["We open at nine."]));
 }
 
 #[test]
