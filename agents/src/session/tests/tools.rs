@@ -2,18 +2,18 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tandem_contract::Epoch;
 use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Door, Modality};
 use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::LegEvent;
 use tandem_contract::record::{Speaker, TimelineEvent};
+use tandem_contract::{Epoch, Private};
 use tandem_models::{Completion, Finish, Message, ModelEvent, ToolCall};
 use tandem_speech::RecognizerEvent;
 
 use super::model::{answer, questions};
 use super::world::*;
-use crate::brain::{Abilities, Persona, PipelineBrain, from_config};
+use crate::brain::{Abilities, BrainEffect, BrainEvent, Key, Persona, PipelineBrain, from_config};
 use crate::session::input::*;
 
 const MOMENT: &str = "One moment please.";
@@ -348,12 +348,38 @@ fn a_tool_that_runs_when_the_call_ends_stands_in_the_record() {
     world.until(2_000);
     world.hang_up();
     world.until(4_000);
+    assert_eq!(recorded(&world), [("order_status", false, Some(json!({ "order": "A1" }).into()))]);
+}
+
+/// The tools of the record, whether they succeeded, and what they were called with.
+fn recorded(world: &World) -> Vec<(&str, bool, Option<Private<Value>>)> {
     let timeline = &world.record.as_ref().unwrap().timeline;
     let tools = timeline.iter().filter_map(|entry| match &entry.what {
         TimelineEvent::Tool { name, ok, arguments } => Some((name.as_str(), *ok, arguments.clone())),
         _ => None,
     });
-    assert_eq!(tools.collect::<Vec<_>>(), [("order_status", false, Some(json!({ "order": "A1" }).into()))]);
+    tools.collect()
+}
+
+#[test]
+fn what_a_given_up_reply_waited_for_stands_in_the_record_once() {
+    // The far end, which speaks by itself, never tells that it has: the keys wait behind the words.
+    let mut world = World::new(Door::Twilio, |event, out| {
+        if event == BrainEvent::Started {
+            let (epoch, arguments) = (Epoch(0), json!({ "order": "A1" }));
+            out.push(say(epoch, "I book it."));
+            out.push(BrainEffect::CallTool { epoch, call: 1, tool: "book".into(), arguments });
+            out.push(BrainEffect::PressKeys { epoch, call: 2, keys: vec![Key::Digit { digit: '1' }].into() });
+        }
+    });
+    world.until(24_000);
+    ends(&mut world, 1);
+    let told = world.told();
+    assert!(!told.iter().any(|event| matches!(event, BrainEvent::ToolDone { .. })), "{told:?}");
+    world.hang_up();
+    world.until(26_000);
+    let expected = [("book", false, Some(json!({ "order": "A1" }).into())), ("send_dtmf", false, None)];
+    assert_eq!(recorded(&world), expected);
 }
 
 #[test]
