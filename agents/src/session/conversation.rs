@@ -371,7 +371,7 @@ impl SessionCore {
 
     fn abandon_reply(&mut self, now: Time) {
         warn!("the reply did not come or stood still; it is given up");
-        self.give_up_tools();
+        self.give_up_tools(now);
         self.floor.keys.forget();
         self.stages.void();
         self.cut_output(now, Cut::Abandoned);

@@ -63,11 +63,11 @@ impl SessionCore {
     }
 
     /// When the brain is told that another model is asked, unless a word of the answer comes before. A caller on hold hears
-    /// nothing, and one whose voice is on is not talked over.
+    /// nothing, and one who speaks, or whose words are still being recognized, is not talked over.
     pub(super) fn patience_due(&self) -> Option<Time> {
         let Some(Question::Asked { patience, .. }) = &self.floor.question else { return None };
-        let waits = patience.rerouted && self.output.is_silent() && !self.turn.is_held() && !self.turn.hears_voice();
-        waits.then(|| patience.since + PATIENCE)
+        let hears = self.output.is_silent() && !self.turn.is_held() && !self.turn.hears_caller();
+        (patience.rerouted && hears).then(|| patience.since + PATIENCE)
     }
 
     /// True: the brain was told.

@@ -46,10 +46,10 @@ impl SessionCore {
         }
     }
 
-    /// When the brain is told that a tool still runs. A caller on hold hears nothing of it, and one whose voice is on is not
-    /// talked over.
+    /// When the brain is told that a tool still runs. A caller on hold hears nothing of it, and one who speaks, or whose
+    /// words are still being recognized, is not talked over.
     pub(super) fn watch_due(&self) -> Option<Time> {
-        let hears = !self.turn.is_held() && !self.turn.hears_voice();
+        let hears = !self.turn.is_held() && !self.turn.hears_caller();
         self.floor.tools.iter().filter_map(|running| running.watched).min().filter(|_| hears)
     }
 
@@ -79,15 +79,24 @@ impl SessionCore {
     }
 
     /// The reply is given up. The brain hears of what acts all the same, unless it waited for it.
-    pub(super) fn give_up_tools(&mut self) {
+    pub(super) fn give_up_tools(&mut self, now: Time) {
         let waits = self.brain.waits_for_tools();
-        self.floor.tools.retain(|running| running.left || !waits && !running.presses());
+        let goes_on = |running: &Running| running.left || !waits && !running.presses();
+        let (left, given_up) = std::mem::take(&mut self.floor.tools).into_iter().partition(goes_on);
+        self.floor.tools = left;
+        self.note_unended(now, given_up);
         self.leave_tools();
     }
 
-    /// Nobody waits for their ends any more, and the record has them all.
+    /// The conversation is over.
     pub(super) fn end_tools(&mut self, now: Time) {
-        for running in std::mem::take(&mut self.floor.tools) {
+        let tools = std::mem::take(&mut self.floor.tools);
+        self.note_unended(now, tools);
+    }
+
+    /// Nobody waits for their ends any more, and the record has them all.
+    fn note_unended(&mut self, now: Time, tools: Vec<Running>) {
+        for running in tools {
             self.note_tool(now, running.name, false, running.arguments);
         }
     }

@@ -83,9 +83,10 @@ impl TurnMachine {
         self.heard_there
     }
 
-    /// Whether the caller's voice is on.
-    pub fn hears_voice(&self) -> bool {
-        self.voice.is_some()
+    /// Whether the caller's voice is on, or what they said is still being recognized. The end of the voice opens no gap for
+    /// others: a recognition without a voice has a deadline, and its result, or the want of one, closes it.
+    pub fn hears_caller(&self) -> bool {
+        self.voice.is_some() || self.hearing != Hearing::Closed
     }
 
     pub fn policy(&self) -> &TurnPolicy {

@@ -103,6 +103,23 @@ proptest! {
         prop_assert!(asked, "stuck in {:?} with {:?}", machine.state(), machine.hearing);
     }
 
+    /// Without a voice the caller is heard no longer than the end of a turn and the wait for a result take, whatever a
+    /// recognizer streams meanwhile.
+    #[test]
+    fn who_is_silent_is_soon_heard_no_more(
+        events in prop::collection::vec(event(), 0..60), ending in prop::sample::select(Ending::ALL.to_vec()),
+    ) {
+        let (mut machine, mut now, _) = play(events);
+        let _ = machine.handle(now, TurnInput::SpeechEnded { end: now }, &mut Vec::new());
+        let limit = now + machine.policy().max_endpointing() + hearing::RESULT_LIMIT;
+        while now < limit {
+            now += std::time::Duration::from_millis(100);
+            fire(&mut machine, now);
+            let _ = machine.handle(now, TurnInput::Partial { words: 1, ending, sense: Sense::Words }, &mut Vec::new());
+        }
+        prop_assert!(!machine.hears_caller(), "{:?} with {:?}", machine.state(), machine.hearing);
+    }
+
     /// A pause is followed by a resume, a commit, or the end; never by another pause.
     #[test]
     fn a_pause_is_always_decided(events in prop::collection::vec(event(), 0..80)) {

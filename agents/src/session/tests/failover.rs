@@ -203,7 +203,7 @@ fn who_holds_the_call_hears_the_filler_when_they_are_back() {
 }
 
 #[test]
-fn a_caller_whose_voice_is_on_is_not_talked_over_and_a_noise_takes_the_answer_from_nobody() {
+fn a_caller_who_is_being_heard_is_not_talked_over_and_a_noise_takes_the_answer_from_nobody() {
     let mut world = world(json!({ "failover_filler": FILLER }), Modality::Voice);
     world.answer = Some(RecognizerEvent::Rejected);
     fails_after(&mut world, (300, 9_000), answer());
@@ -212,5 +212,19 @@ fn a_caller_whose_voice_is_on_is_not_talked_over_and_a_noise_takes_the_answer_fr
     world.voice(600, 1_500);
     world.until(12_000);
     assert_eq!(heard(&world), [FILLER, "We open at nine."]);
-    assert_eq!(world.when(|effect| matches!(effect, SessionEffect::StartVoice { .. }))[0], 1_660);
+    assert_eq!(world.when(|effect| matches!(effect, SessionEffect::StartVoice { .. }))[0], 2_040);
+}
+
+#[test]
+fn who_asks_anew_while_another_model_is_asked_hears_the_answer_without_a_filler() {
+    let mut world = world(json!({ "failover_filler": FILLER }), Modality::Voice);
+    world.answer = Some(RecognizerEvent::Final { text: "what time do you open".to_owned(), confidence: 1.0 });
+    fails_after(&mut world, (300, 9_000), answer());
+    world.until(100);
+    world.press('1');
+    world.voice(600, 1_500);
+    fails_after(&mut world, (300, 690), answer());
+    world.until(6_000);
+    assert_eq!(world.when(|effect| matches!(effect, SessionEffect::StartModel { .. })), [100, 2_040]);
+    assert_eq!(heard(&world), ["We open at nine."]);
 }

@@ -2,18 +2,18 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tandem_contract::Epoch;
 use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Door, Modality};
 use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::LegEvent;
 use tandem_contract::record::{Speaker, TimelineEvent};
+use tandem_contract::{Epoch, Private};
 use tandem_models::{Completion, Finish, Message, ModelEvent, ToolCall};
 use tandem_speech::RecognizerEvent;
 
 use super::model::{answer, questions};
 use super::world::*;
-use crate::brain::{Abilities, Persona, PipelineBrain, from_config};
+use crate::brain::{Abilities, BrainEffect, BrainEvent, Key, Persona, PipelineBrain, from_config};
 use crate::session::input::*;
 
 const MOMENT: &str = "One moment please.";
@@ -245,13 +245,29 @@ fn a_caller_may_interrupt_the_announcement_and_is_answered_at_once() {
 }
 
 #[test]
-fn a_caller_whose_voice_is_on_hears_that_a_tool_works_when_they_have_finished() {
+fn a_caller_who_said_nothing_after_all_hears_that_a_tool_works_when_that_is_known() {
+    // Nothing was understood, or the recognizer does not answer.
+    for (answer, known) in [(Some(RecognizerEvent::Rejected), 2_040), (None, 5_000)] {
+        let mut world = while_a_tool_works(700);
+        world.answer = answer;
+        world.voice(600, 1_500);
+        world.until(8_000);
+        assert_eq!((spoken(&world), said(&world)), (vec![known], vec![MOMENT]));
+        assert_eq!(questions(&world).len(), 1);
+    }
+}
+
+#[test]
+fn a_caller_who_asks_something_else_is_not_told_first_that_a_tool_works() {
     let mut world = while_a_tool_works(700);
-    world.answer = Some(RecognizerEvent::Rejected);
+    world.answer = final_of("when do you open");
     world.voice(600, 1_500);
-    world.until(4_000);
-    assert_eq!((spoken(&world), said(&world)), (vec![1_660], vec![MOMENT]));
-    assert_eq!(questions(&world).len(), 1);
+    world.until(2_100);
+    let (epoch, second) = questions(&world).pop().unwrap();
+    assert_eq!(shape(&second).last().unwrap(), "caller: when do you open");
+    answer(&mut world, epoch, "We open at nine.");
+    world.until(6_000);
+    assert_eq!((questions(&world).len(), said(&world)), (2, vec!["We open at nine."]));
 }
 
 #[test]
@@ -332,12 +348,38 @@ fn a_tool_that_runs_when_the_call_ends_stands_in_the_record() {
     world.until(2_000);
     world.hang_up();
     world.until(4_000);
+    assert_eq!(recorded(&world), [("order_status", false, Some(json!({ "order": "A1" }).into()))]);
+}
+
+/// The tools of the record, whether they succeeded, and what they were called with.
+fn recorded(world: &World) -> Vec<(&str, bool, Option<Private<Value>>)> {
     let timeline = &world.record.as_ref().unwrap().timeline;
     let tools = timeline.iter().filter_map(|entry| match &entry.what {
         TimelineEvent::Tool { name, ok, arguments } => Some((name.as_str(), *ok, arguments.clone())),
         _ => None,
     });
-    assert_eq!(tools.collect::<Vec<_>>(), [("order_status", false, Some(json!({ "order": "A1" }).into()))]);
+    tools.collect()
+}
+
+#[test]
+fn what_a_given_up_reply_waited_for_stands_in_the_record_once() {
+    // The far end, which speaks by itself, never tells that it has: the keys wait behind the words.
+    let mut world = World::new(Door::Twilio, |event, out| {
+        if event == BrainEvent::Started {
+            let (epoch, arguments) = (Epoch(0), json!({ "order": "A1" }));
+            out.push(say(epoch, "I book it."));
+            out.push(BrainEffect::CallTool { epoch, call: 1, tool: "book".into(), arguments });
+            out.push(BrainEffect::PressKeys { epoch, call: 2, keys: vec![Key::Digit { digit: '1' }].into() });
+        }
+    });
+    world.until(24_000);
+    ends(&mut world, 1);
+    let told = world.told();
+    assert!(!told.iter().any(|event| matches!(event, BrainEvent::ToolDone { .. })), "{told:?}");
+    world.hang_up();
+    world.until(26_000);
+    let expected = [("book", false, Some(json!({ "order": "A1" }).into())), ("send_dtmf", false, None)];
+    assert_eq!(recorded(&world), expected);
 }
 
 #[test]
