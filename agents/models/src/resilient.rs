@@ -68,7 +68,7 @@ impl LanguageModel for Resilient {
                     if failed && tries == 0 {
                         yield ModelEvent::Rerouted;
                     }
-                    let mut attempt = Attempt::new(guarded, shows_pictures);
+                    let mut attempt = Attempt::new(guarded, shows_pictures && tries > 0);
                     let mut answer = guarded.model.complete(request.clone());
                     let error = loop {
                         match answer.next().await {
@@ -126,14 +126,15 @@ fn pause_before_retry(error: &ModelError, tries: usize) -> Option<Duration> {
 struct Attempt<'a> {
     guarded: &'a Guarded,
     asked: Instant,
-    shows_pictures: bool,
+    /// The same question was asked with pictures before, and its failure was counted.
+    counted: bool,
     /// Something of the answer was given on.
     spoke: bool,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(guarded: &'a Guarded, shows_pictures: bool) -> Self {
-        Self { guarded, asked: Instant::now(), shows_pictures, spoke: false }
+    fn new(guarded: &'a Guarded, counted: bool) -> Self {
+        Self { guarded, asked: Instant::now(), counted, spoke: false }
     }
 
     fn model(&self) -> String {
@@ -167,10 +168,10 @@ impl<'a> Attempt<'a> {
         warn!(model = self.guarded.model.name(), reason = error.reason(), detail, "a completion failed");
         self.count(error.reason());
         // A request that cannot be right says nothing of the vendor. Of one with pictures some vendors say that they failed,
-        // where their model does not see.
+        // where their model does not see: each counts once, for the vendor may be gone as well.
         let of_the_vendor = match error {
             ModelError::Refused { .. } => false,
-            ModelError::Failed { .. } => !self.shows_pictures,
+            ModelError::Failed { .. } => self.spoke || !self.counted,
             _ => true,
         };
         if of_the_vendor {

@@ -84,16 +84,40 @@ async fn the_last_error_is_told_when_all_fail() {
     assert!(matches!(all(&Resilient::new(silent, vec![])).await.as_slice(), [ModelEvent::Failed { .. }]));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_model_that_fails_at_pictures_is_asked_by_others() {
+fn with_a_picture() -> Completion {
     let picture = Picture { format: PictureFormat::Png, base64: Private::new("AAAA".into()) };
     let shown = Message::User { text: "Look".to_owned().into(), pictures: vec![picture] };
-    let question = Completion { messages: vec![shown], ..Completion::default() };
+    Completion { messages: vec![shown], ..Completion::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_fails_at_pictures_is_asked_by_others() {
     let (only, asked) = model([vec![vec![failed()]; 6], vec![vec![text("Hello."), done()]]].concat());
     let resilient = Resilient::new(only, vec![]);
     for _ in 0..2 {
-        assert_eq!(resilient.complete(question.clone()).collect::<Vec<_>>().await, [failed()]);
+        assert_eq!(resilient.complete(with_a_picture()).collect::<Vec<_>>().await, [failed()]);
     }
     assert_eq!(asked.load(Ordering::Relaxed), 6, "each three times");
     assert_eq!(all(&resilient).await, [text("Hello."), done()], "the breaker is closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_question_with_pictures_one_failure_counts() {
+    let (first, asked) = model(vec![vec![failed()]]);
+    let (second, _) = model(vec![vec![done()]]);
+    let resilient = Resilient::new(first, vec![second]);
+    for so_far in [3, 6, 9, 12, 13, 13] {
+        resilient.complete(with_a_picture()).collect::<Vec<_>>().await;
+        assert_eq!(asked.load(Ordering::Relaxed), so_far, "the fifth question opens the breaker");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_amid_the_answer_to_pictures_counts() {
+    let (only, asked) = model((0..3).flat_map(|_| [vec![failed()], vec![text("A do"), failed()]]).collect());
+    let resilient = Resilient::new(only, vec![]);
+    for so_far in [2, 4, 5, 5] {
+        resilient.complete(with_a_picture()).collect::<Vec<_>>().await;
+        assert_eq!(asked.load(Ordering::Relaxed), so_far, "two of each question");
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use tandem_contract::attachment::Attachment;
 use tandem_contract::record::LedgerEntry;
 use tandem_contract::{Epoch, UtteranceId};
+use tandem_models::{Completion, Message};
 
 use crate::brain::pipeline::context::{Attached, Known};
 
@@ -31,6 +32,8 @@ struct Kept {
     /// None: the line that it belongs to is not written yet.
     line: Option<(Epoch, UtteranceId)>,
     known: Known,
+    /// A picture, and an answer to a question that showed it has begun.
+    seen: bool,
 }
 
 impl Album {
@@ -40,7 +43,8 @@ impl Album {
         for attachment in attachments {
             self.last += 1;
             numbers.push(self.last);
-            self.kept.push_back(Kept { number: self.last, line: None, known: Known::Shown(attachment) });
+            let known = Known::Shown(attachment);
+            self.kept.push_back(Kept { number: self.last, line: None, known, seen: false });
         }
         self.forget_oldest(picture_bytes, PICTURES_MAX, PICTURE_BYTES_MAX);
         self.forget_oldest(file_bytes, FILES_MAX, FILE_BYTES_MAX);
@@ -63,18 +67,36 @@ impl Album {
 
     /// They came with this line.
     pub(super) fn belong(&mut self, numbers: &[u32], line: &LedgerEntry) {
-        for kept in self.kept.iter_mut().filter(|kept| numbers.contains(&kept.number)) {
-            kept.line = Some((line.epoch, line.utterance));
+        self.of(numbers).for_each(|kept| kept.line = Some((line.epoch, line.utterance)));
+    }
+
+    /// The pictures that this question shows.
+    pub(super) fn shown_by(&self, request: &Completion) -> Vec<u32> {
+        let shows = |message: &Message, kept: &Kept| match (message, &kept.known) {
+            (Message::User { pictures, .. }, Known::Shown(Attachment::Image { picture, .. })) => {
+                pictures.contains(picture)
+            }
+            _ => false,
+        };
+        let shown = |kept: &&Kept| kept.line.is_some() && request.messages.iter().any(|message| shows(message, kept));
+        self.kept.iter().filter(shown).map(|kept| kept.number).collect()
+    }
+
+    /// A question that showed them is being answered.
+    pub(super) fn are_seen(&mut self, numbers: &[u32]) {
+        self.of(numbers).for_each(|kept| kept.seen = true);
+    }
+
+    /// A question that showed them failed, and the same in words alone is being answered. Where the model has seen none of
+    /// them before, it may be one that does not see: they are not shown again. What they were called is known on.
+    pub(super) fn are_not_seen(&mut self, numbers: &[u32]) {
+        if self.of(numbers).all(|kept| !kept.seen) {
+            self.of(numbers).for_each(|kept| kept.known = kept.known.clone().in_words());
         }
     }
 
-    /// The model may be one that does not see. What they were called is known on.
-    pub(super) fn forget_pictures(&mut self) {
-        for kept in &mut self.kept {
-            if let Known::Shown(Attachment::Image { name, .. }) = &kept.known {
-                kept.known = Known::Unseen(name.clone());
-            }
-        }
+    fn of(&mut self, numbers: &[u32]) -> impl Iterator<Item = &mut Kept> {
+        self.kept.iter_mut().filter(|kept| numbers.contains(&kept.number))
     }
 
     /// All that belongs to a line.
@@ -134,12 +156,40 @@ mod tests {
         assert_eq!(numbers(&album), [2, 7], "one that takes all the room");
         album.put(vec![file(FILE_BYTES_MAX)]);
         assert_eq!(numbers(&album), [7, 8]);
-        album.forget_pictures();
+        album.are_not_seen(&[7, 8]);
         assert_eq!(album.kept.iter().filter_map(|kept| picture_bytes(&kept.known)).collect::<Vec<_>>(), [0]);
         album.put(vec![image(10), image(10), image(10)]);
         assert_eq!(numbers(&album), [7, 8, 9, 10, 11], "its name is known on");
         album.put(vec![image(10)]);
         assert_eq!(numbers(&album), [8, 9, 10, 11, 12], "the oldest go first");
+    }
+
+    fn shown(album: &Album) -> Vec<u32> {
+        let shown = |kept: &&Kept| matches!(kept.known, Known::Shown(_));
+        album.kept.iter().filter(shown).map(|kept| kept.number).collect()
+    }
+
+    #[test]
+    fn pictures_are_given_up_where_none_was_seen_before() {
+        let mut album = Album::default();
+        album.put(vec![image(1), image(2), image(3)]);
+        album.are_seen(&[1]);
+        album.are_not_seen(&[1, 2]);
+        assert_eq!(shown(&album), [1, 2, 3], "the model sees");
+        album.are_not_seen(&[2]);
+        assert_eq!(shown(&album), [1, 3], "and no other than were shown");
+    }
+
+    #[test]
+    fn a_question_shows_what_stands_in_it() {
+        let mut album = Album::default();
+        album.put(vec![image(1), image(2), file(1)]);
+        let Attachment::Image { picture, .. } = image(2) else { panic!("a picture") };
+        let message = Message::User { text: String::new().into(), pictures: vec![picture] };
+        let request = Completion { messages: vec![message], ..Completion::default() };
+        assert!(album.shown_by(&request).is_empty(), "their line is not written yet");
+        album.kept.iter_mut().for_each(|kept| kept.line = Some((Epoch(1), UtteranceId(1))));
+        assert_eq!(album.shown_by(&request), [2], "an older line is left out of a long conversation");
     }
 
     proptest! {

@@ -1,15 +1,15 @@
 //! What the language model is asked, and when.
 
-use tandem_contract::record::LedgerEntry;
-use tandem_contract::{Epoch, Private};
+use tandem_contract::Epoch;
 use tandem_media::Time;
-use tandem_models::{ModelError, ModelEvent};
+use tandem_models::{Completion, ModelError, ModelEvent};
 use tracing::warn;
 
 use super::core::SessionCore;
 use super::farewell::Life;
 use super::input::{AheadId, SessionEffect};
 use super::patience::Patience;
+use crate::brain::pipeline::context::Attached;
 use crate::brain::{BrainEvent, Prompt};
 use crate::turn::{TurnInput, TurnState};
 
@@ -20,16 +20,17 @@ pub(super) enum Question {
     /// agent has the floor.
     Waiting { epoch: Epoch, prompt: Box<Prompt>, since: Option<Time> },
     /// `ahead`: it was asked before the caller had finished. `showing`: pictures were shown, and nothing of the answer has come.
-    Asked { epoch: Epoch, ahead: Option<AheadId>, patience: Patience, showing: Option<Box<Showing>> },
+    Asked { epoch: Epoch, ahead: Option<AheadId>, patience: Patience, showing: Option<Showing> },
 }
 
-/// A question with pictures as it was asked: it may have to be asked in words alone. What is said meanwhile (a filler) does not
-/// belong to it.
+/// The pictures of a question.
 #[derive(Debug)]
 pub(super) struct Showing {
-    prompt: Prompt,
-    notes: Option<Private<String>>,
-    lines: Vec<LedgerEntry>,
+    /// In the album.
+    numbers: Vec<u32>,
+    /// The same question in words alone, of the moment when it was asked: what is said meanwhile (a filler) does not belong to
+    /// it. None: now it is this that is asked.
+    in_words: Option<Box<Completion>>,
 }
 
 impl SessionCore {
@@ -62,8 +63,10 @@ impl SessionCore {
             let (lines, shown) = (self.conversation(), self.letters.album.attached());
             let request = prompt.completion_after(self.notes(), &lines, &shown);
             let showing = request.shows_pictures().then(|| {
-                let (prompt, notes) = (prompt.as_ref().clone(), self.notes().cloned());
-                Box::new(Showing { prompt, notes, lines })
+                let unseen = |attached: Attached| Attached { known: attached.known.in_words(), ..attached };
+                let unseen: Vec<Attached> = shown.into_iter().map(unseen).collect();
+                let in_words = Some(Box::new(prompt.completion_after(self.notes(), &lines, &unseen)));
+                Showing { numbers: self.letters.album.shown_by(&request), in_words }
             });
             let adopted = self.adopt_ahead(&request);
             let ahead = adopted.as_ref().map(|adopted| adopted.ahead);
@@ -98,6 +101,7 @@ impl SessionCore {
             return;
         }
         let at_once = self.patience_saw(&event);
+        self.judge_pictures(&event);
         let asked_again = self.ask_in_words(&event);
         if event.is_last() && !asked_again {
             self.floor.question = None;
@@ -118,26 +122,35 @@ impl SessionCore {
         }
     }
 
+    /// The first of the answer says whether the model sees the pictures that it was shown.
+    fn judge_pictures(&mut self, event: &ModelEvent) {
+        if !matches!(event, ModelEvent::Text { .. } | ModelEvent::ToolCall { .. }) {
+            return;
+        }
+        let Some(Question::Asked { showing, .. }) = &mut self.floor.question else { return };
+        match showing.take() {
+            Some(Showing { numbers, in_words: Some(_) }) => self.letters.album.are_seen(&numbers),
+            Some(Showing { numbers, in_words: None }) => self.letters.album.are_not_seen(&numbers),
+            None => {}
+        }
+    }
+
     /// A question that showed pictures has failed before its first word: the model may be one that does not see. It is asked the
-    /// same in words alone, once, for then nothing is shown any more. True: this has happened.
+    /// same in words alone, once. True: this has happened.
     fn ask_in_words(&mut self, event: &ModelEvent) -> bool {
-        let Some(Question::Asked { epoch, ahead, showing, .. }) = &mut self.floor.question else { return false };
-        let asked = match event {
-            ModelEvent::Text { .. } | ModelEvent::ToolCall { .. } => {
-                *showing = None;
-                None
-            }
-            ModelEvent::Failed { error } if may_be_blind(error) => showing.take(),
+        let Some(Question::Asked { epoch, ahead, showing: Some(showing), .. }) = &mut self.floor.question else {
+            return false;
+        };
+        let request = match event {
+            ModelEvent::Failed { error } if may_be_blind(error) => showing.in_words.take(),
             _ => None,
         };
-        let Some(Showing { prompt, notes, lines }) = asked.map(|asked| *asked) else { return false };
+        let Some(request) = request else { return false };
         // What was asked ahead has ended.
         *ahead = None;
         let epoch = *epoch;
         warn!("a question with pictures failed; it is asked without them");
-        self.letters.album.forget_pictures();
-        let request = prompt.completion_after(notes.as_ref(), &lines, &self.letters.album.attached());
-        self.out(SessionEffect::StartModel { epoch, request });
+        self.out(SessionEffect::StartModel { epoch, request: *request });
         true
     }
 }

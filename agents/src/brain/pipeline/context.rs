@@ -39,6 +39,16 @@ pub enum Known {
     Unseen(Private<String>),
 }
 
+impl Known {
+    /// The same for a model that does not see.
+    pub fn in_words(self) -> Self {
+        match self {
+            Self::Shown(Attachment::Image { name, .. }) => Self::Unseen(name),
+            known @ (Self::Shown(Attachment::File { .. }) | Self::Unseen(_)) => known,
+        }
+    }
+}
+
 /// The conversation as the model is to know it: the caller's words as they were understood, the agent's as they were
 /// heard. Lines in a row of one speaker are one message.
 pub fn messages(system: &str, entries: &[LedgerEntry], exchanges: &[Exchange], attached: &[Attached]) -> Vec<Message> {

@@ -140,6 +140,9 @@ fn a_question_is_asked_in_words_once_and_only_where_pictures_may_be_why() {
     world.give(failed(broken()));
     world.until(1_000);
     assert_eq!((questions(&world).len(), answers(&world).len()), (2, 1), "then the caller hears the apology");
+    world.write("And now?");
+    world.until(2_000);
+    assert_eq!((questions(&world).len(), &shown(&world)[0].1[..]), (3, &["a".to_owned()][..]), "the words failed, too");
     let mut world = asked_with_a_picture(Modality::Text);
     world.give(failed(ModelError::Timeout { vendor: "x".into(), limit_ms: 8_000 }));
     world.until(1_000);
@@ -153,6 +156,29 @@ fn a_question_is_asked_in_words_once_and_only_where_pictures_may_be_why() {
     world.write("And now?");
     world.until(2_000);
     assert_eq!(shown(&world)[0].1, ["a"], "it was seen");
+}
+
+#[test]
+fn a_model_that_has_seen_is_shown_the_pictures_again_after_a_failure() {
+    let limited = ModelError::RateLimited { vendor: "x".into(), after_ms: None };
+    for error in [broken(), limited] {
+        let mut world = asked_with_a_picture(Modality::Text);
+        answer(&mut world, Epoch(1), "A cat.");
+        world.until(1_000);
+        world.write_with("And this?", vec![image("c.jpg", "c")]);
+        world.until(2_000);
+        let pictures = |world: &World| shown(world).into_iter().flat_map(|(_, pictures)| pictures).collect::<Vec<_>>();
+        assert_eq!(pictures(&world), ["a", "c"], "{error:?}");
+        world.give(SessionInput::Model { epoch: Epoch(2), event: ModelEvent::Failed { error: error.clone() } });
+        world.until(2_100);
+        assert_eq!((questions(&world).len(), pictures(&world)), (3, vec![]), "{error:?}: in words alone");
+        answer(&mut world, Epoch(2), "What is it?");
+        world.until(3_000);
+        assert_eq!(answers(&world), ["A cat.", "What is it?"], "{error:?}");
+        world.write("Look again");
+        world.until(4_000);
+        assert_eq!((questions(&world).len(), pictures(&world)), (4, vec!["a".into(), "c".into()]), "{error:?}");
+    }
 }
 
 #[test]

@@ -37,14 +37,34 @@ pub struct Inbound {
     pub links: Vec<Link>,
 }
 
-/// What is asked by one message or more.
+/// A message that waits, or is being asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Piece {
+    message: Inbound,
+    /// It was to be asked, and came back.
+    returned: bool,
+}
+
+/// Messages that are answered as one, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
-    pub text: Private<String>,
-    /// At most `ATTACHMENTS_MAX`, in order.
-    pub links: Vec<Link>,
-    /// It, or a part of it, came back once.
-    pub returned: bool,
+    messages: Vec<Piece>,
+}
+
+impl Question {
+    /// All as one. Of what is attached the newest is read: at most `ATTACHMENTS_MAX` links, in order.
+    pub fn as_one(&self) -> (Private<String>, Vec<Link>) {
+        let messages = self.messages.iter().map(|piece| &piece.message);
+        let mut texts: Vec<String> = messages.clone().map(|message| message.text.reveal().clone()).collect();
+        texts.retain(|text| !text.is_empty());
+        let mut links: Vec<Link> = messages.flat_map(|message| message.links.iter().cloned()).collect();
+        let over = links.len().saturating_sub(ATTACHMENTS_MAX);
+        if over > 0 {
+            warn!(over, "more is attached than is read at once; the oldest is not");
+            texts.push(format!("[{over} more attachments before the last {ATTACHMENTS_MAX}: not read, too many]"));
+        }
+        (texts.join("\n").into(), links.split_off(over))
+    }
 }
 
 /// What became of a message.
@@ -58,13 +78,11 @@ pub enum Taken {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bench {
-    waiting: VecDeque<Inbound>,
+    waiting: VecDeque<Piece>,
     gather: Gather,
     known: VecDeque<(String, Time)>,
     /// Tries to open a session for them.
     tries: u8,
-    /// Among what waits is a question that came back.
-    returned: bool,
 }
 
 impl Bench {
@@ -75,8 +93,8 @@ impl Bench {
         if self.known.iter().any(|(id, _)| *id == message.id) {
             return Taken::Known;
         }
-        // With what came back they may be one more.
-        if self.waiting.len() >= WAITING_MAX {
+        // What came back has its own room, as large: no more than this was new in the question that it belonged to.
+        if self.waiting.iter().filter(|piece| !piece.returned).count() >= WAITING_MAX {
             return Taken::Full;
         }
         if self.known.len() == KNOWN_MAX {
@@ -87,9 +105,10 @@ impl Bench {
         if message.text.reveal().is_empty() && message.links.is_empty() {
             return Taken::Waits;
         }
-        let later = |other: &Inbound| matches!((other.order, message.order), (Some(other), Some(own)) if other > own);
+        let later =
+            |other: &Piece| matches!((other.message.order, message.order), (Some(other), Some(own)) if other > own);
         let place = self.waiting.iter().position(later).unwrap_or(self.waiting.len());
-        self.waiting.insert(place, message);
+        self.waiting.insert(place, Piece { message, returned: false });
         self.gather.came(now);
         Taken::Waits
     }
@@ -103,47 +122,57 @@ impl Bench {
         self.gather.due(QUIET)
     }
 
-    /// They are answered now: all as one, in order. Of what is attached the newest is read.
+    /// They are answered now.
     pub fn all(&mut self) -> Question {
-        let (mut texts, mut links) = (Vec::new(), Vec::new());
-        for message in self.waiting.drain(..) {
-            texts.push(message.text.into_inner());
-            links.extend(message.links);
-        }
-        texts.retain(|text| !text.is_empty());
-        let over = links.len().saturating_sub(ATTACHMENTS_MAX);
-        if over > 0 {
-            warn!(over, "more is attached than is read at once; the oldest is not");
-            texts.push(format!("[{over} more attachments before the last {ATTACHMENTS_MAX}: not read, too many]"));
-        }
-        let returned = self.returned;
+        let messages = self.waiting.drain(..).collect();
         self.clear();
-        Question { text: texts.join("\n").into(), links: links.split_off(over), returned }
+        Question { messages }
     }
 
-    /// Nobody was asked it after all: it comes before what waits. False: it came back before, and is dropped. Sessions that end
-    /// before they are asked would be opened one after the other.
-    pub fn put_back(&mut self, now: Time, question: Question) -> bool {
-        let Question { text, links, returned } = question;
-        if !returned {
-            // Its messages are known already.
-            self.waiting.push_front(Inbound { id: String::new(), order: None, text, links });
+    /// Nobody was asked it after all: it comes before what waits, but for those of its messages that came back before. Sessions
+    /// that end before they are asked would be opened one after the other. Returns how many are dropped.
+    pub fn put_back(&mut self, now: Time, question: Question) -> usize {
+        let (dropped, back): (Vec<Piece>, Vec<Piece>) = question.messages.into_iter().partition(|piece| piece.returned);
+        if !back.is_empty() {
             self.gather.came(now);
-            self.returned = true;
         }
-        !returned
+        for piece in back.into_iter().rev() {
+            self.waiting.push_front(Piece { returned: true, ..piece });
+        }
+        dropped.len()
     }
 
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.gather.clear();
         self.tries = 0;
-        self.returned = false;
     }
 
     /// No session could be opened for them; how often by now.
     pub fn refused(&mut self) -> u8 {
         self.tries = self.tries.saturating_add(1);
         self.tries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_back_takes_no_room_from_what_comes_and_both_are_bounded() {
+        let (mut bench, mut number) = (Bench::default(), 0);
+        for most in [WAITING_MAX, 2 * WAITING_MAX, 2 * WAITING_MAX] {
+            let fill = |bench: &mut Bench, number: &mut usize| {
+                *number += 1;
+                let (id, text) = (number.to_string(), "and".to_owned().into());
+                bench.take(Time::ZERO, Inbound { id, order: None, text, links: Vec::new() }) == Taken::Waits
+            };
+            while fill(&mut bench, &mut number) {}
+            assert_eq!(bench.waiting.len(), most);
+            let question = bench.all();
+            assert_eq!(bench.put_back(Time::ZERO, question), most - WAITING_MAX, "what came back before");
+            assert_eq!(bench.waiting.len(), WAITING_MAX);
+        }
     }
 }

@@ -337,10 +337,9 @@ impl Conversation {
         if self.talk == Talk::Opening {
             self.bench.clear();
         }
-        if let Some(question) = self.fetching.take()
-            && !self.bench.put_back(now, question)
-        {
-            warn!("a second session has ended before it was asked; a message stays unanswered");
+        let dropped = self.fetching.take().map_or(0, |question| self.bench.put_back(now, question));
+        if dropped > 0 {
+            warn!(dropped, "a second session has ended before it was asked; messages stay unanswered");
         }
         if politely {
             self.send_reply();
@@ -407,7 +406,7 @@ impl Conversation {
     fn tell(&mut self, now: Time, out: &mut Vec<Effect>) {
         let (run, question) = (self.run, self.bench.all());
         self.touched = now;
-        let (text, links) = (question.text.clone(), question.links.clone());
+        let (text, links) = question.as_one();
         if links.is_empty() {
             self.talk = Talk::Busy;
             out.push(Effect::Tell { run, text, attachments: Vec::new() });
