@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tandem_agents::brain::{Abilities, from_config};
+use tandem_agents::session::Before;
 use tandem_agents::session::core::SessionCore;
 use tandem_agents::session::input::{RecognitionId, SessionEffect, SessionFacts, SessionInput};
 use tandem_contract::bot::{BotConfig, strip_comments};
@@ -54,7 +55,7 @@ impl Call {
         let caller = "caller".to_owned().into();
         let offer = CallOffer { session, door: Door::Sip, modality, bot: bot.clone(), caller };
         let accept = Accept { bot, version: ConfigVersion(1), config: config.clone() };
-        let facts = SessionFacts { offer, accept, before: Vec::new(), rate: Some(RATE), started_at_ms: 0 };
+        let facts = SessionFacts { offer, accept, before: Before::default(), rate: Some(RATE), started_at_ms: 0 };
         let brain = from_config(config, modality, Abilities { model: true, ..Abilities::default() }).unwrap();
         let inputs = [SessionInput::Begun, SessionInput::Leg(LegEvent::Answered)].into();
         let (now, recognition) = (Time::ZERO, RecognitionId::default());

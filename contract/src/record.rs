@@ -18,6 +18,9 @@ pub struct CallRecord {
     pub door: Door,
     pub modality: Modality,
     pub caller: Private<String>,
+    /// The ended session that this one goes on with: a phone call, or the chat before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<SessionId>,
     /// Wall clock, milliseconds since 1970-01-01 UTC.
     pub started_at_ms: u64,
     pub duration_ms: u64,

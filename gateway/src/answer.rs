@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tandem_agents::brain::Abilities;
-use tandem_agents::session::{SessionSetup, SignalingLeg};
+use tandem_agents::session::{Before, SessionSetup, SignalingLeg};
 use tandem_contract::call::{Accept, CallOffer, Door, Modality, Refusal};
 use tandem_contract::event::SessionEvent;
-use tandem_contract::ports::CallLog as _;
-use tandem_contract::record::LedgerEntry;
 use tandem_contract::{BotName, Private, SessionId};
 use tandem_media::leg::VadSettings;
 use tandem_media::worker::{LegHandle, LegSetup, WireSetup};
 use tokio::sync::{broadcast, mpsc};
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, info, info_span};
 
 use crate::admission::{Permit, SessionHandle};
 use crate::public_errors::PublicError;
@@ -44,7 +42,7 @@ pub struct Admitted {
     offer: CallOffer,
     accept: Accept,
     permit: Permit,
-    before: Vec<LedgerEntry>,
+    before: Before,
     keys: bool,
 }
 
@@ -71,7 +69,7 @@ fn try_admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
     let offer = CallOffer { session, door, modality, bot, caller };
     let accept = state.router.route(&offer)?;
     let permit = state.registry.admit(&offer, &accept)?;
-    Ok(Admitted { state: state.clone(), offer, accept, permit, before: Vec::new(), keys: false })
+    Ok(Admitted { state: state.clone(), offer, accept, permit, before: Before::default(), keys: false })
 }
 
 impl Admitted {
@@ -83,15 +81,9 @@ impl Admitted {
         &self.accept
     }
 
-    /// The session continues an ended one: its agent knows what was said there. Nothing where there is no such record.
-    pub async fn continuing(mut self, earlier: SessionId) -> Self {
-        match self.state.calls.read(earlier).await {
-            Ok(record) => self.before = record.map(|record| record.ledger).unwrap_or_default(),
-            Err(error) => {
-                warn!(session = %self.session(), error = &error as &dyn std::error::Error, "a session begins anew")
-            }
-        }
-        self
+    /// The session continues an ended one ([`crate::earlier`]): its agent knows what was said there.
+    pub fn continuing(self, before: Before) -> Self {
+        Self { before, ..self }
     }
 
     /// Whether keys can be pressed on its wire.

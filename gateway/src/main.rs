@@ -8,6 +8,7 @@ mod bots;
 mod channels;
 mod cli;
 mod doors;
+mod earlier;
 mod engines;
 mod health;
 mod http;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tandem_contract::ports::CallLog as _;
 use tandem_contract::record::Speaker;
 use tandem_models::client_builder;
-use tandem_test_vendors::{FakeVendor, Heard, Script, Step as Fault};
+use tandem_test_vendors::{FakeVendor, Heard, Script, Step as Fault, openai};
 use tempfile::TempDir;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -213,6 +213,12 @@ async fn told(socket: &mut Chat, kind: &str) -> Value {
     panic!("the connection ended without {kind}")
 }
 
+/// Hangs up; the record is stored.
+async fn bye(socket: &mut Chat) {
+    socket.send(Message::text(r#"{"type":"bye"}"#)).await.unwrap();
+    assert_eq!(told(socket, "ended").await["type"], "ended");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_chat_goes_on_where_it_was() {
     let running = start().await;
@@ -317,8 +323,10 @@ async fn what_a_caller_says_to_a_recognizer_that_dies_is_heard_by_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_in_a_session_is_for_those_with_a_key() {
     let running = start().await;
-    let earlier = SessionId::new(NodeId(0));
-    let mut start = serde_json::json!({ "type": "start", "mode": "text", "continues": earlier });
+    let mut start = serde_json::json!({ "type": "start", "mode": "text" });
+    let mut socket = chat(&running, &start).await;
+    start["continues"] = told(&mut socket, "started").await["session"].clone();
+    bye(&mut socket).await;
     let mut socket = chat(&running, &start).await;
     assert_eq!(told(&mut socket, "started").await["code"], "forbidden");
     start["token"] = running.key().into();
@@ -345,3 +353,72 @@ async fn no_door_serves_the_pages_of_others() {
         assert!(refused.as_ref().is_some_and(|error| error.contains("403")), "{path}: {refused:?}");
     }
 }
+    bye(&mut socket).await;
+    let nobody = SessionId::new(NodeId(0));
+    start["continues"] = nobody.to_string().into();
+    let mut socket = chat(&running, &start).await;
+    let error = told(&mut socket, "started").await;
+    assert_eq!((&error["code"], &error["fatal"]), (&"not_found".into(), &true.into()), "{error}");
+    assert!(error["message"].as_str().unwrap().contains(&nobody.to_string()), "{error}");
+}
+
+/// A node with a bot `when` that asks for a day by phone, and a bot `clinic` whose model knows of that question or does not.
+async fn start_with_a_flow_and_a_model() -> (Running, FakeVendor) {
+    let vendor = FakeVendor::answering(|_, asked| match asked.path.ends_with("/audio/transcriptions") {
+        true => Script::status(200, r#"{"text": "tomorrow morning"}"#),
+        false => {
+            let knows = asked.body.contains("Which day suits you?") && asked.body.contains("tomorrow morning");
+            let answer = if knows { "You said which day." } else { "I know of no call." };
+            Script::sent(&openai::saying(answer))
+        }
+    });
+    let vendor = vendor.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bots = folder.path().join("data/bots");
+    std::fs::create_dir_all(&bots).unwrap();
+    let ask = serde_json::json!({ "say": "Which day suits you?", "ask": { "phrases": ["tomorrow morning"] }, "goto": "thanks" });
+    let thanks = serde_json::json!({ "say": "Good.", "goto": "@hang_up" });
+    let flow = serde_json::json!({ "flow": { "start": "ask", "states": { "ask": ask, "thanks": thanks } } });
+    std::fs::write(bots.join("when.json"), flow.to_string()).unwrap();
+    let model = serde_json::json!({ "system_prompt": { "role": "You are a clinic." } });
+    std::fs::write(bots.join("clinic.json"), model.to_string()).unwrap();
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut settings = Settings::default();
+    (settings.http.addr, settings.sip.addr) = (free, free);
+    settings.data.dir = folder.path().join("data");
+    settings.openai.base_url = vendor.url("/v1");
+    settings.openai.transcription_model = "whisper-1".to_owned();
+    let node = Node::start(settings, METRICS.clone()).await.unwrap();
+    (Running { node, folder }, vendor)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_call_goes_on_in_chats_that_know_it_and_whose_records_lead_to_it() {
+    let Ok(voice) = tandem_speech::catalog::SpeechCatalog::detect().voice("flite", None) else {
+        return println!("SKIPPED-PEER flite");
+    };
+    let (running, _vendor) = start_with_a_flow_and_a_model().await;
+    let phone = Phone::open(Some(Ipv4Addr::LOCALHOST.into()), false, voice).await.unwrap();
+    let uri = format!("sip:when@{}", running.node.state.settings.sip.addr);
+    let steps = vec![Step { when: When::Politely, line: Line::Say("I would like to come tomorrow morning".into()) }];
+    let call = phone.call(&uri, steps, Duration::from_secs(60)).await.unwrap().session.unwrap();
+    let key = running.key();
+    let mut before = Value::from(call.to_string());
+    // The second chat continues the first: it knows the call all the same.
+    for _ in 0..2 {
+        let start =
+            serde_json::json!({ "type": "start", "mode": "text", "bot": "clinic", "token": key, "continues": before });
+        let mut socket = chat(&running, &start).await;
+        let session = told(&mut socket, "started").await["session"].clone();
+        socket.send(Message::text(r#"{"type":"text","text":"Do you know when I come?"}"#)).await.unwrap();
+        assert_eq!(told(&mut socket, "text").await["text"], "You said which day.");
+        bye(&mut socket).await;
+        let (_, record) = running.get(&format!("/api/v1/calls/{}", session.as_str().unwrap()), Some(&key)).await;
+        assert_eq!(record["continues"], before, "{record}");
+        assert_eq!(record["ledger"].as_array().unwrap().len(), 2, "its own lines alone: {record}");
+        before = session;
+    }
+    let (_, record) = running.get(&format!("/api/v1/calls/{call}"), Some(&key)).await;
+    assert_eq!((&record["door"], &record["continues"]), (&"sip".into(), &Value::Null));
+    let (_, page) = running.get("/api/v1/calls", Some(&key)).await;
+    assert_eq!(page["calls"][1]["continues"], call.to_string(), "{page}");

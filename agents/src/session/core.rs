@@ -253,7 +253,7 @@ impl SessionCore {
         if heard_there {
             self.drive(now, TurnInput::HeardThere { on: true });
         }
-        let continued = !self.story.facts.before.is_empty();
+        let continued = !self.story.facts.before.lines.is_empty();
         self.think(now, if continued { BrainEvent::Continued } else { BrainEvent::Started });
         self.hold_early();
     }

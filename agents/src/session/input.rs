@@ -7,12 +7,13 @@ use serde_json::Value;
 use tandem_contract::call::{Accept, CallOffer};
 use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegCommand, LegEvent};
-use tandem_contract::record::{CallRecord, LedgerEntry, Stage};
+use tandem_contract::record::{CallRecord, Stage};
 use tandem_contract::{Epoch, Private, UtteranceId};
 use tandem_media::leg::{MediaCommand, MediaEvent, Tag};
 use tandem_models::{Completion, ModelEvent};
 use tandem_speech::{Grammar, RecognizerEvent, VoiceEvent};
 
+use super::Before;
 use crate::brain::ToolFailure;
 
 /// What a session is, before anything happens in it.
@@ -20,8 +21,7 @@ use crate::brain::ToolFailure;
 pub struct SessionFacts {
     pub offer: CallOffer,
     pub accept: Accept,
-    /// Lines of the session that this one continues.
-    pub before: Vec<LedgerEntry>,
+    pub before: Before,
     /// Hz of the leg's audio; none for chat.
     pub rate: Option<u32>,
     /// Wall clock, milliseconds since 1970-01-01 UTC.

@@ -28,7 +28,7 @@ pub(super) struct Memory {
 /// The last line that notes cover. Lines before it don't change any more: all that is not final is in the exchange that goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Mark {
-    /// Lines of the session that this one continues.
+    /// Lines of the sessions that this one continues.
     before: usize,
     /// Of this session; 0: none.
     utterance: UtteranceId,
@@ -49,12 +49,12 @@ impl SessionCore {
         self.memory.notes.as_ref()
     }
 
-    /// All that was said since the notes, in the session that this one continues and in this one.
+    /// All that was said since the notes, in the sessions that this one continues and in this one.
     pub(super) fn conversation(&self) -> Vec<LedgerEntry> {
         let mark = self.memory.mark;
         // Tools and replies are those of this session alone: what was before it came before its first epoch.
         let earlier = |entry: &LedgerEntry| LedgerEntry { epoch: Epoch::default(), ..entry.clone() };
-        let before = self.story.facts.before.iter().skip(mark.before).map(earlier);
+        let before = self.story.facts.before.lines.iter().skip(mark.before).map(earlier);
         let own = self.ledger.entries().iter().filter(|entry| entry.utterance > mark.utterance);
         before.chain(own.cloned()).collect()
     }
@@ -71,7 +71,7 @@ impl SessionCore {
             return;
         };
         let request = summary::request(self.notes(), &lines[..due]);
-        self.memory.making = Some(self.memory.mark.advanced(due, self.story.facts.before.len(), &lines));
+        self.memory.making = Some(self.memory.mark.advanced(due, self.story.facts.before.lines.len(), &lines));
         self.out(SessionEffect::MakeNotes { request });
     }
 

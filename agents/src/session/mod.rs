@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tandem_contract::SessionId;
 use tandem_contract::call::{Accept, CallOffer};
 use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegCommand, LegEvent};
@@ -51,9 +52,7 @@ pub use shell::run;
 pub struct SessionSetup {
     pub offer: CallOffer,
     pub accept: Accept,
-    /// The ledger of the session that this one continues; empty: it continues none. The model knows it, the record does not
-    /// repeat it.
-    pub before: Vec<LedgerEntry>,
+    pub before: Before,
     pub leg: SignalingLeg,
     /// None for chat.
     pub media: Option<LegHandle>,
@@ -69,6 +68,15 @@ pub struct SessionSetup {
     pub commands: mpsc::Receiver<SessionCommand>,
     /// Watchers that fall behind miss events and are told so by the channel.
     pub watch: broadcast::Sender<SessionEvent>,
+}
+
+/// What a session goes on with. The model knows it; the record names the session and does not repeat its lines.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// The session that this one continues.
+    pub session: Option<SessionId>,
+    /// Its ledger, behind those of the sessions that it continued itself.
+    pub lines: Vec<LedgerEntry>,
 }
 
 /// The signaling half of a leg, whatever its door.

@@ -122,6 +122,7 @@ impl Story {
             door: facts.offer.door,
             modality: facts.offer.modality,
             caller: facts.offer.caller.clone(),
+            continues: facts.before.session,
             started_at_ms: facts.started_at_ms,
             duration_ms: self.at_ms(now),
             outcome,

@@ -55,6 +55,9 @@ pub struct CallSummary {
     bot: BotName,
     door: Door,
     modality: Modality,
+    /// The ended session that it goes on with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continues: Option<SessionId>,
     started_at_ms: u64,
     duration_ms: u64,
     outcome: Outcome,
@@ -75,8 +78,8 @@ pub async fn list(
 
 impl From<CallRecord> for CallSummary {
     fn from(record: CallRecord) -> Self {
-        let CallRecord { session, bot, door, modality, started_at_ms, duration_ms, outcome, .. } = record;
-        Self { session, bot, door, modality, started_at_ms, duration_ms, outcome }
+        let CallRecord { session, bot, door, modality, continues, started_at_ms, duration_ms, outcome, .. } = record;
+        Self { session, bot, door, modality, continues, started_at_ms, duration_ms, outcome }
     }
 }
 

@@ -24,6 +24,7 @@ use super::conversation::{Conversation, Delivery, Effect, Input, Run, SessionNew
 use super::desk::Key;
 use super::storage::Fetched;
 use crate::answer::{self, Request};
+use crate::earlier;
 use crate::state::AppState;
 
 /// Leg commands and events that may wait on their way. Full, commands: they wait in the session. Full, events: the room waits
@@ -210,7 +211,7 @@ impl Room {
                 info!(session = %admitted.session(), "a conversation has a session");
                 let ((to_room, commands), (events, from_room)) = (mpsc::channel(RING), mpsc::channel(RING));
                 let admitted = match self.last.replace(admitted.session()) {
-                    Some(earlier) => admitted.continuing(earlier).await,
+                    Some(last) => admitted.continuing(earlier::read_or_begin(&self.state, last).await),
                     None => admitted,
                 };
                 admitted.start(SignalingLeg { commands: to_room, events: from_room }, None);

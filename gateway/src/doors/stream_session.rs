@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tandem_agents::session::{SignalingLeg, utterance_of};
+use tandem_agents::session::{Before, SignalingLeg, utterance_of};
 use tandem_contract::call::{Door, Modality, Refusal};
 use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::{LegCommand, LegEvent};
@@ -15,6 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 use tracing::error;
 
 use crate::answer::{self, Admitted, Request};
+use crate::earlier::{self, Unreadable};
 use crate::public_errors::PublicError;
 use crate::state::{AppState, DEMO_BOT};
 
@@ -76,14 +77,11 @@ pub(super) async fn open(state: &AppState, start: Start, token: Option<&Private<
     };
     let caller = Private::new(String::new());
     let request = Request { door: Door::Websocket, modality, bot: bot.to_string(), caller };
-    let mut admitted = answer::admit(state, request)?;
-    if let Some(earlier) = start.continues {
-        if !token.is_some_and(|token| state.access.keys.opens(token)) {
-            let why = "to continue a session wants a valid key: it says what was said there".into();
-            return Err(Refusal::Forbidden(why).into());
-        }
-        admitted = admitted.continuing(earlier).await;
-    }
+    let before = match start.continues {
+        Some(earlier) => before(state, earlier, token).await?,
+        None => Before::default(),
+    };
+    let admitted = answer::admit(state, request)?.continuing(before);
     let (id, accept) = (admitted.session(), admitted.accept());
     let rate = if start.mode == Mode::Voice { RATE } else { 0 };
     let started = Started { session: id, bot: accept.bot.clone(), version: accept.version, mode: start.mode, rate };
@@ -93,7 +91,25 @@ pub(super) async fn open(state: &AppState, start: Start, token: Option<&Private<
     Ok(Opened { session, started, resumed: None })
 }
 
-/// Goes on with a chat whose connection was lost. Who asks needs what opened it.
+/// What was said in the session that is continued. Who asks needs a key, whatever bot that was.
+async fn before(state: &AppState, earlier: SessionId, token: Option<&str>) -> Result<Before, Refused> {
+    if !token.is_some_and(|token| state.access.keys.opens(token)) {
+        let why = "to continue a session wants a valid key: it says what was said there".into();
+        let refusal = Refusal::Forbidden(why);
+        answer::count_refusal(Door::Websocket, &refusal);
+        return Err(refusal.into());
+    }
+    earlier::read(state, earlier).await.map_err(|error| match error {
+        Unreadable::Unknown(_) => Refused { error: PublicError::NotFound, message: error.to_string() },
+        Unreadable::Store(source) => {
+            error!(session = %earlier, error = &source as &dyn std::error::Error, "a session cannot be continued");
+            Refused { error: PublicError::Internal, message: "the session to continue cannot be read".into() }
+        }
+    })
+}
+
+/// Goes on with a chat whose connection was lost, also where the node has not noticed it: the old connection then gives the
+/// session away. Who asks needs what opened it.
 async fn resume(state: &AppState, id: SessionId, token: Option<&Private<String>>) -> Result<Opened, Refused> {
     let gone = || Refused {
         error: PublicError::NotFound,

@@ -244,6 +244,7 @@ mod tests {
             door: Door::Sip,
             modality: Modality::Voice,
             caller: Private::new("alice".into()),
+            continues: None,
             started_at_ms: 1,
             duration_ms: 2,
             outcome,

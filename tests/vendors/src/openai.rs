@@ -28,6 +28,11 @@ pub fn greeting() -> Vec<String> {
     ]
 }
 
+/// The events of a completion that says this.
+pub fn saying(text: &str) -> Vec<String> {
+    vec![delta(json!({ "content": text }), None), delta(json!({}), Some("stop")), DONE.to_owned()]
+}
+
 /// The events of a completion that calls `hours` with `{"day":"monday"}`, its arguments in two pieces.
 pub fn call() -> Vec<String> {
     let begin = json!({ "index": 0, "id": "call_1", "type": "function",

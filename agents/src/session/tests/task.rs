@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::world::say;
 use crate::brain::{Brain, BrainEffect, BrainEvent};
-use crate::session::{SessionSetup, SignalingLeg, SpeechSet, run};
+use crate::session::{Before, SessionSetup, SignalingLeg, SpeechSet, run};
 
 struct Parrot;
 
@@ -108,7 +108,7 @@ fn at_once() -> BotConfig {
 
 #[tokio::test]
 async fn a_chat_from_hello_to_the_stored_record() {
-    let bot = BotName::new("demo").unwrap();
+    let (bot, earlier) = (BotName::new("demo").unwrap(), SessionId::new(NodeId(1)));
     let (leg_commands, mut sent) = mpsc::channel(8);
     let (wire, leg_events) = mpsc::channel(8);
     let (_keep, commands) = mpsc::channel(1);
@@ -125,7 +125,7 @@ async fn a_chat_from_hello_to_the_stored_record() {
     let setup = SessionSetup {
         offer,
         accept: Accept { bot, version: ConfigVersion(1), config: Arc::new(at_once()) },
-        before: Vec::new(),
+        before: Before { session: Some(earlier), lines: Vec::new() },
         leg: SignalingLeg { commands: leg_commands, events: leg_events },
         media: None,
         speech: SpeechSet { recognizer: None, voice: Arc::new(Mute), language: "en-US".into() },
@@ -146,7 +146,7 @@ async fn a_chat_from_hello_to_the_stored_record() {
     };
     let (record, ()) = tokio::join!(run(setup), caller);
     assert_eq!(record.outcome, Outcome::Ended(LegEnd::CallerHungUp));
-    assert_eq!(record.ledger.len(), 3);
+    assert_eq!((record.ledger.len(), record.continues), (3, Some(earlier)));
     let (first, begun) = stored.recv().await.unwrap();
     assert!(first && begun.outcome == Outcome::InProgress && begun.ledger.is_empty());
     let mut last = None;

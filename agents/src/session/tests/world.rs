@@ -21,7 +21,7 @@ use tandem_speech::{AlignedWord, Grammar, RecognizerEvent, VoiceEvent};
 use crate::brain::{Brain, BrainEffect, BrainEvent, Listen, Prompt};
 use crate::session::core::SessionCore;
 use crate::session::input::*;
-use crate::session::utterance_of;
+use crate::session::{Before, utterance_of};
 
 pub(super) const RATE: u32 = 8000;
 /// Samples of a word: 400 ms.
@@ -218,6 +218,7 @@ impl World {
         let accept = Accept { bot, version: ConfigVersion(1), config: Arc::new(config) };
         // Twilio's media streams are for the tests of their core: here it speaks texts itself.
         let rate = (modality == Modality::Voice && door != Door::Twilio).then_some(RATE);
+        let before = Before { session: None, lines: before };
         let facts = SessionFacts { offer, accept, before, rate, started_at_ms: 0 };
         let brain = Box::new(Watched { brain, told: tell });
         (SessionCore::new(Time::ZERO, facts, brain), told)
