@@ -5,9 +5,10 @@
 //   node twilio.mjs --url http://127.0.0.1:8080 --public https://voice.example --secret AUTH_TOKEN --plan PLAN.json --out DIR
 //
 // PLAN.json is a list of calls, all held at once:
-//   {"name", "bot", "from", "speech": FILE, "digits": [[ms, "1"], ...], "speak_at_ms", "listen_ms", "delay_ms"}
+//   {"name", "bot", "from", "speech": FILE, "digits": [[ms, "1"], ...], "speak_at_ms", "listen_ms", "delay_ms", "stalls": [[ms, ms], ...]}
 // FILE (mu-law, 8 kHz) is said, or the digits pressed, so long after the agent's first sound; the caller hangs up `listen_ms`
-// after `speak_at_ms`. `delay_ms` is the network's, each way.
+// after `speak_at_ms`. `delay_ms` is the network's, each way; in a stall (so long after
+// the agent's first sound, so long) nothing of the server's comes through, and all of it at once when it is over.
 // DIR/NAME.ul is what the caller heard; DIR/results.json what else there is to know.
 import { createHmac } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
@@ -108,6 +109,8 @@ class Call {
   #first;
   #frames = 0;
   #pressed = 0;
+  /** On the way from the server: `[when it comes, what it does]`, in order. */
+  #coming = [];
 
   constructor(plan, speech, socketUrl, token) {
     Object.assign(this, { plan, speech });
@@ -121,8 +124,8 @@ class Call {
       this.socket.on("close", () => clearTimeout(stuck));
     });
     this.socket.on("open", () => this.#open(token));
-    this.socket.on("ping", (data) => this.#later(() => this.#later(() => this.socket.readyState === WebSocket.OPEN && this.socket.pong(data))));
-    this.socket.on("message", (data) => this.#later(() => this.#message(JSON.parse(data))));
+    this.socket.on("ping", (data) => this.#comes(() => this.#later(() => this.socket.readyState === WebSocket.OPEN && this.socket.pong(data))));
+    this.socket.on("message", (data) => this.#comes(() => this.#message(JSON.parse(data))));
   }
 
   #open(token) {
@@ -134,6 +137,22 @@ class Call {
     this.began = performance.now();
     const tick = setInterval(() => this.#tick(), TICK_MS);
     this.socket.on("close", () => clearInterval(tick));
+  }
+
+  /** The network from the server: TCP, which loses and overtakes nothing. */
+  #comes(act) {
+    const now = performance.now();
+    const { delay_ms, stalls = [] } = this.plan;
+    const into = this.#first === undefined ? -1 : now - this.#first;
+    const stall = stalls.find(([begins, lasts]) => into >= begins && into < begins + lasts);
+    const held = stall ? stall[0] + stall[1] - into : 0;
+    this.#coming.push([Math.max(now + held + delay_ms, this.#coming.at(-1)?.[0] ?? 0), act]);
+    if (held + delay_ms > 0) setTimeout(() => this.#arrive(), held + delay_ms);
+    else this.#arrive();
+  }
+
+  #arrive() {
+    while (this.#coming[0]?.[0] <= performance.now()) this.#coming.shift()[1]();
   }
 
   /** The network. */
@@ -153,6 +172,7 @@ class Call {
   }
 
   #tick() {
+    this.#arrive();
     const now = performance.now();
     this.line.advance();
     const { speak_at_ms, listen_ms, digits = [] } = this.plan;

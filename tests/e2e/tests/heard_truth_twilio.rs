@@ -39,6 +39,30 @@ fn the_ledger_is_what_the_far_end_played() -> Result<()> {
     Ok(())
 }
 
+/// The network from us to Twilio stands still when the caller interrupts: what it holds up is thrown away with the rest.
+#[test]
+fn what_the_network_held_up_was_not_heard() -> Result<()> {
+    let Some(stage) = Stage::set()? else { return Ok(()) };
+    let speech = stage.speech(INTERRUPTION)?;
+    let stalled = |call: u32| {
+        let mut plan = stage.plan("stalled", call, call * 2, &speech);
+        // From 100 to 500 ms before the caller speaks, until well after the agent falls silent.
+        let before = 100 + call * 173 % 400;
+        plan["stalls"] = json!([[interruption_ms(call * 2) - before, before + 700 + call * 97 % 500]]);
+        plan
+    };
+    let mut interrupted = 0;
+    let results = stage.hold((0..10).map(stalled).collect())?;
+    let records = stage.records()?;
+    for result in results {
+        let record = &records[result["from"].as_str().context("from")?];
+        interrupted += check(&stage.heard(&result)?, record).with_context(|| result.to_string())?.len();
+    }
+    println!("10 calls behind a network that stood still, {interrupted} interruptions");
+    assert!(interrupted >= 10, "{interrupted} interruptions in 10 calls");
+    Ok(())
+}
+
 #[test]
 fn a_false_alarm_loses_no_word() -> Result<()> {
     let Some(stage) = Stage::set()? else { return Ok(()) };

@@ -9,7 +9,7 @@ use tandem_contract::event::SessionEvent;
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_media::Time;
 
-use super::line::{Cleared, Line, Played};
+use super::line::{Line, Played};
 use super::message::{self, Heard, RATE, TwilioStart};
 use crate::stream::audio::AgentAudio;
 use crate::stream::core::{Closing, FAREWELL_LIMIT, IDLE_LIMIT, START_WITHIN, STRAGGLERS, StreamEffect, StreamInput};
@@ -69,11 +69,13 @@ pub struct TwilioCore {
     sid: String,
     pace: Pace,
     line: Line,
-    /// At most `WAITING_MAX` of it are audio, but for what goes out again at once behind a clear, and few are not: a clear for
+    /// At most `WAITING_MAX` of it are audio, but for what goes out again behind a clear, and few are not: a clear for
     /// each pause, and a close.
     outbox: VecDeque<Waiting>,
     /// The utterance that was silenced last, and when.
     cleared: Option<(u32, Time)>,
+    /// The utterance with which a ping went out last: the more answers, the better the network is known.
+    pinged_with: u32,
     dropped: u64,
     flooded: u64,
 }
@@ -90,6 +92,7 @@ impl TwilioCore {
             line: Line::default(),
             outbox: VecDeque::new(),
             cleared: None,
+            pinged_with: 0,
             dropped: 0,
             flooded: 0,
         }
@@ -104,7 +107,7 @@ impl TwilioCore {
             // Twilio sends none; it may one day.
             StreamInput::Binary { .. } => self.heard_from = now,
             StreamInput::Heartbeat => self.on_heartbeat(now),
-            StreamInput::Gone { .. } => self.on_gone(out),
+            StreamInput::Gone { .. } => self.on_gone(now, out),
             StreamInput::Accepted { .. } => self.on_accepted(out),
             StreamInput::Leg { command } => self.on_command(now, command, out),
             StreamInput::Event { event: SessionEvent::Ended { .. } } => self.close(Closing::Done),
@@ -120,7 +123,10 @@ impl TwilioCore {
         match self.state {
             State::AwaitingStart => Some(self.connected + START_WITHIN),
             // The caller's audio never pauses: who sends none is gone.
-            State::Running => Some(self.heard_from + IDLE_LIMIT),
+            State::Running => {
+                let idle = self.heard_from + IDLE_LIMIT;
+                Some(self.line.settles_at().map_or(idle, |at| at.min(idle)))
+            }
             State::Farewell { since } => Some(since + FAREWELL_LIMIT),
             State::Starting | State::Over => None,
         }
@@ -131,8 +137,13 @@ impl TwilioCore {
             return;
         }
         match self.state {
-            State::AwaitingStart => self.problem(StreamError::StartTimeout { seconds: START_WITHIN.as_secs() }, out),
-            State::Running => self.problem(StreamError::Idle { seconds: IDLE_LIMIT.as_secs() }, out),
+            State::AwaitingStart => {
+                self.problem(now, StreamError::StartTimeout { seconds: START_WITHIN.as_secs() }, out)
+            }
+            State::Running if now.since(self.heard_from) >= IDLE_LIMIT => {
+                self.problem(now, StreamError::Idle { seconds: IDLE_LIMIT.as_secs() }, out);
+            }
+            State::Running => self.settle(now, out),
             State::Farewell { .. } => self.close(Closing::SessionLost),
             State::Starting | State::Over => {}
         }
@@ -183,7 +194,7 @@ impl TwilioCore {
         self.heard_from = now;
         let heard = match message::read(frame) {
             Ok(heard) => heard,
-            Err(error) => return self.problem(error, out),
+            Err(error) => return self.problem(now, error, out),
         };
         match (self.state, heard) {
             (State::AwaitingStart, Heard::Start(start)) => {
@@ -194,9 +205,9 @@ impl TwilioCore {
             (_, Heard::Connected | Heard::Other) => {}
             (State::AwaitingStart, Heard::Stop) => self.close(Closing::Done),
             (State::AwaitingStart, Heard::Media(_) | Heard::Mark(_) | Heard::Digit(_)) => {
-                self.problem(StreamError::StartMissing, out);
+                self.problem(now, StreamError::StartMissing, out);
             }
-            (_, Heard::Start(_)) => self.problem(StreamError::StartTwice, out),
+            (_, Heard::Start(_)) => self.problem(now, StreamError::StartTwice, out),
             (State::Running, heard) => self.on_message(now, heard, out),
             // Said to a session that is not there yet or no more.
             (State::Starting | State::Farewell { .. } | State::Over, _) => {}
@@ -262,16 +273,12 @@ impl TwilioCore {
     /// utterance that has begun before it goes on behind the clear, from its first sample that was not heard.
     fn clear(&mut self, now: Time, utterance: u32, out: &mut Vec<Effect>) {
         self.cleared = Some((utterance, now));
-        let Cleared { mut heard, mut newer } = self.line.clear(now, utterance);
+        let mut newer = self.line.clear(now, utterance);
+        self.settle(now, out);
         for waiting in std::mem::take(&mut self.outbox) {
             match waiting {
                 Waiting::Audio { audio } if audio.utterance > utterance => newer.push(audio),
-                Waiting::Audio { audio } => {
-                    if heard.iter().all(|played| played.utterance != audio.utterance) {
-                        heard.push(Played { utterance: audio.utterance, offset: audio.offset });
-                    }
-                    self.line.withhold(audio);
-                }
+                Waiting::Audio { audio } => self.line.withhold(audio),
                 // Marks of before the clear say nothing any more; a clear twice over does no harm.
                 Waiting::Text { .. } => {}
                 Waiting::Ping | Waiting::Close { .. } => self.outbox.push_back(waiting),
@@ -279,7 +286,14 @@ impl TwilioCore {
         }
         self.outbox.push_front(Waiting::Text { text: message::clear(&self.sid) });
         self.outbox.extend(newer.into_iter().map(|audio| Waiting::Audio { audio }));
-        for played in heard {
+        if self.line.settles_at().is_some_and(|at| at <= now) {
+            self.settle(now, out);
+        }
+    }
+
+    /// What was heard when the last clear was sent is known, or has to be said.
+    fn settle(&mut self, now: Time, out: &mut Vec<Effect>) {
+        for played in self.line.settle(now) {
             out.push(told(played));
             self.tell_withheld(played.utterance, out);
         }
@@ -306,15 +320,20 @@ impl TwilioCore {
         }
         let withheld = self.line.resume(audio.utterance);
         if !withheld.is_empty() {
+        self.settle(now, out);
             out.push(StreamEffect::Leg { event: LegEvent::Released { utterance: UtteranceId(audio.utterance) } });
         }
-        for frame in withheld.into_iter().chain([audio]) {
-            self.send(frame, out);
+        if self.pinged_with != audio.utterance && self.pinged.is_none() {
+            self.pinged_with = audio.utterance;
+            self.outbox.push_back(Waiting::Ping);
         }
     }
 
-    fn send(&mut self, audio: AgentAudio, out: &mut Vec<Effect>) {
         let waiting = self.outbox.iter().filter(|item| matches!(item, Waiting::Audio { .. })).count();
+        self.outbox.extend(withheld.into_iter().map(|audio| Waiting::Audio { audio }));
+        self.send(waiting, audio, out);
+    /// `waiting`: frames that the socket has not taken.
+    fn send(&mut self, waiting: usize, audio: AgentAudio, out: &mut Vec<Effect>) {
         if waiting < WAITING_MAX {
             return self.outbox.push_back(Waiting::Audio { audio });
         }
@@ -332,7 +351,8 @@ impl TwilioCore {
     }
 
     /// Twilio closes when the call is over; `stop` comes before it, but not always.
-    fn on_gone(&mut self, out: &mut Vec<Effect>) {
+    fn on_gone(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.settle(now, out);
         if matches!(self.state, State::Running | State::Starting) {
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason: LegEnd::CallerHungUp } });
         }
@@ -343,6 +363,7 @@ impl TwilioCore {
         if self.state == State::Running {
             self.state = State::Farewell { since: now };
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason } });
+            self.settle(now, out);
         }
     }
 
@@ -352,7 +373,8 @@ impl TwilioCore {
         self.state = State::Over;
     }
 
-    fn problem(&mut self, error: StreamError, out: &mut Vec<Effect>) {
+    fn problem(&mut self, now: Time, error: StreamError, out: &mut Vec<Effect>) {
+        self.settle(now, out);
         if matches!(self.state, State::Running | State::Starting) {
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason: LegEnd::WireLost } });
         }

@@ -1,5 +1,5 @@
-//! A far end that buffers like Twilio, in virtual time, with a network of constant delay between: plays what it was sent in
-//! order, sends a mark back when it comes to it, and all of them at once when it is told to clear.
+//! A far end that buffers like Twilio, in virtual time, with a network between that takes its time and may stand still: plays
+//! what it was sent in order, sends a mark back when it comes to it, and all of them at once when it is told to clear.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,9 +14,27 @@ enum Item {
     Mark(String),
 }
 
+/// One direction of a TCP connection: nothing is lost or overtaken, and what is sent while it stands still comes all at once
+/// after that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Network {
+    pub(super) delay: Duration,
+    /// It stands still from then on, so long.
+    pub(super) stall: (Time, Duration),
+}
+
+impl Network {
+    fn arrival(&self, sent: Time) -> Time {
+        let (begins, lasts) = self.stall;
+        let leaves = if sent >= begins { sent.max(begins + lasts) } else { sent };
+        leaves + self.delay
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Peer {
-    delay: Duration,
+    there: Network,
+    home: Network,
     /// On the way to it.
     coming: VecDeque<(Time, String)>,
     buffer: VecDeque<Item>,
@@ -34,11 +52,16 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(delay: Duration) -> Self {
-        Self { delay, ..Self::default() }
+        let network = Network { delay, ..Network::default() };
+        Self::behind(network, network)
+    }
+
+    pub(super) fn behind(there: Network, home: Network) -> Self {
+        Self { there, home, ..Self::default() }
     }
 
     pub(super) fn take(&mut self, now: Time, text: String) {
-        self.coming.push_back((now + self.delay, text));
+        self.coming.push_back((self.there.arrival(now), text));
     }
 
     /// Lives until `now`, a millisecond at a time, and gives what has come back to the server by then.
@@ -107,7 +130,7 @@ impl Peer {
 
     fn reply(&mut self, name: &str) {
         let text = serde_json::json!({ "event": "mark", "streamSid": "MZ1", "mark": { "name": name } }).to_string();
-        self.back.push_back((self.now + self.delay, text));
+        self.back.push_back((self.home.arrival(self.now), text));
     }
 
     /// Everything the caller has heard until now, the frame on the air too.
