@@ -30,7 +30,7 @@ use tracing::{debug, info, warn};
 use crate::admission::Registry;
 use crate::bots::{self, BrokenFile, FileBots};
 use crate::channels::Channels;
-use crate::doors::parked::Parked;
+use crate::doors::resumable::Resumable;
 use crate::doors::{self, twilio::Tickets};
 use crate::engines::{self, Engines};
 use crate::http;
@@ -115,7 +115,7 @@ impl Node {
             router: Arc::new(bots),
             calls,
             access: Access { keys, tickets: Tickets::default() },
-            chats: Chats { parked: Parked::default(), channels },
+            chats: Chats { resumable: Resumable::default(), channels },
             clock,
             tasks,
             run_session: Arc::new(|setup| session::run(setup).map(|record| record.outcome).boxed()),

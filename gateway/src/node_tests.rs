@@ -228,23 +228,49 @@ async fn a_lost_chat_goes_on_where_it_was() {
     // No close frame: the network is gone.
     drop(socket);
     let resume = serde_json::json!({ "type": "start", "mode": "text", "resume": started["session"] });
-    let again = async {
-        loop {
-            let mut socket = chat(&running, &resume).await;
-            let answer = told(&mut socket, "started").await;
-            if answer["type"] == "started" {
-                return (socket, answer);
-            }
-            // The node has not noticed yet.
-            assert_eq!(answer["code"], "not_found");
-        }
-    };
-    let (mut socket, answer) = tokio::time::timeout(Duration::from_secs(60), again).await.unwrap();
-    assert_eq!(answer, started);
+    let mut socket = chat(&running, &resume).await;
+    assert_eq!(told(&mut socket, "started").await, started, "whether the node has noticed it or not");
     assert_eq!(told(&mut socket, "text").await, greeting);
     socket.send(Message::text(r#"{"type":"text","text":"opening hours"}"#)).await.unwrap();
     let next = told(&mut socket, "text").await;
     assert!(next["utterance"].as_u64() > greeting["utterance"].as_u64(), "{next}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_is_resumed_while_its_old_connection_still_seems_alive() {
+    let running = start().await;
+    let mut old = chat(&running, &serde_json::json!({ "type": "start", "mode": "text" })).await;
+    let started = told(&mut old, "started").await;
+    let greeting = told(&mut old, "text").await;
+    old.send(Message::text(r#"{"type":"text","text":"opening hours"}"#)).await.unwrap();
+    assert_eq!(read_by_agent(&mut old).await, "opening hours");
+    let hours = told(&mut old, "text").await;
+    // The old connection closes by nothing of its client's. It has had the greeting when the network changes.
+    let resume = serde_json::json!({
+        "type": "start", "mode": "text", "resume": started["session"], "seen": greeting["utterance"]
+    });
+    let mut new = chat(&running, &resume).await;
+    assert_eq!(told(&mut new, "started").await, started);
+    let mut seen = greeting["utterance"].as_u64();
+    loop {
+        let text = told(&mut new, "text").await;
+        assert!(text["utterance"].as_u64() > seen, "what was missed, and nothing twice: {text}");
+        seen = text["utterance"].as_u64();
+        if text == hours {
+            break;
+        }
+    }
+    assert_eq!(told(&mut old, "error").await["code"], "taken_over");
+    let closed = tokio::time::timeout(Duration::from_secs(60), old.next()).await.unwrap().unwrap().unwrap();
+    assert!(matches!(&closed, Message::Close(Some(frame)) if u16::from(frame.code) == 4409), "{closed:?}");
+    // And once more: the client that has it can lose it again.
+    let mut third = chat(&running, &resume).await;
+    assert_eq!(told(&mut third, "started").await, started);
+    third.send(Message::text(r#"{"type":"text","text":"thanks"}"#)).await.unwrap();
+    assert_eq!(read_by_agent(&mut third).await, "thanks");
+    bye(&mut third).await;
+    let mut late = chat(&running, &resume).await;
+    assert_eq!(told(&mut late, "started").await["code"], "not_found", "it is over");
 }
 
 /// The next line of the caller in the ledger.
@@ -332,27 +358,6 @@ async fn what_was_said_in_a_session_is_for_those_with_a_key() {
     start["token"] = running.key().into();
     let mut socket = chat(&running, &start).await;
     assert_eq!(told(&mut socket, "started").await["type"], "started");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_door_serves_the_pages_of_others() {
-    use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-    let running = start().await;
-    let http = running.node.state.settings.http.addr;
-    for path in ["/ws/v1/session", "/ws/twilio/media", "/ws/twilio/relay"] {
-        let ask = |origin: Option<&str>| {
-            let mut request = format!("ws://{http}{path}").into_client_request().unwrap();
-            if let Some(origin) = origin {
-                request.headers_mut().insert("origin", origin.parse().unwrap());
-            }
-            connect_async(request)
-        };
-        assert!(ask(None).await.is_ok(), "{path}");
-        assert!(ask(Some(&format!("http://{http}"))).await.is_ok(), "{path}");
-        let refused = ask(Some("https://evil.example")).await.err().map(|error| error.to_string());
-        assert!(refused.as_ref().is_some_and(|error| error.contains("403")), "{path}: {refused:?}");
-    }
-}
     bye(&mut socket).await;
     let nobody = SessionId::new(NodeId(0));
     start["continues"] = nobody.to_string().into();
@@ -422,3 +427,24 @@ async fn a_phone_call_goes_on_in_chats_that_know_it_and_whose_records_lead_to_it
     assert_eq!((&record["door"], &record["continues"]), (&"sip".into(), &Value::Null));
     let (_, page) = running.get("/api/v1/calls", Some(&key)).await;
     assert_eq!(page["calls"][1]["continues"], call.to_string(), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_door_serves_the_pages_of_others() {
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+    let running = start().await;
+    let http = running.node.state.settings.http.addr;
+    for path in ["/ws/v1/session", "/ws/twilio/media", "/ws/twilio/relay"] {
+        let ask = |origin: Option<&str>| {
+            let mut request = format!("ws://{http}{path}").into_client_request().unwrap();
+            if let Some(origin) = origin {
+                request.headers_mut().insert("origin", origin.parse().unwrap());
+            }
+            connect_async(request)
+        };
+        assert!(ask(None).await.is_ok(), "{path}");
+        assert!(ask(Some(&format!("http://{http}"))).await.is_ok(), "{path}");
+        let refused = ask(Some("https://evil.example")).await.err().map(|error| error.to_string());
+        assert!(refused.as_ref().is_some_and(|error| error.contains("403")), "{path}: {refused:?}");
+    }
+}

@@ -15,6 +15,7 @@ pub enum PublicError {
     TimedOut,
     TooSlow,
     TooFast,
+    TakenOver,
     NoCommonCodec,
     BotBusy,
     NodeFull,
@@ -46,7 +47,7 @@ const DRAIN_RETRY_S: u32 = 30;
 impl PublicError {
     /// Every code.
     #[cfg(test)]
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -56,6 +57,7 @@ impl PublicError {
         Self::TimedOut,
         Self::TooSlow,
         Self::TooFast,
+        Self::TakenOver,
         Self::NoCommonCodec,
         Self::BotBusy,
         Self::NodeFull,
@@ -76,6 +78,7 @@ impl PublicError {
             Self::TimedOut => row("timed_out", 408, 408, 4408),
             Self::TooSlow => row("too_slow", 408, 480, 4429),
             Self::TooFast => row("too_fast", 429, 480, 4429),
+            Self::TakenOver => row("taken_over", 409, 480, 4409),
             Self::NoCommonCodec => row("no_common_codec", 422, 488, 4488),
             Self::BotBusy => row("bot_busy", 429, 486, 4486),
             Self::NodeFull => Answer { retry_after: Some(FULL_RETRY_S), ..row("node_full", 503, 503, 4503) },
@@ -104,6 +107,7 @@ impl From<&StreamError> for PublicError {
         match error {
             StreamError::StartTimeout { .. } | StreamError::Idle { .. } => Self::TimedOut,
             StreamError::TooSlow { .. } | StreamError::Missed { .. } => Self::TooSlow,
+            StreamError::TakenOver => Self::TakenOver,
             StreamError::TooFast { .. } | StreamError::MessagesTooFast { .. } => Self::TooFast,
             StreamError::FrameLength { .. } | StreamError::NotJson { .. } => Self::BadRequest,
             StreamError::NoType | StreamError::UnknownType { .. } | StreamError::BadField { .. } => Self::BadRequest,

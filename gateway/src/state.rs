@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Registry;
 use crate::channels::Channels;
-use crate::doors::parked::Parked;
+use crate::doors::resumable::Resumable;
 use crate::doors::twilio::Tickets;
 use crate::models::Models;
 use crate::settings::Settings;
@@ -81,8 +81,8 @@ pub struct Parts {
 
 /// Chats that outlive a connection.
 pub struct Chats {
-    /// Those that wait for their client.
-    pub parked: Parked,
+    /// Those whose client can come back to them by another connection.
+    pub resumable: Resumable,
     /// Those that come by webhook.
     pub channels: Channels,
 }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite;
 use tracing::{debug, info};
 
+use super::resumable::{Hand, Offered};
 use super::stream_session::{Opened, Refused, StreamSession};
 use crate::public_errors::{Answer, PublicError};
 use crate::state::AppState;
@@ -108,6 +109,10 @@ struct Connection<P: Protocol> {
     protocol: P,
     wire: Wire,
     session: Option<StreamSession>,
+    /// The client may come back by another connection before this one is known to be lost.
+    offered: Option<Offered>,
+    /// It has: there the session goes.
+    hand: Option<Hand>,
     effects: Vec<StreamEffect<P::Start>>,
     timer: Pin<Box<Sleep>>,
     /// What the timer is set to. Deadlines mostly move away: it is then left alone, and set anew when it fires.
@@ -118,13 +123,15 @@ impl<P: Protocol> Connection<P> {
     async fn run(state: AppState, socket: WebSocket, protocol: P) {
         let (effects, timer) = (Vec::new(), Box::pin(sleep_until(Instant::now() + IDLE)));
         let wire = Wire { socket, unsent: false };
-        let mut connection = Self { state, protocol, wire, session: None, effects, timer, armed: None };
+        let (session, offered, hand, armed) = (None, None, None, None);
+        let mut connection = Self { state, protocol, wire, session, offered, hand, effects, timer, armed };
         while !connection.protocol.is_over() {
             if connection.step().await.is_break() {
                 break;
             }
         }
         connection.report();
+        connection.offered = None;
         // A client that never reads its close frame is not waited for.
         let _ = tokio::time::timeout(FLUSH_LIMIT, connection.flush()).await;
     }
@@ -132,7 +139,7 @@ impl<P: Protocol> Connection<P> {
     /// Waits for whatever comes first and lets the core and the session have it.
     async fn step(&mut self) -> ControlFlow<()> {
         self.arm();
-        let Self { state, protocol, wire, session, effects, timer, armed } = self;
+        let Self { state, protocol, wire, session, offered, hand, effects, timer, armed } = self;
         let clock = state.clock;
         tokio::select! {
             read = poll_fn(|cx| wire.poll(cx, protocol, clock)) => {
@@ -147,12 +154,19 @@ impl<P: Protocol> Connection<P> {
                     protocol.handle(clock.now(), input, effects);
                 }
             }
+            asked = Offered::asked(offered) => {
+                *hand = Some(asked);
+                protocol.handle(clock.now(), StreamInput::TakenOver, effects);
+            }
             () = timer.as_mut() => {
                 *armed = None;
                 protocol.handle_timeout(clock.now(), effects);
             }
         }
-        self.perform().await
+        let flow = self.perform().await;
+        // A session that ends is nobody's to take.
+        self.hand = None;
+        flow
     }
 
     fn arm(&mut self) {
@@ -182,6 +196,7 @@ impl<P: Protocol> Connection<P> {
     async fn start(&mut self, start: P::Start) -> ControlFlow<()> {
         match self.protocol.open(&self.state, start).await {
             Ok(Opened { session, started, resumed }) => {
+                self.offered = session.started().and_then(|started| self.state.chats.resumable.offer(started));
                 self.session = Some(session);
                 let accepted = StreamInput::Accepted { started, resumed };
                 self.protocol.handle(self.state.clock.now(), accepted, &mut self.effects);
@@ -196,10 +211,13 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// The session waits for its client to come back.
+    /// The session goes to the client's new connection, or waits for it.
     fn park(&mut self, written: Vec<Written>) {
-        if let Some(session) = self.session.take() {
-            self.state.chats.parked.keep(&self.state, session, written);
+        let Some(session) = self.session.take() else { return };
+        let resumable = &self.state.chats.resumable;
+        match self.hand.take() {
+            Some(hand) => resumable.hand_over(&self.state, hand, (session, written)),
+            None => resumable.keep(&self.state, (session, written), self.offered.take()),
         }
     }
 

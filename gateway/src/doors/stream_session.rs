@@ -113,12 +113,12 @@ async fn before(state: &AppState, earlier: SessionId, token: Option<&str>) -> Re
 async fn resume(state: &AppState, id: SessionId, token: Option<&Private<String>>) -> Result<Opened, Refused> {
     let gone = || Refused {
         error: PublicError::NotFound,
-        message: "there is no lost chat with this id; start without `resume` for a new one".into(),
+        message: "there is no chat with this id to go on with; start without `resume` for a new one".into(),
     };
-    let bot = state.chats.parked.bot(id).ok_or_else(gone)?;
+    let bot = state.chats.resumable.bot(id).ok_or_else(gone)?;
     let token = token.map(|token| token.reveal().as_str());
     state.may_reach(&bot, token).inspect_err(|refusal| answer::count_refusal(Door::Websocket, refusal))?;
-    let (mut session, written) = state.chats.parked.take(id).await.ok_or_else(gone)?;
+    let (mut session, written) = state.chats.resumable.take(id).await.ok_or_else(gone)?;
     session.keyed = token.is_some_and(|token| state.access.keys.opens(token));
     let started = session.started.clone().ok_or_else(gone)?;
     Ok(Opened { session, started, resumed: Some(written) })

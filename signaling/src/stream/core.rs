@@ -56,6 +56,8 @@ pub enum StreamInput {
     Gone {
         closed: bool,
     },
+    /// The client has come back by another connection, and wants its session there.
+    TakenOver,
     /// The session that [`StreamEffect::Start`] asked for runs.
     Accepted {
         started: Started,
@@ -93,7 +95,7 @@ pub enum StreamEffect<S = Start> {
     Caller {
         samples: Arc<[i16]>,
     },
-    /// The connection of a chat was lost: its session is kept for a client that comes back.
+    /// The connection of a chat was lost: its session is kept for a client that comes back, or goes to the one that has.
     Park {
         written: Vec<Written>,
     },
@@ -177,6 +179,7 @@ impl StreamCore {
             StreamInput::Binary { frame } => self.on_binary(now, &frame, out),
             StreamInput::Heartbeat => self.heard_from = now,
             StreamInput::Gone { closed } => self.on_gone(closed, out),
+            StreamInput::TakenOver => self.on_taken_over(out),
             StreamInput::Accepted { started, resumed } => self.on_accepted(now, started, resumed, out),
             StreamInput::Leg { command } => self.on_command(now, command, out),
             StreamInput::Event { event } => self.on_event(event, out),
@@ -488,6 +491,16 @@ impl StreamCore {
         self.tell_lost(out);
         self.lose(if closed { LegEnd::CallerHungUp } else { LegEnd::WireLost }, out);
         self.state = State::Over;
+    }
+
+    /// What waits goes the new way, as far as the client has not got it.
+    fn on_taken_over(&mut self, out: &mut Vec<StreamEffect>) {
+        if self.state == (State::Running { mode: Mode::Text }) {
+            self.outbox.abandon();
+            self.lose(LegEnd::WireLost, out);
+            self.state = State::Over;
+            self.problem(StreamError::TakenOver, out);
+        }
     }
 
     fn leave(&mut self, now: Time, reason: LegEnd, out: &mut Vec<StreamEffect>) {

@@ -205,6 +205,21 @@ fn a_lost_chat_is_kept_and_the_client_that_comes_back_gets_what_it_missed() {
 }
 
 #[test]
+fn a_client_that_comes_back_elsewhere_takes_its_session_along() {
+    let mut line = Line::running(Mode::Text);
+    line.sent();
+    writes(&mut line, 1);
+    line.put(StreamInput::TakenOver);
+    let Some(StreamEffect::Park { written }) = line.effects.pop() else { panic!("{:?}", line.effects) };
+    assert_eq!(written.len(), 1, "it goes the new way, and not this one too");
+    assert_eq!(ended_with(&line.sent()), Some(StreamError::TakenOver));
+    assert!(line.core.is_over() && line.effects.is_empty(), "the session goes on");
+    let mut spoken = Line::running(Mode::Voice);
+    spoken.put(StreamInput::TakenOver);
+    assert!(!spoken.core.is_over());
+}
+
+#[test]
 fn what_is_closed_or_spoken_is_not_kept() {
     let mut closed = Line::running(Mode::Text);
     closed.put(StreamInput::Gone { closed: true });

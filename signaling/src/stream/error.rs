@@ -56,6 +56,8 @@ pub enum StreamError {
         "this message was dropped: texts and keys come faster than a person sends them; send {per_second} a second"
     )]
     MessagesTooFast { per_second: u32 },
+    #[error("this client has resumed its chat by another connection")]
+    TakenOver,
     #[error("{count} events were missed, because this client reads too slowly")]
     Missed { count: u64 },
 }
@@ -74,7 +76,7 @@ impl StreamError {
             | Self::BadField { .. } => true,
             Self::StartFirst { .. } | Self::StartMissing | Self::StartTwice => true,
             Self::Rate { .. } | Self::ResumedVoice | Self::Audio(_) => true,
-            Self::StartTimeout { .. } | Self::Idle { .. } | Self::TooSlow { .. } => true,
+            Self::StartTimeout { .. } | Self::Idle { .. } | Self::TooSlow { .. } | Self::TakenOver => true,
         }
     }
 }

@@ -115,6 +115,8 @@ impl TwilioCore {
             StreamInput::Event { .. } | StreamInput::Missed { .. } => {}
             StreamInput::Audio { audio } => self.on_audio(now, audio, out),
             StreamInput::SessionGone => self.on_session_gone(),
+            // A call is no chat.
+            StreamInput::TakenOver => {}
         }
     }
 
@@ -272,9 +274,9 @@ impl TwilioCore {
     /// Twilio throws away what it has not played, and we keep it, with what has not left yet. Our word may be late: a newer
     /// utterance that has begun before it goes on behind the clear, from its first sample that was not heard.
     fn clear(&mut self, now: Time, utterance: u32, out: &mut Vec<Effect>) {
+        self.settle(now, out);
         self.cleared = Some((utterance, now));
         let mut newer = self.line.clear(now, utterance);
-        self.settle(now, out);
         for waiting in std::mem::take(&mut self.outbox) {
             match waiting {
                 Waiting::Audio { audio } if audio.utterance > utterance => newer.push(audio),
@@ -318,20 +320,20 @@ impl TwilioCore {
             self.line.withhold(audio);
             return self.tell_withheld(utterance, out);
         }
+        self.settle(now, out);
         let withheld = self.line.resume(audio.utterance);
         if !withheld.is_empty() {
-        self.settle(now, out);
             out.push(StreamEffect::Leg { event: LegEvent::Released { utterance: UtteranceId(audio.utterance) } });
         }
         if self.pinged_with != audio.utterance && self.pinged.is_none() {
             self.pinged_with = audio.utterance;
             self.outbox.push_back(Waiting::Ping);
         }
-    }
-
         let waiting = self.outbox.iter().filter(|item| matches!(item, Waiting::Audio { .. })).count();
         self.outbox.extend(withheld.into_iter().map(|audio| Waiting::Audio { audio }));
         self.send(waiting, audio, out);
+    }
+
     /// `waiting`: frames that the socket has not taken.
     fn send(&mut self, waiting: usize, audio: AgentAudio, out: &mut Vec<Effect>) {
         if waiting < WAITING_MAX {
@@ -361,9 +363,9 @@ impl TwilioCore {
 
     fn leave(&mut self, now: Time, reason: LegEnd, out: &mut Vec<Effect>) {
         if self.state == State::Running {
+            self.settle(now, out);
             self.state = State::Farewell { since: now };
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason } });
-            self.settle(now, out);
         }
     }
 

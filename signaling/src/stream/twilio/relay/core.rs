@@ -109,6 +109,8 @@ impl RelayCore {
             // The session is over; Twilio closes when it has taken `end`.
             StreamInput::Event { .. } | StreamInput::Missed { .. } | StreamInput::Audio { .. } => {}
             StreamInput::SessionGone => self.on_session_gone(),
+            // A call is no chat.
+            StreamInput::TakenOver => {}
         }
     }
 
