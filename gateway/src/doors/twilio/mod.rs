@@ -44,13 +44,25 @@ pub fn router(state: AppState) -> Router {
 }
 
 /// Whom a call is for: a one-use token says it; with Twilio's signature, a key, or for the demo bots the parameter `bot` does.
+///
+/// # Errors
+/// `Forbidden`, also where a token opens nothing and nobody who is trusted names the bot: it would be another one.
 fn admitted(state: &AppState, signed: bool, parameters: &BTreeMap<String, Private<String>>) -> Result<Ticket, Refusal> {
     let parameter = |name: &str| parameters.get(name).map(|value| value.reveal().as_str());
-    let token = parameter(TOKEN);
-    if let Some(ticket) = token.and_then(|token| state.access.tickets.take(state.clock.now(), token)) {
-        return Ok(ticket);
+    let (token, bot) = (parameter(TOKEN), parameter(BOT));
+    if let Some(token) = token {
+        if let Some(ticket) = state.access.tickets.take(state.clock.now(), token) {
+            return Ok(ticket);
+        }
+        // A ticket of another node, or one that is late, stands beside the name of its bot.
+        let named = signed && bot.is_some();
+        if !named && !state.access.keys.opens(token) {
+            let why =
+                "`token` is no key, and none that /twilio/voice of this node gave out within a minute; each opens once";
+            return Err(Refusal::Forbidden(why.into()));
+        }
     }
-    let name = parameter(BOT).unwrap_or(&state.settings.twilio.bot);
+    let name = bot.unwrap_or(&state.settings.twilio.bot);
     let bot = BotName::new(name).map_err(|_| Refusal::UnknownBot(name.chars().take(64).collect()))?;
     if !signed {
         state.may_reach(&bot, token)?;

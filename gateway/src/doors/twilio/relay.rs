@@ -129,12 +129,12 @@ fn dial(target: &str) -> String {
 ///
 /// What the ledger relies on is asked for by name, whatever Twilio's defaults become: to be told which words were played, and
 /// to hear of nothing that the caller says while the agent speaks but an interruption.
-pub(super) fn connect(authority: &str, token: &str, config: Option<&BotConfig>) -> String {
+pub(super) fn connect(authority: &str, parameters: &str, config: &BotConfig) -> String {
     format!(
         "<Connect action=\"https://{authority}{ACTION_PATH}\"><ConversationRelay url=\"wss://{authority}{RELAY_PATH}\" \
          interruptible=\"any\" reportInputDuringAgentSpeech=\"none\" dtmfDetection=\"true\" \
-         events=\"speaker-events tokens-played\"{}><Parameter name=\"token\" value=\"{token}\"/></ConversationRelay></Connect>",
-        config.map(speech).unwrap_or_default()
+         events=\"speaker-events tokens-played\"{}>{parameters}</ConversationRelay></Connect>",
+        speech(config)
     )
 }
 
@@ -166,16 +166,16 @@ mod tests {
         let livekit =
             r#"{"livekit_config":{"stt_language":"de-DE","tts_provider":"ElevenLabs","tts_voice_id":"a\"b"}}"#;
         let config: BotConfig = serde_json::from_str(livekit).unwrap();
-        let twiml = connect("voice.example", "ab12", Some(&config));
+        let twiml = connect("voice.example", "<Parameter/>", &config);
         for part in [
             r#"<Connect action="https://voice.example/twilio/relay/action">"#,
             r#"<ConversationRelay url="wss://voice.example/ws/twilio/relay" interruptible="any""#,
             r#" dtmfDetection="true" events="speaker-events tokens-played" language="de-DE""#,
-            r#" ttsProvider="ElevenLabs" voice="a&quot;b"><Parameter name="token" value="ab12"/></ConversationRelay>"#,
+            r#" ttsProvider="ElevenLabs" voice="a&quot;b"><Parameter/></ConversationRelay>"#,
         ] {
             assert!(twiml.contains(part), "{twiml}");
         }
-        assert!(connect("v", "t", Some(&BotConfig::default())).contains("tokens-played\"><Parameter"));
+        assert!(connect("v", "<Parameter/>", &BotConfig::default()).contains("tokens-played\"><Parameter"));
     }
 
     #[test]

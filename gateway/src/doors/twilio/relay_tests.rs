@@ -84,8 +84,7 @@ impl World {
         let mut sorted = form.to_vec();
         sorted.sort_unstable();
         sorted.iter().for_each(|(name, value)| signed.push_str(&format!("{name}{value}")));
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOKEN.as_bytes());
-        let signature = STANDARD.encode(hmac::sign(&key, signed.as_bytes()));
+        let signature = signature(&signed);
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = self.client.post(format!("http://{}{path}", self.address())).body(body);
         let answer = request.header("x-twilio-signature", signature).send().await.unwrap();
@@ -103,6 +102,12 @@ impl World {
         let calls = get("").await;
         get(&format!("/{}", calls["calls"][0]["session"].as_str().unwrap())).await
     }
+}
+
+/// As whoever knows the account's token signs.
+fn signature(text: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOKEN.as_bytes());
+    STANDARD.encode(hmac::sign(&key, text.as_bytes()))
 }
 
 /// Twilio's end of the relay.
@@ -210,6 +215,57 @@ async fn a_caller_who_interrupts_has_heard_what_twilio_says() {
 
     let mut again = Twilio::connect(&world, setup).await;
     assert_eq!(again.next().await["closed"], 4403, "a token opens once, and this bot is not open to all");
+}
+
+/// The first message to a stream that Twilio signed, or its close code.
+async fn signed(world: &World, parameters: Value) -> Value {
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+    let mut request = format!("ws://{}/ws/twilio/relay", world.address()).into_client_request().unwrap();
+    let signature = signature("wss://voice.example/ws/twilio/relay");
+    request.headers_mut().insert("x-twilio-signature", signature.parse().unwrap());
+    let mut twilio = Twilio(connect_async(request).await.unwrap().0);
+    twilio.say(json!({ "type": "setup", "sessionId": "VX1", "customParameters": parameters })).await;
+    twilio.next().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_this_node_does_not_know_leads_to_no_other_bot() {
+    let world = World::start().await;
+    let unknown = signed(&world, json!({ "token": "of another node" })).await;
+    assert_eq!(unknown["closed"], 4403, "and not the bot of the settings");
+    let (_, twiml) = world.webhook("/twilio/voice?bot=clinic", &[]).await;
+    let bot = attribute(&twiml, "name=\"bot\" value=\"");
+    let named = signed(&world, json!({ "token": "of another node", "bot": bot })).await;
+    assert_eq!(named["token"], format!("{GREETING} "));
+    let setup = json!({ "type": "setup", "sessionId": "VX1", "customParameters": { "token": "t", "bot": bot } });
+    assert_eq!(Twilio::connect(&world, setup).await.next().await["closed"], 4403, "nobody signed this name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whom_nobody_can_answer_is_told_and_counted() {
+    let world = World::start().await;
+    for bot in ["klinik", "no%20name"] {
+        let (status, twiml) = world.webhook(&format!("/twilio/voice?bot={bot}"), &[]).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(
+            twiml.contains("<Response><Say>This number is not set up yet.") && twiml.contains("<Hangup/>"),
+            "{twiml}"
+        );
+    }
+    let busy = "<Response><Reject reason=\"busy\"/></Response>";
+    let caller = signed(&world, json!({ "bot": "clinic" }));
+    assert_eq!(caller.await["token"], format!("{GREETING} "));
+    world.node.state.registry.start_draining();
+    for mode in ["media", "relay"] {
+        let (status, twiml) = world.webhook(&format!("/twilio/voice?bot=clinic&mode={mode}"), &[]).await;
+        assert!(status == StatusCode::OK && twiml.contains(busy), "{twiml}");
+    }
+    let url = format!("http://{}/metrics", world.address());
+    let page = world.client.get(url).send().await.unwrap().text().await.unwrap();
+    for code in ["unknown_bot", "draining"] {
+        let counted = format!("tandem_refusals_total{{door=\"twilio\",code=\"{code}\"}}");
+        assert!(page.contains(&counted), "{counted} is not in\n{page}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,24 +1,29 @@
-//! `POST /twilio/voice`: Twilio asks what to do with a call, and is told to connect its audio, or its texts, to us.
-
-use std::sync::Arc;
+//! `POST /twilio/voice`: Twilio asks what to do with a call, and is told to connect its audio, or its texts, to us; or what the
+//! caller is to hear where nobody answers.
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
-use tandem_contract::bot::BotConfig;
-use tandem_contract::call::{CallOffer, Door, Modality};
-use tandem_contract::{BotName, Private, SessionId};
-use tracing::info;
+use tandem_contract::call::{Door, Modality, Refusal};
+use tandem_contract::{BotName, Private};
+use tracing::{info, warn};
 
 use super::signature::is_signed;
 use super::tickets::Ticket;
-use super::{MEDIA_PATH, authority, relay};
+use super::{BOT, MEDIA_PATH, TOKEN, authority, relay};
+use crate::answer::{self, Request};
 use crate::settings::TwilioSettings;
 use crate::state::AppState;
 
 const TWIML: HeaderValue = HeaderValue::from_static("text/xml; charset=utf-8");
+
+/// The busy tone; the call is not answered and costs nothing. <https://www.twilio.com/docs/voice/twiml/reject>
+const BUSY: &str = "<Reject reason=\"busy\"/>";
+/// For whoever tries a number that they have just set up.
+const NOBODY: &str =
+    "<Say>This number is not set up yet. There is no agent of the name that it asks for.</Say><Hangup/>";
 
 #[derive(Deserialize)]
 pub(super) struct Parameters {
@@ -51,28 +56,40 @@ pub(super) async fn answer(
         Ok(form) => form,
         Err(why) => return refuse(StatusCode::FORBIDDEN, why),
     };
-    let Ok(bot) = BotName::new(bot.as_deref().unwrap_or(&settings.bot)) else {
-        return refuse(StatusCode::BAD_REQUEST, "`bot` is no name of a bot: letters, digits, - and _");
-    };
     let from = form.iter().find(|(name, _)| name == "From").map(|(_, value)| value.clone()).unwrap_or_default();
-    let ticket = Ticket { bot: bot.clone(), caller: Private::new(from) };
+    let caller = Private::new(from);
+    let bot = bot.unwrap_or_else(|| settings.bot.clone());
+    let request = Request { door: Door::Twilio, modality: Modality::Voice, bot, caller: caller.clone() };
+    // The call takes its place when its stream comes; here it is only asked whether there is one.
+    let accept = match answer::admit(&state, request) {
+        Ok(admitted) => admitted.accept().clone(),
+        Err(refusal) => return refused(&refusal),
+    };
+    let ticket = Ticket { bot: accept.bot.clone(), caller };
     let Some(token) = state.access.tickets.issue(state.clock.now(), ticket) else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many calls are about to begin");
+        warn!("too many calls of Twilio are about to begin; another one hears that the line is busy");
+        return twiml(BUSY.to_owned());
     };
     let authority = authority(settings, &headers);
     let authority: String = authority.chars().filter(|c| !matches!(c, '"' | '<' | '>' | '&')).collect();
+    let parameters = parameters(&accept.bot, &token);
     twiml(match mode {
-        Mode::Media => stream(&authority, &token),
-        Mode::Relay => relay::connect(&authority, &token, config(&state, bot).as_deref()),
+        Mode::Media => stream(&authority, &parameters),
+        Mode::Relay => relay::connect(&authority, &parameters, &accept.config),
     })
 }
 
-/// What the bot says of language and voice. None: nobody has such a bot, as the relay will find too.
-fn config(state: &AppState, bot: BotName) -> Option<Arc<BotConfig>> {
-    let session = SessionId::new(state.node());
-    let caller = Private::new(String::new());
-    let offer = CallOffer { session, door: Door::Twilio, modality: Modality::Voice, bot, caller };
-    state.router.route(&offer).ok().map(|accept| accept.config)
+/// What a caller hears whom nobody answers.
+fn refused(refusal: &Refusal) -> Response {
+    if let Refusal::UnknownBot(name) = refusal {
+        let mend = "mend `?bot=` of the number's webhook at Twilio (or twilio.bot), or put the bot's file into the folder of bots";
+        warn!(bot = name, mend, "Twilio asks for a bot that is not there");
+    }
+    twiml(match refusal {
+        Refusal::UnknownBot(_) | Refusal::Forbidden(_) => NOBODY.to_owned(),
+        Refusal::BotBusy { .. } | Refusal::NodeFull { .. } | Refusal::NoAudioPort => BUSY.to_owned(),
+        Refusal::Draining | Refusal::NoCommonCodec { .. } => BUSY.to_owned(),
+    })
 }
 
 /// The parameters of a webhook that Twilio signed.
@@ -107,12 +124,15 @@ pub(super) fn twiml(verbs: String) -> Response {
     ([(header::CONTENT_TYPE, TWIML)], document).into_response()
 }
 
+/// What the stream brings back: the one-use token, and the bot's name for a node that does not know the token.
+fn parameters(bot: &BotName, token: &str) -> String {
+    let parameter = |name: &str, value: &str| format!("<Parameter name=\"{name}\" value=\"{value}\"/>");
+    parameter(TOKEN, token) + &parameter(BOT, bot.as_str())
+}
+
 /// <https://www.twilio.com/docs/voice/twiml/stream>
-fn stream(authority: &str, token: &str) -> String {
-    format!(
-        "<Connect><Stream url=\"wss://{authority}{MEDIA_PATH}\"><Parameter name=\"token\" value=\"{token}\"/></Stream>\
-         </Connect>"
-    )
+fn stream(authority: &str, parameters: &str) -> String {
+    format!("<Connect><Stream url=\"wss://{authority}{MEDIA_PATH}\">{parameters}</Stream></Connect>")
 }
 
 #[cfg(test)]
@@ -121,8 +141,9 @@ mod tests {
 
     #[test]
     fn twiml_connects_the_audio_both_ways() {
-        let twiml = stream("voice.example", "ab12");
+        let twiml = stream("voice.example", &parameters(&BotName::new("clinic").unwrap(), "ab12"));
         assert!(twiml.starts_with(r#"<Connect><Stream url="wss://voice.example/ws/twilio/media">"#), "{twiml}");
-        assert!(twiml.contains(r#"<Parameter name="token" value="ab12"/>"#), "{twiml}");
+        let carried = r#"<Parameter name="token" value="ab12"/><Parameter name="bot" value="clinic"/></Stream>"#;
+        assert!(twiml.contains(carried), "{twiml}");
     }
 }
