@@ -7,6 +7,9 @@ use tandem_media::Time;
 /// An other side that does not speak is waited for this long before the caller goes on without it.
 const PATIENCE: Duration = Duration::from_secs(6);
 
+/// One that works on a reply is waited for this long: above the longest that a model and its tools take.
+const WORK_MAX: Duration = Duration::from_secs(60);
+
 /// The line between a caller and an agent.
 #[derive(Clone, Copy, Debug)]
 pub struct Floor {
@@ -14,6 +17,8 @@ pub struct Floor {
     since: Time,
     talking: bool,
     agent: Agent,
+    /// It works on what it says next, since then.
+    works: Option<Time>,
     /// First speech of the other side after `since`.
     reply: Option<Time>,
 }
@@ -26,7 +31,7 @@ enum Agent {
 
 impl Floor {
     pub fn new(answered: Time) -> Self {
-        Self { since: answered, talking: false, agent: Agent::Quiet(answered), reply: None }
+        Self { since: answered, talking: false, agent: Agent::Quiet(answered), works: None, reply: None }
     }
 
     pub fn agent_started(&mut self, now: Time) {
@@ -38,6 +43,11 @@ impl Floor {
 
     pub fn agent_stopped(&mut self, now: Time) {
         self.agent = Agent::Quiet(now);
+    }
+
+    /// The other side works on what it says next, or no longer does.
+    pub fn agent_works(&mut self, now: Time, on: bool) {
+        self.works = if on { Some(self.works.unwrap_or(now)) } else { None };
     }
 
     pub fn line_begins(&mut self) {
@@ -67,10 +77,11 @@ impl Floor {
 
     /// When the other side will have been quiet for so long, if it stays so. None: it speaks.
     pub fn quiet_for(&self, wait: Duration) -> Option<Time> {
-        match (self.agent, self.reply) {
-            (Agent::Speaking, _) => None,
-            (Agent::Quiet(from), Some(_)) => Some(from.max(self.since) + wait),
-            (Agent::Quiet(_), None) => Some(self.since + PATIENCE),
-        }
+        let quiet = match (self.agent, self.reply) {
+            (Agent::Speaking, _) => return None,
+            (Agent::Quiet(from), Some(_)) => from.max(self.since) + wait,
+            (Agent::Quiet(_), None) => self.since + PATIENCE,
+        };
+        Some(self.works.map_or(quiet, |since| quiet.max(since + WORK_MAX)))
     }
 }

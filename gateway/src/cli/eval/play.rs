@@ -95,6 +95,7 @@ impl Play {
                 self.floor.agent_started(now);
                 self.floor.agent_stopped(now);
             }
+            ServerMessage::Typing { on } => self.floor.agent_works(now, on),
             ServerMessage::Committed { entry } => self.committed(now, entry),
             ServerMessage::Timeline { entry } => self.happened(now, entry.what),
             ServerMessage::Ended { outcome } => self.ended(now, outcome),
@@ -106,7 +107,6 @@ impl Play {
             | ServerMessage::Clear { .. }
             | ServerMessage::Turn { .. }
             | ServerMessage::TextPart { .. }
-            | ServerMessage::Typing { .. }
             | ServerMessage::Pong {} => {}
         }
     }

@@ -111,6 +111,28 @@ fn a_caller_who_writes_waits_until_the_bot_has_finished() {
 }
 
 #[test]
+fn a_bot_that_works_on_its_reply_is_waited_for() {
+    let mut world = World::new(Mode::Text, "[{say: book, expect: {not: {text: sorry}}}, {say: 'no'}]");
+    let typing = |on: bool| json!({ "type": "typing", "on": on });
+    world.writes(0, "Hello.");
+    world.says(400, "book");
+    world.tell(900, typing(true));
+    world.writes(1_000, "One moment.");
+    assert_eq!(world.poll(1_400), Due::Wait(ms(60_900)), "its tool runs, and no turn is over");
+    world.writes(9_000, "I am sorry.");
+    world.tell(9_000, typing(false));
+    assert_eq!(world.poll(9_000), Due::Wait(ms(9_400)));
+    world.says(9_400, "no");
+    world.tell(9_900, typing(true));
+    assert_eq!(world.poll(69_899), Due::Wait(ms(69_900)), "but not for ever");
+    assert_eq!(world.poll(69_900), Due::Done);
+    assert_eq!(
+        world.missed(),
+        [(4, "not: text containing \"sorry\"; there was \"One moment.\", \"I am sorry.\"".to_owned())]
+    );
+}
+
+#[test]
 fn what_comes_too_late_or_too_early_is_missed_and_said_with_what_there_was() {
     let steps = "[{say: a, expect: [{text: late, within: 2s}, {text: early, after: 1s}, {state: s}]}]";
     let mut world = World::new(Mode::Text, steps);
