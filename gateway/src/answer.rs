@@ -15,7 +15,7 @@ use tandem_media::worker::{LegHandle, LegSetup, WireSetup};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument as _, info, info_span, warn};
 
-use crate::admission::{Permit, SessionHandle};
+use crate::admission::{Permit, Seat, SessionHandle};
 use crate::public_errors::PublicError;
 use crate::state::AppState;
 
@@ -83,10 +83,15 @@ impl Admitted {
         &self.accept
     }
 
-    /// The session continues an ended one: its agent knows what was said there. Nothing where there is no such record.
+    pub fn seat(&self) -> Seat {
+        self.permit.seat()
+    }
+
+    /// The session continues an ended one, and those that it was told of before: its agent knows what was said there. Nothing
+    /// where there is no such record.
     pub async fn continuing(mut self, earlier: SessionId) -> Self {
         match self.state.calls.read(earlier).await {
-            Ok(record) => self.before = record.map(|record| record.ledger).unwrap_or_default(),
+            Ok(record) => self.before.extend(record.into_iter().flat_map(|record| record.ledger)),
             Err(error) => {
                 warn!(session = %self.session(), error = &error as &dyn std::error::Error, "a session begins anew")
             }
