@@ -79,7 +79,7 @@ impl Hold {
 
     /// A message that tells the very time of a return was written after it: a return moves the conversation's time, a message
     /// need not.
-    fn is_taken(&self) -> bool {
+    pub fn is_taken(&self) -> bool {
         self.taken_at.is_some() && self.taken_at > self.away_at && self.taken_at >= self.back_at
     }
 

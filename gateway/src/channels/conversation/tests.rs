@@ -4,6 +4,7 @@ mod people;
 mod pictures;
 mod property;
 mod story;
+mod unanswered;
 
 use tandem_agents::turn::GATHER_MAX;
 use tandem_contract::attachment::{Picture, PictureFormat};
@@ -230,6 +231,56 @@ fn a_full_node_is_asked_again_until_the_caller_has_waited_enough() {
     world.news(SessionNews::Refused { again: false });
     world.pass(OPEN_AGAIN * 10);
     assert!(world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(())).is_empty());
+    assert!(world.sent().is_empty(), "there is no such bot: to come again would not help");
+}
+
+#[test]
+fn who_gets_no_session_is_told_to_come_again() {
+    let mut world = World::new();
+    world.writes("1", "hello");
+    for _ in 0..OPEN_TRIES {
+        assert!(world.sent().is_empty());
+        world.news(SessionNews::Refused { again: true });
+        world.pass(OPEN_AGAIN);
+    }
+    assert_eq!(world.sent(), [ALL_BUSY]);
+    world.posted(Delivery::Done);
+    world.out.clear();
+    world.writes("2", "and now?");
+    assert_eq!(world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(())).len(), 1);
+}
+
+#[test]
+fn a_session_whose_place_is_gone_ends_once_it_has_answered() {
+    for asked in [false, true] {
+        let mut world = World::ready();
+        world.pass(QUIET);
+        if !asked {
+            world.says("Hello!");
+            assert!(!world.core.waits_for_caller(), "the answer is on its way");
+            world.posted(Delivery::Done);
+            assert!(world.core.waits_for_caller());
+        }
+        let run = world.core.run;
+        world.news(SessionNews::Displaced);
+        assert_eq!(world.has(&Effect::End { run, person: false }), !asked);
+        if asked {
+            // Its caller was quicker than the news of it.
+            world.says("Hello!");
+            assert_eq!(world.sent(), ["Hello!"]);
+            assert!(world.has(&Effect::End { run, person: false }));
+            world.posted(Delivery::Done);
+        }
+        world.out.clear();
+        world.writes("2", "and?");
+        let run = world.core.run;
+        assert!(world.has(&Effect::Open { run }));
+        world.news(SessionNews::Typing { on: false });
+        world.pass(QUIET);
+        assert_eq!(world.told(), ["and?"]);
+        world.says("That is all.");
+        assert!(!world.has(&Effect::End { run, person: false }), "this one has a place of its own");
+    }
 }
 
 #[test]
