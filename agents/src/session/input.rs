@@ -20,7 +20,7 @@ use crate::brain::ToolFailure;
 pub struct SessionFacts {
     pub offer: CallOffer,
     pub accept: Accept,
-    /// Lines of the session that this one continues.
+    /// Lines of the sessions that this one continues.
     pub before: Vec<LedgerEntry>,
     /// Hz of the leg's audio; none for chat.
     pub rate: Option<u32>,

@@ -51,7 +51,7 @@ pub use shell::run;
 pub struct SessionSetup {
     pub offer: CallOffer,
     pub accept: Accept,
-    /// The ledger of the session that this one continues; empty: it continues none. The model knows it, the record does not
+    /// The ledgers of the sessions that this one continues, oldest first; empty: it continues none. The model knows it, the record does not
     /// repeat it.
     pub before: Vec<LedgerEntry>,
     pub leg: SignalingLeg,
