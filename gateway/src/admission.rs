@@ -1,9 +1,10 @@
 //! The registry of running sessions, and who is let in.
 //!
-//! Counts are reserved before a session exists and released when its [`Permit`] drops, however the session ended.
+//! Counts are reserved before a session exists and released when its [`Permit`] drops, however the session ended. A chat that
+//! waits for its caller lends its place: who finds no other gets that of the chat that waits longest, which then ends.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -12,7 +13,8 @@ use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::ports::{Sessions, UnknownSession};
 use tandem_contract::{BotName, SessionId};
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::warn;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 /// How others reach a running session.
 #[derive(Clone, Debug)]
@@ -27,10 +29,38 @@ pub struct SessionHandle {
 pub struct Registry {
     max_sessions: u32,
     draining: AtomicBool,
-    /// Sessions that hold a permit. Watched by the drain.
-    active: watch::Sender<u32>,
+    /// Watched by the drain.
+    load: watch::Sender<Load>,
+    /// Places that are taken.
     per_bot: DashMap<BotName, u32>,
     running: DashMap<SessionId, SessionHandle>,
+    /// Places that are lent, at most one a session.
+    lent: DashMap<SessionId, Lent>,
+    /// Counts what was lent, so that the longest wait is known.
+    lendings: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    /// Sessions that hold a permit.
+    sessions: u32,
+    /// Those of them whose place is another's by now: they are about to end.
+    displaced: u32,
+}
+
+impl Load {
+    fn places(self) -> u32 {
+        self.sessions - self.displaced
+    }
+}
+
+/// A place that another session may have.
+#[derive(Debug)]
+struct Lent {
+    number: u64,
+    place: Arc<Place>,
+    /// Tells its holder that it is gone.
+    gone: CancellationToken,
 }
 
 impl Registry {
@@ -39,39 +69,96 @@ impl Registry {
         Arc::new(Self {
             max_sessions,
             draining: AtomicBool::new(false),
-            active: watch::Sender::new(0),
+            load: watch::Sender::default(),
             per_bot: DashMap::new(),
             running: DashMap::new(),
+            lent: DashMap::new(),
+            lendings: AtomicU64::new(0),
         })
     }
 
-    /// Reserves a place for a session.
+    /// Reserves a place for a session: a free one, else that of the chat that has waited longest for its caller.
     ///
     /// # Errors
     /// `Draining`, `NodeFull` or `BotBusy`.
     pub fn admit(self: &Arc<Self>, offer: &CallOffer, accept: &Accept) -> Result<Permit, Refusal> {
+        loop {
+            let refusal = match self.reserve(offer, accept) {
+                Ok(permit) => return Ok(permit),
+                Err(refusal) => refusal,
+            };
+            let displaced = match &refusal {
+                Refusal::NodeFull { .. } => self.displace(None),
+                Refusal::BotBusy { bot, .. } => self.displace(Some(bot)),
+                _ => false,
+            };
+            // Each turn takes a place from somebody, so that they come to an end.
+            if !displaced {
+                return Err(refusal);
+            }
+        }
+    }
+
+    fn reserve(self: &Arc<Self>, offer: &CallOffer, accept: &Accept) -> Result<Permit, Refusal> {
         // Taken before the flag is read: a drain that begins in between waits for this permit, or this permit sees it.
-        let admitted = self.active.send_if_modified(|active| {
-            let free = *active < self.max_sessions;
-            *active += u32::from(free);
+        let admitted = self.load.send_if_modified(|load| {
+            let free = load.places() < self.max_sessions;
+            load.sessions += u32::from(free);
             free
         });
         if !admitted {
             return Err(self.refusal_of_a_full_node());
         }
-        let node_place = NodePlace { registry: Arc::clone(self) };
         if self.is_draining() {
+            self.leave();
             return Err(Refusal::Draining);
         }
         let limit = accept.config.limits.max_sessions;
         let mut of_bot = self.per_bot.entry(accept.bot.clone()).or_insert(0);
         if *of_bot >= limit {
+            drop(of_bot);
+            self.leave();
             return Err(Refusal::BotBusy { bot: accept.bot.clone(), limit });
         }
         *of_bot += 1;
         drop(of_bot);
         metrics::gauge!("tandem_sessions_active", "door" => offer.door.as_str()).increment(1.0);
-        Ok(Permit { node_place, session: offer.session, bot: accept.bot.clone(), door: offer.door })
+        let place = Arc::new(Place { bot: accept.bot.clone(), given: AtomicBool::new(false) });
+        Ok(Permit { registry: Arc::clone(self), place, session: offer.session, door: offer.door })
+    }
+
+    /// Takes the place of the chat that has waited longest: of any bot, or of this one. False: none waits.
+    fn displace(&self, bot: Option<&BotName>) -> bool {
+        let waits = |lent: &Lent| bot.is_none_or(|bot| *bot == lent.place.bot);
+        let waiting = self.lent.iter().filter(|lent| waits(lent)).map(|lent| (lent.number, *lent.key()));
+        let Some((_, longest)) = waiting.min() else { return false };
+        // Gone by now: its caller wrote, or it has another guest. The next one is looked for.
+        if let Some((session, lent)) = self.lent.remove(&longest)
+            && self.give_up(&lent.place, |load| load.displaced += 1)
+        {
+            info!(%session, "a chat that waits for its caller gives its place to another session");
+            lent.gone.cancel();
+        }
+        true
+    }
+
+    /// Frees a place, once. False: it was free before. `count` is what becomes of the sessions meanwhile.
+    fn give_up(&self, place: &Place, count: impl FnOnce(&mut Load)) -> bool {
+        let mut first = false;
+        self.load.send_modify(|load| {
+            first = !place.given.swap(true, Ordering::SeqCst);
+            if first {
+                count(load);
+            }
+        });
+        if first && let Some(mut of_bot) = self.per_bot.get_mut(&place.bot) {
+            *of_bot = of_bot.saturating_sub(1);
+        }
+        first
+    }
+
+    fn leave(&self) {
+        self.load.send_modify(|load| load.sessions -= 1);
     }
 
     fn refusal_of_a_full_node(&self) -> Refusal {
@@ -80,7 +167,7 @@ impl Registry {
 
     /// Sessions that hold a permit now.
     pub fn active(&self) -> u32 {
-        *self.active.borrow()
+        self.load.borrow().sessions
     }
 
     pub fn is_draining(&self) -> bool {
@@ -103,8 +190,8 @@ impl Registry {
 
     /// Waits until the last session is gone, or `limit` is over. True when idle.
     pub async fn idle_within(&self, limit: Duration) -> bool {
-        let mut active = self.active.subscribe();
-        tokio::time::timeout(limit, active.wait_for(|active| *active == 0)).await.is_ok()
+        let mut load = self.load.subscribe();
+        tokio::time::timeout(limit, load.wait_for(|load| load.sessions == 0)).await.is_ok()
     }
 }
 
@@ -126,31 +213,27 @@ impl Sessions for Registry {
     }
 }
 
-/// One of the node's places; given back on drop.
+/// One of the places of the node and of a bot.
 #[derive(Debug)]
-struct NodePlace {
-    registry: Arc<Registry>,
-}
-
-impl Drop for NodePlace {
-    fn drop(&mut self) {
-        self.registry.active.send_modify(|active| *active -= 1);
-    }
+struct Place {
+    bot: BotName,
+    /// It is another's, or nobody's, by now.
+    given: AtomicBool,
 }
 
 /// The right to run one session. Dropping it takes the session out of the registry and frees its places.
 #[derive(Debug)]
 pub struct Permit {
-    node_place: NodePlace,
+    registry: Arc<Registry>,
+    place: Arc<Place>,
     session: SessionId,
-    bot: BotName,
     door: Door,
 }
 
 impl Permit {
     /// Makes the session known to watchers and commanders.
     pub fn register(&self, handle: SessionHandle) {
-        let registry = &self.node_place.registry;
+        let registry = &self.registry;
         let commands = handle.commands.clone();
         registry.running.insert(self.session, handle);
         // A drain that began after the permit was given has not seen this session.
@@ -158,16 +241,48 @@ impl Permit {
             let _ = commands.try_send(SessionCommand::Drain { now: false });
         }
     }
+
+    pub fn seat(&self) -> Seat {
+        Seat { registry: Arc::clone(&self.registry), place: Arc::clone(&self.place), session: self.session }
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let registry = &self.node_place.registry;
-        registry.running.remove(&self.session);
-        if let Some(mut of_bot) = registry.per_bot.get_mut(&self.bot) {
-            *of_bot = of_bot.saturating_sub(1);
+        let Self { registry, place, session, door } = self;
+        registry.running.remove(session);
+        if !registry.give_up(place, |load| load.sessions -= 1) {
+            registry.load.send_modify(|load| (load.sessions, load.displaced) = (load.sessions - 1, load.displaced - 1));
         }
-        metrics::gauge!("tandem_sessions_active", "door" => self.door.as_str()).decrement(1.0);
+        metrics::gauge!("tandem_sessions_active", "door" => door.as_str()).decrement(1.0);
+    }
+}
+
+/// The place of a session in the hands of who leads its conversation, and can go on with it in another session.
+#[derive(Debug)]
+pub struct Seat {
+    registry: Arc<Registry>,
+    place: Arc<Place>,
+    session: SessionId,
+}
+
+impl Seat {
+    /// The session waits for its caller: others may have the place. `gone` is cancelled when one has taken it; the session is to
+    /// end then.
+    pub fn lend(&self, gone: CancellationToken) {
+        let number = self.registry.lendings.fetch_add(1, Ordering::Relaxed);
+        self.registry.lent.insert(self.session, Lent { number, place: Arc::clone(&self.place), gone });
+    }
+
+    /// The caller is there.
+    pub fn take_back(&self) {
+        self.registry.lent.remove(&self.session);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.take_back();
     }
 }
 
@@ -238,6 +353,48 @@ mod tests {
         assert_eq!(inbox.try_recv().unwrap(), SessionCommand::HangUp);
         drop(permit);
         assert_eq!(registry.command(offer.session, SessionCommand::HangUp), Err(UnknownSession));
+    }
+
+    #[test]
+    fn a_chat_that_waits_gives_its_place_to_who_finds_none() {
+        for (node, bot) in [(2, 9), (9, 2)] {
+            let registry = Registry::new(node);
+            let chats = [(); 2].map(|()| registry.admit(&offer(), &accept("demo", bot)).unwrap());
+            let (seats, gone) = (chats.each_ref().map(Permit::seat), [(); 2].map(|()| CancellationToken::new()));
+            // The second waits longer.
+            for waits in [1, 0] {
+                seats[waits].lend(gone[waits].clone());
+            }
+            let call = registry.admit(&offer(), &accept("demo", bot)).unwrap();
+            assert!(gone[1].is_cancelled() && !gone[0].is_cancelled());
+            assert_eq!(registry.active(), 3, "a drain waits for the one that is about to end");
+            seats[0].take_back();
+            assert!(registry.admit(&offer(), &accept("demo", bot)).is_err(), "the other one's caller is back");
+            // Neither end frees a place that is another's.
+            let [first, second] = chats;
+            drop(second);
+            assert!(registry.admit(&offer(), &accept("demo", bot)).is_err());
+            drop(first);
+            let last = registry.admit(&offer(), &accept("demo", bot)).unwrap();
+            assert!(registry.admit(&offer(), &accept("demo", bot)).is_err());
+            drop((call, last, seats));
+            assert_eq!((registry.active(), registry.load.borrow().displaced), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_chat_gives_no_place_to_another_bot_whose_own_are_taken() {
+        let registry = Registry::new(9);
+        let chat = registry.admit(&offer(), &accept("demo", 1)).unwrap();
+        let _call = registry.admit(&offer(), &accept("echo", 1)).unwrap();
+        let (seat, gone) = (chat.seat(), CancellationToken::new());
+        seat.lend(gone.clone());
+        assert!(registry.admit(&offer(), &accept("echo", 1)).is_err() && !gone.is_cancelled());
+        drop(chat);
+        // What is left of it is in nobody's way.
+        seat.lend(gone);
+        let _next = registry.admit(&offer(), &accept("demo", 1)).unwrap();
+        assert!(registry.admit(&offer(), &accept("demo", 1)).is_err());
     }
 
     #[tokio::test]

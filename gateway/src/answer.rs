@@ -13,7 +13,7 @@ use tandem_media::worker::{LegHandle, LegSetup, WireSetup};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{Instrument as _, info, info_span};
 
-use crate::admission::{Permit, SessionHandle};
+use crate::admission::{Permit, Seat, SessionHandle};
 use crate::public_errors::PublicError;
 use crate::state::AppState;
 
@@ -84,6 +84,10 @@ impl Admitted {
     /// The session continues an ended one ([`crate::earlier`]): its agent knows what was said there.
     pub fn continuing(self, before: Before) -> Self {
         Self { before, ..self }
+    }
+
+    pub fn seat(&self) -> Seat {
+        self.permit.seat()
     }
 
     /// Whether keys can be pressed on its wire.

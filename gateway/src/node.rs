@@ -132,6 +132,7 @@ impl Node {
         });
         state.tasks.spawn(doors::sip::serve(state.clone(), incoming, sip_close.clone()));
         rehearse(&state, installed, voicebots, http_close.clone());
+        state.chats.channels.catch_up(&state).await;
         state.tasks.spawn(state.models.costs.keep(accounts, alerts, http_close.clone()));
         serve_http(&state, listener, certificates, &http_close)?;
         Ok(Self { state, new_key, broken_bots, door, sip_close, http_close, call_log, _lock: lock })

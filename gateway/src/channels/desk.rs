@@ -1,20 +1,24 @@
 //! The conversations of this node. A registry that webhooks and rooms share: news are put into a conversation's inbox under
-//! the entry's guard, so that none is lost to a room that ends at this moment.
+//! the entry's guard, so that none is lost to a room that ends at this moment. Before that they are kept on disk: none is lost to a
+//! node that ends, either.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use serde::{Deserialize, Serialize};
 use tandem_contract::Private;
 use tandem_contract::call::Door;
 use tandem_models::client_builder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
 use super::chatwoot::Chatwoot;
 use super::conversation::Input;
 use super::room::Room;
+use super::spool::{Kept, Spool, Ticket, Unkept};
 use super::twilio::TwilioMessages;
 use super::{Channel, News, Place};
 use crate::settings::Settings;
@@ -22,11 +26,11 @@ use crate::state::AppState;
 
 /// Conversations at once. Each holds some kilobytes for a day; more than this is a flood.
 const CONVERSATIONS_MAX: usize = 20_000;
-/// News of one conversation that its room has not taken yet. Full: the webhook is refused, and the channel sends it again.
+/// News of one conversation that its room has not taken yet. Full: the webhook is refused; few channels send it again.
 const INBOX: usize = 64;
 
 /// Where one conversation is.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Key {
     pub(super) door: Door,
     pub(super) place: Place,
@@ -38,22 +42,29 @@ pub(super) struct Key {
 pub struct Channels {
     pub(super) chatwoot: Option<Arc<Chatwoot>>,
     pub(super) messages: Option<Arc<TwilioMessages>>,
-    rooms: Arc<DashMap<Key, mpsc::Sender<Input>>>,
+    rooms: Arc<DashMap<Key, mpsc::Sender<Delivered>>>,
+    spool: Spool,
     close: CancellationToken,
+}
+
+/// News in a room's inbox.
+pub(super) struct Delivered {
+    pub(super) ticket: Ticket,
+    pub(super) inputs: Vec<Input>,
 }
 
 /// Why news are not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Busy {
-    /// Too many conversations, or too much at once in this one.
+    /// Too many conversations, too much at once in this one, or too much that is kept.
     Full,
-    /// The node ends.
-    Draining,
+    /// They cannot be kept.
+    Disk,
 }
 
 impl Channels {
     /// # Errors
-    /// When an address or a key can never be sent.
+    /// When an address or a key can never be sent, or the data folder cannot be used.
     pub fn open(settings: &Settings) -> anyhow::Result<Self> {
         let client = client_builder().build().context("no HTTP client can be made")?;
         let chatwoot = settings.chatwoot.is_set().then(|| Chatwoot::open(client.clone(), &settings.chatwoot));
@@ -62,49 +73,90 @@ impl Channels {
             chatwoot: chatwoot.transpose().context("[chatwoot]")?.map(Arc::new),
             messages: messages.transpose().context("[twilio]")?.map(Arc::new),
             rooms: Arc::default(),
+            spool: Spool::open(&settings.data.dir)?,
             close: CancellationToken::new(),
         })
     }
 
-    /// From now on nothing new is taken; conversations end when they have answered.
+    /// From now on no conversation begins; those that are there end when they have answered. What comes is kept for the next start.
     pub fn close(&self) {
         self.close.cancel();
     }
 
-    /// Hands news to their conversation, which begins with the first.
-    pub(super) fn deliver(
+    /// Keeps news and hands them to their conversation, which begins with the first.
+    pub(super) async fn take(
         &self,
         state: &AppState,
         channel: Arc<dyn Channel>,
         bot: &str,
         news: News,
     ) -> Result<(), Busy> {
-        if self.close.is_cancelled() {
-            return Err(Busy::Draining);
-        }
-        if news.inputs.is_empty() {
+        let key = Key { door: channel.door(), place: news.place, bot: bot.to_owned() };
+        let kept = Kept { key, caller: news.caller, inputs: news.inputs };
+        if kept.inputs.is_empty() || begins_nothing(&kept.inputs) && !self.rooms.contains_key(&kept.key) {
             return Ok(());
         }
+        let ticket = self.spool.keep(&kept).await.map_err(unkept)?;
+        let delivered = self.deliver(state, channel, kept, ticket);
+        if delivered.is_err() {
+            self.spool.remove(ticket).await;
+        }
+        delivered
+    }
+
+    /// Deals with what an earlier life of this node has taken and not dealt with.
+    pub async fn catch_up(&self, state: &AppState) {
+        let left = self.spool.left().await;
+        if !left.is_empty() {
+            info!(webhooks = left.len(), "an earlier process had not dealt with these yet");
+        }
+        for (ticket, kept) in left {
+            let Some(channel) = self.channel(kept.key.door) else { continue };
+            if self.deliver(state, channel, kept, ticket).is_err() {
+                warn!("too much was left of one conversation; the next start takes the rest");
+            }
+        }
+    }
+
+    /// Nothing of it matters any more.
+    pub(super) fn forget(&self, state: &AppState, ticket: Ticket) {
+        let spool = self.spool.clone();
+        state.tasks.spawn(async move { spool.remove(ticket).await });
+    }
+
+    fn channel(&self, door: Door) -> Option<Arc<dyn Channel>> {
+        match door {
+            Door::Chatwoot => self.chatwoot.clone().map(|channel| channel as Arc<dyn Channel>),
+            Door::Messages => self.messages.clone().map(|channel| channel as Arc<dyn Channel>),
+            Door::Sip | Door::Websocket | Door::Twilio => None,
+        }
+    }
+
+    fn deliver(
+        &self,
+        state: &AppState,
+        channel: Arc<dyn Channel>,
+        Kept { key, caller, inputs }: Kept,
+        ticket: Ticket,
+    ) -> Result<(), Busy> {
         let full = self.rooms.len() >= CONVERSATIONS_MAX;
-        let key = Key { door: channel.door(), place: news.place, bot: bot.to_owned() };
-        let entry = self.rooms.entry(key);
-        // News of a standing alone begin nothing: every message brings its own.
-        let only_standing = news.inputs.iter().all(|input| matches!(input, Input::Standing { .. }));
-        let inbox = match entry {
+        let inbox = match self.rooms.entry(key) {
             Entry::Occupied(room) if !room.get().is_closed() => room.into_ref(),
-            _ if only_standing => return Ok(()),
+            _ if begins_nothing(&inputs) => {
+                self.forget(state, ticket);
+                return Ok(());
+            }
+            // The next start begins it.
+            _ if self.close.is_cancelled() => return Ok(()),
             Entry::Vacant(_) if full => return Err(Busy::Full),
             entry => {
                 let (sender, inbox) = mpsc::channel(INBOX);
                 let key = entry.key().clone();
-                self.begin(state, channel, key, news.caller, inbox);
+                self.begin(state, channel, key, caller, inbox);
                 entry.insert(sender)
             }
         };
-        for input in news.inputs {
-            inbox.try_send(input).map_err(|_| Busy::Full)?;
-        }
-        Ok(())
+        inbox.try_send(Delivered { ticket, inputs }).map_err(|_| Busy::Full)
     }
 
     fn begin(
@@ -113,12 +165,27 @@ impl Channels {
         channel: Arc<dyn Channel>,
         key: Key,
         caller: Private<String>,
-        inbox: mpsc::Receiver<Input>,
+        inbox: mpsc::Receiver<Delivered>,
     ) {
         let (rooms, close) = (Arc::clone(&self.rooms), self.close.clone());
         let room = Room::new(state.clone(), channel, key.clone(), caller, inbox);
         // Under the same guard as `deliver`: what was put into the inbox before is taken first.
-        let leave = move |inbox: &mpsc::Receiver<Input>| rooms.remove_if(&key, |_, _| inbox.is_empty()).is_some();
+        let leave = move |inbox: &mpsc::Receiver<Delivered>| rooms.remove_if(&key, |_, _| inbox.is_empty()).is_some();
         state.tasks.spawn(room.run(close, leave));
+    }
+}
+
+/// News of a standing alone: every message brings its own.
+fn begins_nothing(inputs: &[Input]) -> bool {
+    inputs.iter().all(|input| matches!(input, Input::Standing { .. }))
+}
+
+fn unkept(why: Unkept) -> Busy {
+    match why {
+        Unkept::Full => Busy::Full,
+        Unkept::Store(error) => {
+            error!(error = &error as &dyn std::error::Error, "a webhook cannot be kept and is refused");
+            Busy::Disk
+        }
     }
 }

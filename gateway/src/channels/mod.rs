@@ -1,8 +1,8 @@
 //! Message channels: conversations that come as single messages by webhook and are answered by a request of ours.
 //!
 //! A channel says how its webhooks are checked and read, and how its messages are sent; the rest is shared: `conversation`
-//! decides what is answered when (without I/O), `desk` keeps the conversations of this node, and `room` is one of them with
-//! its session. What callers attach is told by `attached` and fetched by `storage`. A folder a channel: `wire` (its JSON or forms), `client`, and `mod` (both, behind the trait).
+//! decides what is answered when (without I/O), `desk` keeps the conversations of this node, `spool` keeps on disk what is not
+//! dealt with yet, and `room` is one conversation with its session. What callers attach is told by `attached` and fetched by `storage`. A folder a channel: `wire` (its JSON or forms), `client`, and `mod` (both, behind the trait).
 
 mod attached;
 mod chatwoot;
@@ -11,6 +11,7 @@ mod delivery;
 mod desk;
 mod room;
 mod split;
+mod spool;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use tandem_contract::Private;
 use tandem_contract::call::Door;
 
@@ -64,7 +66,7 @@ struct Webhook<'a> {
 }
 
 /// Which conversation of a channel.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Place {
     /// The channel's name for its half: an account, or the number that was written to.
     account: Private<String>,

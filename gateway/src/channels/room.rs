@@ -21,8 +21,10 @@ use tracing::{info, warn};
 use super::Channel;
 use super::attached::Link;
 use super::conversation::{Conversation, Delivery, Effect, Input, Run, SessionNews};
-use super::desk::Key;
+use super::desk::{Delivered, Key};
+use super::spool::Ticket;
 use super::storage::Fetched;
+use crate::admission::Seat;
 use crate::answer::{self, Request};
 use crate::earlier;
 use crate::state::AppState;
@@ -37,7 +39,9 @@ pub(super) struct Room {
     key: Key,
     caller: Private<String>,
     core: Conversation,
-    inbox: mpsc::Receiver<Input>,
+    inbox: mpsc::Receiver<Delivered>,
+    /// Webhooks that still matter.
+    kept: Vec<Kept>,
     session: Option<Wire>,
     /// The conversation's last session: the next one continues it.
     last: Option<SessionId>,
@@ -58,11 +62,27 @@ enum Left {
     Shown,
 }
 
+/// A webhook on disk, and what has to be dealt with before it goes.
+struct Kept {
+    ticket: Ticket,
+    /// Messages of the caller.
+    ids: Vec<String>,
+    /// A person wrote: a start that does not know that would answer over them.
+    takes: bool,
+}
+
 /// This end of a session's leg.
 struct Wire {
     run: Run,
     events: mpsc::Sender<LegEvent>,
     commands: mpsc::Receiver<LegCommand>,
+    seat: Seat,
+    /// The seat is lent to whoever wants it.
+    lent: bool,
+    /// Cancelled when somebody has it.
+    gone: CancellationToken,
+    /// The core was told so.
+    displaced: bool,
 }
 
 impl Room {
@@ -71,7 +91,7 @@ impl Room {
         channel: Arc<dyn Channel>,
         key: Key,
         caller: Private<String>,
-        inbox: mpsc::Receiver<Input>,
+        inbox: mpsc::Receiver<Delivered>,
     ) -> Self {
         let core = Conversation::new(state.clock.now(), channel.limit());
         let (leaving, effects) = (JoinSet::new(), Vec::new());
@@ -82,6 +102,7 @@ impl Room {
             caller,
             core,
             inbox,
+            kept: Vec::new(),
             session: None,
             last: None,
             fetching: None,
@@ -97,7 +118,7 @@ impl Room {
     pub(super) async fn run(
         mut self,
         close: CancellationToken,
-        leave: impl Fn(&mpsc::Receiver<Input>) -> bool + Send + 'static,
+        leave: impl Fn(&mpsc::Receiver<Delivered>) -> bool + Send + 'static,
     ) {
         let mut closing = false;
         loop {
@@ -109,7 +130,13 @@ impl Room {
                 }
             };
             let input = tokio::select! {
-                Some(input) = self.inbox.recv() => Some(input),
+                Some(news) = self.inbox.recv() => {
+                    self.kept.push(Kept::of(&news));
+                    for input in news.inputs {
+                        self.take(Some(input)).await;
+                    }
+                    None
+                }
                 input = heard(&mut self.session) => Some(input),
                 input = fetched(&mut self.fetching) => Some(input),
                 Some(posted) = self.leaving.join_next() => match posted {
@@ -131,6 +158,7 @@ impl Room {
                 () = timer => None,
             };
             self.take(input).await;
+            self.settle();
             if std::mem::take(&mut self.over) && leave(&self.inbox) {
                 return;
             }
@@ -147,6 +175,31 @@ impl Room {
         while !self.effects.is_empty() {
             for effect in std::mem::take(&mut self.effects) {
                 self.perform(effect).await;
+            }
+        }
+    }
+
+    /// What has been dealt with goes from the disk, and the seat of a session that waits is lent.
+    fn settle(&mut self) {
+        let newest = self.kept.iter().filter(|kept| kept.takes).map(|kept| kept.ticket).max();
+        let taken = newest.filter(|_| self.core.is_taken());
+        // What a node that ends has not dealt with is for its next start.
+        let forgotten = self.over && !self.core.is_closing();
+        let (core, state) = (&self.core, &self.state);
+        self.kept.retain(|kept| {
+            let matters = Some(kept.ticket) == taken || kept.ids.iter().any(|id| core.owes(id));
+            if !matters || forgotten {
+                state.chats.channels.forget(state, kept.ticket);
+            }
+            matters && !forgotten
+        });
+        let waits = self.core.waits_for_caller();
+        if let Some(wire) = self.session.as_mut().filter(|wire| wire.lent != waits && !wire.displaced) {
+            wire.lent = waits;
+            if waits {
+                wire.seat.lend(wire.gone.clone());
+            } else {
+                wire.seat.take_back();
             }
         }
     }
@@ -210,18 +263,26 @@ impl Room {
             Ok(admitted) => {
                 info!(session = %admitted.session(), "a conversation has a session");
                 let ((to_room, commands), (events, from_room)) = (mpsc::channel(RING), mpsc::channel(RING));
-                let admitted = match self.last.replace(admitted.session()) {
+                let (session, seat) = (admitted.session(), admitted.seat());
+                let admitted = match self.last.replace(session) {
                     Some(last) => admitted.continuing(earlier::read_or_begin(&self.state, last).await),
                     None => admitted,
                 };
                 admitted.start(SignalingLeg { commands: to_room, events: from_room }, None);
-                self.session = Some(Wire { run, events, commands });
+                let gone = CancellationToken::new();
+                self.session = Some(Wire { run, events, commands, seat, lent: false, gone, displaced: false });
                 self.tell(run, LegEvent::Answered).await;
             }
             Err(refusal) => {
-                let again = matches!(refusal, Refusal::BotBusy { .. } | Refusal::NodeFull { .. });
+                let now = self.state.clock.now();
+                let ends = matches!(refusal, Refusal::Draining);
+                if ends {
+                    // The news of it are on their way.
+                    self.core.handle(now, Input::Closing, &mut self.effects);
+                }
+                let again = ends || matches!(refusal, Refusal::BotBusy { .. } | Refusal::NodeFull { .. });
                 let input = Input::Session { run, news: SessionNews::Refused { again } };
-                self.core.handle(self.state.clock.now(), input, &mut self.effects);
+                self.core.handle(now, input, &mut self.effects);
             }
         }
     }
@@ -249,6 +310,17 @@ impl Room {
     }
 }
 
+impl Kept {
+    fn of(news: &Delivered) -> Self {
+        let ids = news.inputs.iter().filter_map(|input| match input {
+            Input::Message { message } => Some(message.id.clone()),
+            _ => None,
+        });
+        let takes = news.inputs.iter().any(|input| matches!(input, Input::Written { .. }));
+        Self { ticket: news.ticket, ids: ids.collect(), takes }
+    }
+}
+
 /// What came along with a question, once it has come.
 async fn fetched(fetching: &mut Option<BoxFuture<'static, Input>>) -> Input {
     let Some(future) = fetching else { return pending().await };
@@ -261,7 +333,14 @@ async fn fetched(fetching: &mut Option<BoxFuture<'static, Input>>) -> Input {
 async fn heard(session: &mut Option<Wire>) -> Input {
     let Some(wire) = session else { return pending().await };
     loop {
-        let news = match wire.commands.recv().await {
+        let command = tokio::select! {
+            command = wire.commands.recv() => command,
+            () = wire.gone.cancelled(), if !wire.displaced => {
+                wire.displaced = true;
+                return Input::Session { run: wire.run, news: SessionNews::Displaced };
+            }
+        };
+        let news = match command {
             Some(LegCommand::Text { text, .. }) => SessionNews::Text { text },
             Some(LegCommand::Typing { on }) => SessionNews::Typing { on },
             Some(LegCommand::Transfer { .. }) => SessionNews::Transfer,

@@ -2,15 +2,18 @@
 //! channel is told, never for time.
 
 mod attached;
+mod kept;
+mod places;
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Response, StatusCode};
 use ring::hmac;
 use serde_json::{Value, json};
 use tandem_models::client_builder;
@@ -82,7 +85,7 @@ struct World {
     model: Peer,
     channel: Peer,
     client: Client,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
@@ -102,7 +105,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let bots = folder.path().join("data/bots");
         std::fs::create_dir_all(&bots).unwrap();
-        let bot = json!({
+        let mut bot = json!({
             "system_prompt": { "role": "You are a clinic." },
             "workflow_features": {
                 "call_transfer": { "enabled": true,
@@ -112,12 +115,23 @@ impl World {
             },
         });
         std::fs::write(bots.join("clinic.json"), bot.to_string()).unwrap();
-        let model = Peer::answering(answer);
-        let channel = Peer::answering(channel);
+        bot["limits"] = json!({ "max_sessions": 2 });
+        std::fs::write(bots.join("small.json"), bot.to_string()).unwrap();
+        Self::on(folder, Peer::answering(answer), Peer::answering(channel)).await
+    }
+
+    /// A node on a data folder that is there.
+    async fn on(folder: TempDir, model: Peer, channel: Peer) -> Self {
+        let settings = Self::settings(folder.path(), &model, &channel);
+        let node = Node::start(settings, METRICS.clone()).await.unwrap();
+        Self { node, model, channel, client: client_builder().build().unwrap(), folder }
+    }
+
+    fn settings(folder: &Path, model: &Peer, channel: &Peer) -> Settings {
         let mut settings = Settings::default();
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         (settings.http.addr, settings.sip.addr) = (free, free);
-        settings.data.dir = folder.path().join("data");
+        settings.data.dir = folder.join("data");
         settings.openai.base_url = model.vendor.url("/v1");
         settings.chatwoot.base_url = channel.vendor.url("");
         settings.chatwoot.api_token = secret("cw-token");
@@ -127,8 +141,7 @@ impl World {
         settings.twilio.account_sid = SID.into();
         settings.twilio.api_url = channel.vendor.url("");
         settings.twilio.bot = "clinic".into();
-        let node = Node::start(settings, METRICS.clone()).await.unwrap();
-        Self { node, model, channel, client: client_builder().build().unwrap(), _folder: folder }
+        settings
     }
 
     fn address(&self) -> SocketAddr {
@@ -136,15 +149,11 @@ impl World {
     }
 
     async fn chatwoot(&self, event: &Value) -> StatusCode {
-        let body = event.to_string();
-        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-        let signature = hmac::sign(&key, body.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        let url = format!("http://{}/api/webhook/chatwoot", self.address());
-        let request = self.client.post(url).header("X-Chatwoot-Signature", signature).body(body);
-        request.send().await.unwrap().status()
+        self.post("/api/webhook/chatwoot", event).await.status()
+    }
+
+    async fn post(&self, path: &str, event: &Value) -> Response {
+        post(&self.client, self.address(), path, event).await
     }
 
     async fn sms(&self, id: &str, body: &str) -> StatusCode {
@@ -172,6 +181,18 @@ impl World {
         let request = self.client.post(url).header("X-Twilio-Signature", signature).body(body);
         request.send().await.unwrap().status()
     }
+}
+
+/// A webhook with Chatwoot's signature.
+async fn post(client: &Client, node: SocketAddr, path: &str, event: &Value) -> Response {
+    let body = event.to_string();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = hmac::sign(&key, body.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    let url = format!("http://{}{path}", node);
+    client.post(url).header("X-Chatwoot-Signature", signature).body(body).send().await.unwrap()
 }
 
 fn secret(text: &str) -> Secret {
@@ -262,6 +283,21 @@ async fn a_webhook_without_its_signature_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_sets_a_webhook_up_can_try_it_without_an_answer_to_anybody() {
+    let mut world = World::start(|_| says("Yes."), ok).await;
+    let mut event = incoming(100, "A try");
+    event["conversation"]["meta"]["company_id"] = json!(42);
+    let answer = world.post("/api/webhook/test", &event).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let expected = json!({ "status": "success", "event": "message_created", "company_id": "42" });
+    assert_eq!(answer.json::<Value>().await.unwrap(), expected);
+    let unsigned = world.client.post(format!("http://{}/api/webhook/test", world.address())).body(event.to_string());
+    assert_eq!(unsigned.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    world.chatwoot(&incoming(101, "Hello")).await;
+    assert_eq!(asked(&world.model.json("/chat/completions").await), ["Hello"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_who_takes_over_silences_an_answer_under_way() {
     let first = || Script::Stream {
         content_type: "text/event-stream",
@@ -339,12 +375,12 @@ async fn a_long_answer_goes_by_sms_in_parts_and_again_when_the_carrier_is_down()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_ends_answers_first() {
-    let World { node, mut channel, client, model, _folder } = {
+    let World { node, mut channel, client, model, folder } = {
         let world = World::start(|_| says("In time."), ok).await;
         world.chatwoot(&incoming(100, "hello")).await;
         world
     };
     let (sent, ()) = tokio::join!(channel.json("/conversations/123/messages"), node.drain(std::future::pending()));
     assert_eq!(sent["content"], "In time.");
-    drop((client, model, _folder));
+    drop((client, model, folder));
 }

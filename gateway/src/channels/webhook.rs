@@ -1,4 +1,4 @@
-//! The webhooks of all channels: the signature is checked, the news are handed to their conversation, and the channel is
+//! The webhooks of all channels: the signature is checked, the news are kept and handed to their conversation, and the channel is
 //! answered at once. `?bot=NAME` in the address names another bot than the settings do.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tandem_contract::BotName;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tracing::error;
 
 use super::desk::Busy;
 use super::{Channel, News, Unreadable, Webhook};
@@ -32,6 +33,7 @@ const NO_ANSWER: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response/>
 pub fn router(state: AppState) -> Router {
     Router::new()
         .route("/api/webhook/chatwoot", post(chatwoot))
+        .route("/api/webhook/test", post(test))
         .route("/twilio/messages", post(messages))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn(render))
@@ -61,13 +63,28 @@ async fn chatwoot(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let channel = state.chats.channels.chatwoot.clone();
-    let channel = channel.ok_or_else(|| not_set("set chatwoot.base_url and chatwoot.api_token"))?;
+    let channel = of_chatwoot(&state)?;
     let bot = parameters.bot.unwrap_or_else(|| state.settings.chatwoot.bot.clone());
-    let news = take(&state, channel, bot, &(uri, headers, body))?;
+    let news = take(&state, channel, bot, &(uri, headers, body)).await?;
     let status = if news.queued { StatusCode::ACCEPTED } else { StatusCode::OK };
     let received = Received { status: "success", event: news.event, company_id: news.company };
     Ok((status, Json(received)).into_response())
+}
+
+/// Checks and reads a webhook of Chatwoot, and does nothing else: for who sets one up.
+async fn test(
+    State(state): State<AppState>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Received>, Problem> {
+    let news = read(&state, &*of_chatwoot(&state)?, &(uri, headers, body))?;
+    Ok(Json(Received { status: "success", event: news.event, company_id: news.company }))
+}
+
+fn of_chatwoot(state: &AppState) -> Result<Arc<dyn Channel>, Problem> {
+    let channel = state.chats.channels.chatwoot.clone();
+    channel.map_or_else(|| Err(not_set("set chatwoot.base_url and chatwoot.api_token")), |channel| Ok(channel as _))
 }
 
 async fn messages(
@@ -80,7 +97,7 @@ async fn messages(
     let channel = state.chats.channels.messages.clone();
     let channel = channel.ok_or_else(|| not_set("set twilio.account_sid and twilio.auth_token"))?;
     let bot = parameters.bot.unwrap_or_else(|| state.settings.twilio.bot.clone());
-    take(&state, channel, bot, &(uri, headers, body))?;
+    take(&state, channel, bot, &(uri, headers, body)).await?;
     Ok(([(header::CONTENT_TYPE, TWIML)], NO_ANSWER).into_response())
 }
 
@@ -91,21 +108,38 @@ struct Answered {
     company: Option<String>,
 }
 
-fn take(
+async fn take(
     state: &AppState,
     channel: Arc<dyn Channel>,
     bot: String,
-    (uri, headers, body): &(Uri, HeaderMap, Bytes),
+    request: &(Uri, HeaderMap, Bytes),
 ) -> Result<Answered, Problem> {
     let bot = BotName::new(&bot)
         .map_err(|_| Problem::new(PublicError::BadRequest, "`bot` is no name of a bot: letters, digits, - and _"))?;
-    let url = format!("https://{}{uri}", authority(&state.settings.twilio, headers));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let news = channel.read(&Webhook { headers, url: &url, body, now }).map_err(unreadable)?;
+    let news = read(state, &*channel, request)?;
     let News { event, company, .. } = &news;
     let answered = Answered { queued: !news.inputs.is_empty(), event: event.clone(), company: company.clone() };
-    state.chats.channels.deliver(state, channel, &bot.to_string(), news).map_err(busy)?;
+    let node = state.clone();
+    // A channel that hangs up meanwhile does not leave it half done.
+    let taking = async move { node.chats.channels.take(&node, channel, &bot.to_string(), news).await };
+    match state.tasks.spawn(taking).await {
+        Ok(taken) => taken.map_err(busy)?,
+        Err(error) => {
+            error!(%error, "a webhook was not taken");
+            return Err(busy(Busy::Disk));
+        }
+    }
     Ok(answered)
+}
+
+fn read(
+    state: &AppState,
+    channel: &dyn Channel,
+    (uri, headers, body): &(Uri, HeaderMap, Bytes),
+) -> Result<News, Problem> {
+    let url = format!("https://{}{uri}", authority(&state.settings.twilio, headers));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    channel.read(&Webhook { headers, url: &url, body, now }).map_err(unreadable)
 }
 
 fn not_set(what: &str) -> Problem {
@@ -121,9 +155,10 @@ fn unreadable(error: Unreadable) -> Problem {
     Problem::new(public, error.to_string())
 }
 
+/// Statuses that Chatwoot repeats for its agent bots: 429 and 500 (`AgentBots::WebhookJob`).
 fn busy(error: Busy) -> Problem {
     match error {
-        Busy::Full => Problem::new(PublicError::NodeFull, "too much is being said; send it again"),
-        Busy::Draining => Problem::new(PublicError::Draining, "this node ends; send it again"),
+        Busy::Full => Problem::new(PublicError::TooFast, "too much is being said; send it again"),
+        Busy::Disk => Problem::new(PublicError::Internal, "it cannot be kept, the log says why; send it again"),
     }
 }

@@ -186,7 +186,7 @@ pub struct Node {
     /// Number of this node; part of every session id.
     pub id: u16,
     /// Sessions at once, all doors and bots together; the next caller gets 503. A bot's own limit is
-    /// `limits.max_sessions` of its config.
+    /// `limits.max_sessions` of its config. Chats of message channels that wait for their callers give way.
     pub max_sessions: u32,
     /// Seconds that running sessions may take to finish after SIGTERM or SIGINT.
     pub drain_seconds: u32,

@@ -20,7 +20,7 @@ use tandem_contract::record::{CallRecord, Outcome};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-use super::{make_folder, replace};
+use super::{make_folder, on_blocking_pool, replace};
 
 /// Records that wait for the writer: more than all sessions of a node write at one moment, and still bounded memory.
 const QUEUE: usize = 1_024;
@@ -79,12 +79,13 @@ impl FileCalls {
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<CallRecord>, StoreError>> {
         let (folder, opened) = (Arc::clone(&self.folder), self.opened);
-        on_blocking_pool(move || {
+        let work = move || {
             let mut sessions = sessions_in(&folder)?;
             sessions.sort_unstable_by(|a, b| b.cmp(a));
             let older = sessions.into_iter().filter(|session| before.is_none_or(|before| *session < before));
             Ok(older.filter_map(|session| read_or_log(&folder, session, opened)).take(limit).collect())
-        })
+        };
+        on_blocking_pool("calls", work).boxed()
     }
 
     fn write(&self, record: CallRecord) -> BoxFuture<'static, Result<(), StoreError>> {
@@ -114,20 +115,8 @@ impl CallLog for FileCalls {
 
     fn read(&self, session: SessionId) -> BoxFuture<'static, Result<Option<CallRecord>, StoreError>> {
         let (folder, opened) = (Arc::clone(&self.folder), self.opened);
-        on_blocking_pool(move || read(&folder, session, opened))
+        on_blocking_pool("calls", move || read(&folder, session, opened)).boxed()
     }
-}
-
-fn on_blocking_pool<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> BoxFuture<'static, Result<T, StoreError>> {
-    async move {
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-            let source = std::io::Error::other(error);
-            Err(StoreError::Io { action: "read", path: "calls".into(), source })
-        })
-    }
-    .boxed()
 }
 
 fn path_of(folder: &Path, session: SessionId) -> PathBuf {

@@ -29,6 +29,21 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     write().map_err(failed("write", path))
 }
 
+/// Writes a new file that survives a power cut from when this returns. One that is cut off before may be there in part.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn keep(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let write = || {
+        let mut file = private(path)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        // Its name is the folder's.
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    write().map_err(failed("write", path))
+}
+
 /// An empty file for its owner alone.
 fn private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
@@ -40,6 +55,18 @@ fn private(path: &Path) -> std::io::Result<File> {
 /// When the file system refuses.
 pub fn make_folder(path: &Path) -> Result<(), StoreError> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(failed("make the folder", path))
+}
+
+/// Does what waits for the disk where nobody else has to wait for it. `folder` is what an error names.
+///
+/// # Errors
+/// Those of the work.
+pub async fn on_blocking_pool<T: Send + 'static>(
+    folder: &'static str,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let cut_off = |end| StoreError::Io { action: "use", path: folder.into(), source: std::io::Error::other(end) };
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|end| Err(cut_off(end)))
 }
 
 /// The one process that uses a data folder. The lock goes with the process, however it ends.
@@ -92,8 +119,9 @@ mod tests {
         make_folder(&folder).unwrap();
         let _lock = FolderLock::take(&folder).unwrap();
         replace(&folder.join("a.json"), b"{}").unwrap();
+        keep(&folder.join("b.json"), b"{}").unwrap();
         assert_eq!([mode(&data), mode(&folder)], [0o700; 2]);
-        assert_eq!([mode(&folder.join("lock")), mode(&folder.join("a.json"))], [0o600; 2]);
+        assert_eq!(["lock", "a.json", "b.json"].map(|name| mode(&folder.join(name))), [0o600; 3]);
     }
 
     #[test]

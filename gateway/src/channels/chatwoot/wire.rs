@@ -1,7 +1,8 @@
 //! The events of Chatwoot's webhooks, as far as they matter here, and the bodies of our requests.
 
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tandem_contract::Private;
 
@@ -14,10 +15,11 @@ use crate::settings::ChatwootStatus;
 const ATTACHED_MAX: usize = 15;
 
 /// An event. Those about a message have the message at the top and its conversation inside; those about a conversation have
-/// the conversation at the top.
+/// the conversation at the top. What is beside the point may have any shape.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Event {
     event: String,
+    #[serde(default, deserialize_with = "if_readable")]
     account: Option<Account>,
     conversation: Option<Conversation>,
     /// Some proxies put the message inside, too.
@@ -34,22 +36,33 @@ struct Account {
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Conversation {
     id: Option<u64>,
+    #[serde(default, deserialize_with = "if_readable")]
     status: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_readable")]
     meta: Meta,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_readable")]
     custom_attributes: Attributes,
     /// Seconds since 1970-01-01, with microseconds.
     updated_at: Option<Value>,
-    changed_attributes: Option<Vec<Value>>,
+    #[serde(default, deserialize_with = "if_readable")]
+    changed_attributes: Vec<Value>,
+    /// The last one. Events about a conversation name its account nowhere else.
+    #[serde(default, deserialize_with = "if_readable")]
+    messages: Vec<LastMessage>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct LastMessage {
+    account_id: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Meta {
     assignee: Option<Value>,
     /// `User` or `AgentBot`; older versions have none, and only people are assigned.
+    #[serde(default, deserialize_with = "if_readable")]
     assignee_type: Option<String>,
-    company_id: Option<String>,
+    company_id: Option<Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -62,8 +75,9 @@ struct Message {
     id: Option<Value>,
     content: Option<Private<String>>,
     message_type: Option<Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_readable")]
     private: bool,
+    #[serde(default, deserialize_with = "if_readable")]
     sender: Option<Sender>,
     content_attributes: Option<Value>,
     /// One without a type is null.
@@ -74,7 +88,7 @@ struct Message {
 struct Sender {
     id: Option<Value>,
     /// `contact`, `user` (a person at work), `agent_bot`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "if_readable")]
     kind: Option<String>,
 }
 
@@ -111,8 +125,15 @@ impl Event {
         body: &[u8],
     ) -> Result<News, Unreadable> {
         let about_message = self.event == "message_created";
-        let about_conversation =
-            matches!(self.event.as_str(), "conversation_updated" | "conversation_status_changed" | "status_changed");
+        let about_conversation = matches!(
+            self.event.as_str(),
+            "conversation_updated"
+                | "conversation_status_changed"
+                | "status_changed"
+                // Of these two agent bots are told in place of the one before.
+                | "conversation_opened"
+                | "conversation_resolved"
+        );
         let (event, own_account) = (self.event.clone(), self.account.as_ref().map(|account| account.id));
         if let (Some(set), Some(own)) = (account, own_account)
             && set != own
@@ -125,8 +146,8 @@ impl Event {
             return Ok(News::nothing(event, conversation.company()));
         }
         let id = id.ok_or(Unreadable::Malformed("conversation.id is missing"))?;
-        let account =
-            account.or(own_account).ok_or(Unreadable::Malformed("account.id is missing; set chatwoot.account_id"))?;
+        let account = account.or(own_account).or_else(|| conversation.account());
+        let account = account.ok_or(Unreadable::Malformed("account.id is missing; set chatwoot.account_id"))?;
         let standing = conversation.standing(bot_status, event.as_str());
         let mut inputs: Vec<Input> = standing.map(|standing| Input::Standing { standing }).into_iter().collect();
         let mut caller = Private::new(String::new());
@@ -171,9 +192,9 @@ impl Conversation {
     /// None: the event does not say.
     fn standing(&self, bot_status: ChatwootStatus, event: &str) -> Option<Standing> {
         let status = self.status.as_deref()?;
-        let changes = self.changed_attributes.iter().flatten();
+        let mut changes = self.changed_attributes.iter();
         let changed = event != "message_created"
-            && (event != "conversation_updated" || changes.into_iter().any(|change| change.get("status").is_some()));
+            && (event != "conversation_updated" || changes.any(|change| change.get("status").is_some()));
         let person = self.meta.assignee_type.as_deref().is_none_or(|kind| kind != "AgentBot");
         let assigned = person && self.meta.assignee.as_ref().is_some_and(|assignee| !assignee.is_null());
         Some(Standing { bot: status == bot_status.as_str(), assigned, changed, at: self.updated_at_us() })
@@ -185,9 +206,14 @@ impl Conversation {
         Some((seconds * 1e6) as u64)
     }
 
+    /// In `meta`, else in `custom_attributes`.
     fn company(&self) -> Option<String> {
-        let custom = self.custom_attributes.company_id.as_ref().and_then(Value::as_str).map(str::to_owned);
-        self.meta.company_id.clone().or(custom)
+        let named = [&self.meta.company_id, &self.custom_attributes.company_id].into_iter().flatten();
+        named.filter(|id| id.is_string() || id.is_number()).map(plain).next()
+    }
+
+    fn account(&self) -> Option<u64> {
+        self.messages.iter().find_map(|message| message.account_id)
     }
 }
 
@@ -240,7 +266,7 @@ impl Message {
 
     fn sender_id(&self) -> Private<String> {
         let id = self.sender.as_ref().and_then(|sender| sender.id.as_ref());
-        id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)).unwrap_or_default().into()
+        id.map(plain).unwrap_or_default().into()
     }
 }
 
@@ -257,6 +283,16 @@ impl Attachment {
             Some(_) => Kind::Other,
         }
     }
+}
+
+/// An id, whether it came as text or as a number.
+fn plain(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+}
+
+/// A field whose shape is none that we know is as good as missing: it holds no message up.
+fn if_readable<'de, T: DeserializeOwned + Default, D: Deserializer<'de>>(input: D) -> Result<T, D::Error> {
+    Ok(T::deserialize(Value::deserialize(input)?).unwrap_or_default())
 }
 
 fn fingerprint(body: &[u8]) -> String {
@@ -399,6 +435,64 @@ mod tests {
             assert_eq!(read(event.clone()).inputs, [expected], "{event}");
         }
         assert!(read(json!({"event": "contact_created", "id": 1, "name": "x"})).inputs.is_empty());
+    }
+
+    /// `AgentBotListener#conversation_opened` and `#conversation_resolved`: `Conversations::EventDataPresenter#push_data` and the name
+    /// of the event. No `changed_attributes`, and the account only in the last message.
+    fn told_to_an_agent_bot(name: &str, status: &str, at: f64) -> Value {
+        json!({
+            "additional_attributes": {}, "can_reply": true, "channel": "Channel::WebWidget",
+            "contact_inbox": {"id": 9, "contact_id": 456, "inbox_id": 3, "source_id": "b2c1", "created_at": "2025-11-10T18:00:00.000Z",
+                              "updated_at": "2025-11-10T18:00:00.000Z", "hmac_verified": false, "pubsub_token": "x"},
+            "id": 123, "inbox_id": 3,
+            "messages": [{"id": 790, "content": "See you", "account_id": 7, "inbox_id": 3, "conversation_id": 123, "message_type": 1,
+                          "created_at": 1_762_798_500, "private": false, "status": "sent", "content_type": "text",
+                          "sender": {"id": 1, "name": "Ana", "type": "user"}}],
+            "labels": [],
+            "meta": {"sender": {"id": 456, "name": "María", "type": "contact"}, "assignee": null, "assignee_type": null,
+                     "team": null, "hmac_verified": false},
+            "status": status, "custom_attributes": {}, "snoozed_until": null, "unread_count": 0,
+            "first_reply_created_at": "2025-11-10T18:10:00.000Z", "priority": null, "waiting_since": 0,
+            "agent_last_seen_at": 1_762_798_400, "contact_last_seen_at": 0, "last_activity_at": 1_762_798_500,
+            "timestamp": 1_762_798_500, "created_at": 1_762_798_000, "updated_at": at, "event": name,
+        })
+    }
+
+    #[test]
+    fn what_agent_bots_are_told_of_the_status() {
+        for (name, status, bot) in [("conversation_opened", "open", true), ("conversation_resolved", "resolved", false)]
+        {
+            let event = told_to_an_agent_bot(name, status, 1_762_798_600.5);
+            let body = event.to_string();
+            let event: Event = serde_json::from_str(&body).unwrap();
+            let news = event.news(ChatwootStatus::Open, None, body.as_bytes()).unwrap();
+            assert_eq!(news.inputs, [standing(bot, false, true, Some(1_762_798_600_500_000))], "{name}");
+            assert_eq!((news.place.account.reveal().as_str(), news.place.conversation.reveal().as_str()), ("7", "123"));
+        }
+    }
+
+    #[test]
+    fn shapes_beside_the_point_hold_no_message_up() {
+        let company = |conversation: Value, expected: Option<&str>| {
+            let mut event = message(json!("incoming"), "contact");
+            for (name, value) in conversation.as_object().unwrap() {
+                event["conversation"][name] = value.clone();
+            }
+            let news = read(event);
+            assert!(matches!(news.inputs.last(), Some(Input::Message { .. })), "{conversation}");
+            assert_eq!(news.company.as_deref(), expected, "{conversation}");
+        };
+        company(json!({"meta": {"company_id": 42}}), Some("42"));
+        company(json!({"meta": null}), Some("benova"));
+        company(json!({"meta": [], "custom_attributes": null}), None);
+        company(
+            json!({"meta": {"assignee_type": 3, "company_id": null}, "custom_attributes": {"company_id": 43}}),
+            Some("43"),
+        );
+        company(json!({"status": 0, "updated_at": "2025", "changed_attributes": {}, "messages": null}), Some("benova"));
+        let mut event = message(json!("incoming"), "contact");
+        (event["private"], event["sender"], event["account"]) = (Value::Null, json!("María"), json!(7));
+        assert!(matches!(read(event).inputs.last(), Some(Input::Message { .. })));
     }
 
     #[test]

@@ -52,6 +52,10 @@ pub struct Question {
 }
 
 impl Question {
+    pub fn ids(&self) -> impl Iterator<Item = String> {
+        self.messages.iter().map(|piece| piece.message.id.clone())
+    }
+
     /// All as one. Of what is attached the newest is read: at most `ATTACHMENTS_MAX` links, in order.
     pub fn as_one(&self) -> (Private<String>, Vec<Link>) {
         let messages = self.messages.iter().map(|piece| &piece.message);
@@ -115,6 +119,10 @@ impl Bench {
 
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    pub fn has(&self, id: &str) -> bool {
+        self.waiting.iter().any(|piece| piece.message.id == id)
     }
 
     /// When they are to be answered.

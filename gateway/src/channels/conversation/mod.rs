@@ -5,10 +5,12 @@
 //! its id. Once a person has taken the conversation, nothing of the bot leaves any
 //! more: not even the rest of an answer that is on its way. It knows no channel and no session, only their news.
 //!
-//! The parts: `bench` (messages that wait), `hold` (who has the conversation), `post` (what leaves, one at a time).
+//! The parts: `bench` (messages that wait), `hold` (who has the conversation), `owed` (messages that are being answered), `post`
+//! (what leaves, one at a time).
 
 mod bench;
 mod hold;
+mod owed;
 mod post;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ pub use self::bench::Inbound;
 use self::bench::{Bench, Question, Taken};
 pub use self::hold::Standing;
 use self::hold::{Hold, Turn};
+use self::owed::Owed;
 pub use self::post::{Delivery, Post};
 use self::post::{Outcome, Tray};
 use super::attached::Link;
@@ -39,6 +42,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 /// Tries to open a session; two minutes are longer than a busy hour's peak and shorter than a caller's patience.
 const OPEN_TRIES: u8 = 24;
+/// For who got no session in all this time.
+const ALL_BUSY: &str = "All lines are busy at the moment. Please write again later.";
 
 /// Number of a session within its conversation. News of an older one are dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +103,8 @@ pub enum SessionNews {
     HungUp,
     /// It ended by itself.
     Gone,
+    /// While it waited for the caller, its place was given to another session.
+    Displaced,
 }
 
 /// Something is to be done.
@@ -172,11 +179,14 @@ pub struct Conversation {
     talk: Talk,
     /// What the session is to be asked, while what came along is fetched.
     fetching: Option<Question>,
+    owed: Owed,
     /// What the session has written since it was told something.
     reply: Vec<Private<String>>,
     /// The session has asked for a person, and the channel is being told.
     transferring: bool,
     typing: bool,
+    /// The session is to end as soon as it has answered.
+    displaced: bool,
     closing: bool,
     touched: Time,
 }
@@ -191,9 +201,11 @@ impl Conversation {
             run: Run::default(),
             talk: Talk::None,
             fetching: None,
+            owed: Owed::default(),
             reply: Vec::new(),
             transferring: false,
             typing: false,
+            displaced: false,
             closing: false,
             touched: now,
         }
@@ -209,12 +221,33 @@ impl Conversation {
             Input::Posted { delivery } => self.posted(now, delivery, out),
             Input::Fetched { run, .. } if run != self.run || self.talk != Talk::Fetching => {}
             Input::Fetched { run, text, attachments } => {
-                (self.talk, self.fetching) = (Talk::Busy, None);
+                self.owed.ask(self.fetching.take().iter().flat_map(Question::ids));
+                self.talk = Talk::Busy;
                 out.push(Effect::Tell { run, text, attachments });
             }
             Input::Closing => self.closing = true,
         }
         self.settle(now, out);
+    }
+
+    /// Whether this message is still to be answered.
+    pub fn owes(&self, id: &str) -> bool {
+        let fetching = self.fetching.iter().flat_map(Question::ids).any(|asked| asked == id);
+        fetching || self.bench.has(id) || self.owed.has(id)
+    }
+
+    /// Whether a person has it because they wrote: a channel does not say so a second time.
+    pub fn is_taken(&self) -> bool {
+        self.hold.is_taken()
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Whether its session does nothing but wait.
+    pub fn waits_for_caller(&self) -> bool {
+        matches!(self.talk, Talk::Ready { .. }) && self.bench.is_empty() && self.tray.is_empty() && !self.transferring
     }
 
     /// When `handle_timeout` wants to be called.
@@ -288,6 +321,7 @@ impl Conversation {
             out.push(Effect::End { run: self.run, person });
         }
         self.reply.clear();
+        self.owed.answer();
         (self.talk, self.fetching) = (Talk::None, None);
         self.type_on(false, out);
         // What it still says belongs to nobody.
@@ -304,6 +338,7 @@ impl Conversation {
                 let asked = self.talk == Talk::Fetching;
                 if !self.transferring && !asked {
                     self.talk = Talk::Ready { since: now };
+                    self.owed.answer();
                 }
                 // It goes on with what came meanwhile.
                 self.type_on(asked || !self.bench.is_empty(), out);
@@ -317,6 +352,7 @@ impl Conversation {
                 self.tray.put(Post::HandOver);
             }
             SessionNews::HungUp | SessionNews::Gone => self.gone(now, news == SessionNews::HungUp, out),
+            SessionNews::Displaced => self.displaced = true,
         }
     }
 
@@ -327,16 +363,21 @@ impl Conversation {
             warn!("no session can be opened; the caller's messages stay unanswered");
             self.bench.clear();
             self.talk = Talk::None;
+            if again {
+                self.tray.put(Post::Text { text: ALL_BUSY.to_owned().into() });
+            }
         }
         self.type_on(false, out);
     }
 
     /// The session is over. What waited for a session that was not even told of it would open one after the other; what was being
-    /// fetched for one that had listened is for the next.
+    /// fetched for one that had listened is for the next. What a node that ends has cut off stays owed, for its next start.
     fn gone(&mut self, now: Time, politely: bool, out: &mut Vec<Effect>) {
-        if self.talk == Talk::Opening {
+        if self.talk == Talk::Opening && !self.closing {
             self.bench.clear();
         }
+        let cut_off = self.closing && self.talk == Talk::Busy && self.reply.is_empty();
+        let unanswered = cut_off.then(|| self.owed.clone());
         let dropped = self.fetching.take().map_or(0, |question| self.bench.put_back(now, question));
         if dropped > 0 {
             warn!(dropped, "a second session has ended before it was asked; messages stay unanswered");
@@ -346,6 +387,9 @@ impl Conversation {
         }
         self.transferring = false;
         self.end(false, out);
+        if let Some(owed) = unanswered {
+            self.owed = owed;
+        }
     }
 
     fn send_reply(&mut self) {
@@ -380,12 +424,15 @@ impl Conversation {
             Talk::None if !self.bench.is_empty() && !self.closing => self.open(out),
             Talk::Refused { until } if until <= now && !self.closing => self.open(out),
             Talk::Ready { .. } if self.bench.due().is_some_and(|due| due <= now) => self.tell(now, out),
-            Talk::Ready { .. } if self.closing && self.bench.is_empty() => self.end(false, out),
+            Talk::Ready { .. } if (self.closing || self.displaced) && self.bench.is_empty() => self.end(false, out),
             Talk::Refused { .. } if self.closing => self.talk = Talk::None,
             Talk::None | Talk::Refused { .. } | Talk::Opening | Talk::Fetching | Talk::Busy | Talk::Ready { .. } => {}
         }
         if let Some(post) = self.tray.next(now) {
             out.push(Effect::Post { post });
+        }
+        if self.tray.is_empty() {
+            self.owed.left();
         }
         let old = self.touched + FORGET_AFTER <= now;
         if self.talk == Talk::None && self.tray.is_empty() && (self.closing || old) {
@@ -397,7 +444,7 @@ impl Conversation {
 
     fn open(&mut self, out: &mut Vec<Effect>) {
         self.run = Run(self.run.0.wrapping_add(1));
-        self.talk = Talk::Opening;
+        (self.talk, self.displaced) = (Talk::Opening, false);
         self.reply.clear();
         out.push(Effect::Open { run: self.run });
         self.type_on(true, out);
@@ -409,6 +456,7 @@ impl Conversation {
         let (text, links) = question.as_one();
         if links.is_empty() {
             self.talk = Talk::Busy;
+            self.owed.ask(question.ids());
             out.push(Effect::Tell { run, text, attachments: Vec::new() });
         } else {
             (self.talk, self.fetching) = (Talk::Fetching, Some(question));
