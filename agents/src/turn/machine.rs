@@ -41,7 +41,7 @@ pub struct TurnMachine {
     pub(super) endpointing: Endpointing,
     /// Tools run, and the brain hears of nothing else before their results.
     tools: bool,
-    /// The reply waits for a tool.
+    /// The reply waits for a tool, or ends the conversation.
     pub(super) awaits: bool,
     silence: Silence,
     /// On hold nobody is waited for: neither the caller, who can say nothing, nor our playout, which stands still.
@@ -257,9 +257,9 @@ impl TurnMachine {
         }
         self.hearing = Hearing::Closed;
         match self.state {
-            TurnState::SpeakingPaused { ended: Some(_), .. } if sense == Sense::Backchannel => self.resume(now, out),
-            TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } if sense == Sense::Backchannel => {}
-            // "Okay", to who was told that it takes a moment.
+            TurnState::SpeakingPaused { .. } if !self.takes_floor(words, sense) => self.go_on(now, out),
+            TurnState::Speaking { .. } if !self.takes_floor(words, sense) => {}
+            // "Okay", to who was told that it takes a moment, or goodbye.
             TurnState::Thinking { .. } if self.awaits && sense == Sense::Backchannel => {}
             _ => self.take_answer(now, out),
         }

@@ -136,7 +136,8 @@ pub enum TurnInput {
     Text,
     /// The brain has begun something: speech, or a tool that runs.
     BrainWorks,
-    /// Whether tools run before whose results the brain is not asked anything; `awaited`: the reply waits for one.
+    /// Whether tools run before whose results the brain is not asked anything; `awaited`: the reply waits for one, or ends the
+    /// conversation.
     Tools {
         running: bool,
         awaited: bool,

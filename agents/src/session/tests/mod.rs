@@ -6,6 +6,7 @@ mod calls;
 mod escalation;
 mod failover;
 mod keys;
+mod farewell;
 mod memory;
 mod mixed;
 mod model;
