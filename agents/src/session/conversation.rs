@@ -21,7 +21,7 @@ use super::model::Question;
 use super::output::Terminal;
 use super::tools::Running;
 use crate::brain::{BrainEffect, BrainEvent, Listen};
-use crate::turn::{Ask, Sense, TurnEffect, TurnInput, TurnState};
+use crate::turn::{Ask, TurnEffect, TurnInput, TurnState};
 
 /// Caller inputs that wait for the floor. Full: the newest is not taken. A person doesn't write sixteen messages ahead.
 const HELD_MAX: usize = 16;
@@ -185,10 +185,10 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn caller_said(&mut self, now: Time, text: String, sense: Sense) {
+    pub(super) fn caller_said(&mut self, now: Time, text: String, understood: TurnInput) {
         let at = self.ears.onset;
         let letter = Letter::words(text.into());
-        self.understood(now, CallerInput { letter, digits: false, at }, TurnInput::Understood { sense });
+        self.understood(now, CallerInput { letter, digits: false, at }, understood);
     }
 
     /// `at`: when it came.

@@ -50,6 +50,24 @@ pub struct TurnMachine {
     heard_there: bool,
 }
 
+/// Why a recognition has no words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoResult {
+    /// It heard none.
+    Noise,
+    Unheard,
+    Unmatched,
+}
+
+impl NoResult {
+    pub(super) fn ask(self) -> Ask {
+        match self {
+            Self::Noise | Self::Unmatched => Ask::NotUnderstood,
+            Self::Unheard => Ask::NotHeard,
+        }
+    }
+}
+
 /// What a transition found: the input was acted on, or why not.
 pub(super) type Taken = Result<(), Ignored>;
 
@@ -113,9 +131,10 @@ impl TurnMachine {
                 let heard = self.partial(ending, sense);
                 heard.map(|()| self.weigh(now, words, sense, out))
             }
-            TurnInput::Understood { sense } => self.understood(now, sense, out),
-            TurnInput::Rejected => self.rejected(now, Ask::NotUnderstood, out),
-            TurnInput::Unheard => self.rejected(now, Ask::NotHeard, out),
+            TurnInput::Understood { words, sense } => self.understood(now, words, sense, out),
+            TurnInput::Rejected => self.rejected(now, NoResult::Noise, out),
+            TurnInput::Unheard => self.rejected(now, NoResult::Unheard, out),
+            TurnInput::Unmatched => self.rejected(now, NoResult::Unmatched, out),
             TurnInput::PlayoutStarted { utterance, interruptible } => {
                 self.playout_started(now, utterance, interruptible, out)
             }
@@ -251,7 +270,7 @@ impl TurnMachine {
         Ok(())
     }
 
-    fn understood(&mut self, now: Time, sense: Sense, out: &mut Vec<TurnEffect>) -> Taken {
+    fn understood(&mut self, now: Time, words: u32, sense: Sense, out: &mut Vec<TurnEffect>) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
@@ -267,8 +286,7 @@ impl TurnMachine {
         Ok(())
     }
 
-    /// There is no result: `ask` says why.
-    fn rejected(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) -> Taken {
+    fn rejected(&mut self, now: Time, why: NoResult, out: &mut Vec<TurnEffect>) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
@@ -279,10 +297,9 @@ impl TurnMachine {
                 self.state = TurnState::CallerSpeaking { onset: self.voice.unwrap_or(now) };
                 self.listen(out);
             }
-            TurnState::EndpointPending { .. } => self.ask(now, ask, out),
-            TurnState::SpeakingPaused { ended: Some(_), .. } => self.resume(now, out),
+            TurnState::EndpointPending { .. } => self.ask(now, why.ask(), out),
+            TurnState::SpeakingPaused { .. } => self.rejected_in_pause(now, why, out),
             TurnState::CallerSpeaking { .. }
-            | TurnState::SpeakingPaused { .. }
             | TurnState::Speaking { .. }
             | TurnState::Thinking { .. }
             | TurnState::Listening { .. }
@@ -445,7 +462,7 @@ impl TurnMachine {
         if let Hearing::Finishing { .. } = self.hearing {
             out.push(TurnEffect::CancelRecognition);
             // Cannot be ignored: a recognition is open.
-            let _ = self.rejected(now, Ask::NotHeard, out);
+            let _ = self.rejected(now, NoResult::Unheard, out);
         } else {
             self.finish_listening(now, out);
         }
@@ -461,7 +478,7 @@ impl TurnMachine {
     }
 
     /// Gives the brain the floor. The session hands it the question, with a new epoch.
-    fn ask(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) {
+    pub(super) fn ask(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) {
         if self.tools && ask == Ask::Caller {
             out.push(TurnEffect::Hold);
         } else if !self.tools {
@@ -500,13 +517,13 @@ impl TurnMachine {
     }
 
     /// After a result: a voice that is still on is a new utterance.
-    fn listen_on(&mut self, out: &mut Vec<TurnEffect>) {
+    pub(super) fn listen_on(&mut self, out: &mut Vec<TurnEffect>) {
         if self.voice.is_some() && !matches!(self.state, TurnState::Transferring { .. } | TurnState::Ended) {
             self.listen(out);
         }
     }
 
-    fn finish_listening(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
+    pub(super) fn finish_listening(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
         self.hearing = Hearing::Finishing { since: now };
         out.push(TurnEffect::FinishRecognition);
     }

@@ -11,6 +11,7 @@ mod memory;
 mod mixed;
 mod model;
 mod opening;
+mod noise;
 mod policies;
 mod soup;
 mod spoken;
