@@ -28,6 +28,9 @@ const TAIL: Duration = Duration::from_millis(200);
 /// must not hold a line that nobody needs.
 const HEARD_OUT: Duration = Duration::from_secs(10);
 
+/// How often in a row a voice that broke off is asked for the rest. Where a vendor fails, another voice speaks it.
+const BREAKS_MAX: u8 = 2;
+
 /// What a reply ends with, once all of it was played.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Terminal {
@@ -76,6 +79,8 @@ pub(super) struct Output {
     waiting: VecDeque<Waiting>,
     /// What the voice speaks now, and in which epoch.
     pub(super) voice: Option<(Epoch, UtteranceId)>,
+    /// Utterances in a row that it did not say to their end.
+    breaks: u8,
     /// In the order of the line.
     pub(super) lines: Vec<Line>,
     /// Over, but not yet committed.
@@ -197,6 +202,7 @@ impl SessionCore {
             VoiceEvent::Failed(error) => {
                 warn!(%error, "the voice failed");
                 self.voice_done(now, tag, false);
+                self.carry_on(now, epoch, utterance);
             }
         }
     }
@@ -204,6 +210,7 @@ impl SessionCore {
     fn voice_done(&mut self, now: Time, tag: Tag, whole: bool) {
         let (epoch, utterance) = utterance_of(tag);
         self.ledger.finish_audio(epoch, utterance, whole);
+        self.output.breaks = if whole { 0 } else { self.output.breaks.saturating_add(1) };
         self.send_audio(now, MediaCommand::Finish { tag });
         self.output.voice = None;
         self.tell_words(epoch, utterance);
@@ -211,6 +218,24 @@ impl SessionCore {
     }
 
     /// The words of an utterance that is on the line, as far as they are placed.
+    /// A voice that broke off in the middle of an utterance is to say the rest, before anything else: half a sentence may mean the
+    /// opposite. Utterances are numbered in the order in which they are heard, so those that wait get new numbers.
+    fn carry_on(&mut self, now: Time, epoch: Epoch, utterance: UtteranceId) {
+        let broken = self.output.lines.iter().find(|line| line.utterance == utterance);
+        let Some(interruptible) = broken.map(|line| line.interruptible) else { return };
+        let Some(rest) = self.ledger.unspoken(utterance).filter(|_| self.output.breaks < BREAKS_MAX) else { return };
+        let at_ms = self.story.at_ms(now);
+        let first = Waiting { epoch, utterance, text: rest.into(), interruptible };
+        let later = std::mem::take(&mut self.output.waiting);
+        for waiting in &later {
+            self.ledger.discard(waiting.utterance);
+        }
+        for waiting in [first].into_iter().chain(later) {
+            let utterance = self.ledger.open(waiting.epoch, waiting.text.reveal(), at_ms);
+            self.output.waiting.push_back(Waiting { utterance, ..waiting });
+        }
+    }
+
     fn tell_words(&mut self, epoch: Epoch, utterance: UtteranceId) {
         let on_line = self.output.lines.iter().any(|line| line.utterance == utterance && line.started);
         if !on_line {

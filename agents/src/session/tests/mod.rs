@@ -2,6 +2,7 @@
 
 mod ahead;
 mod attached;
+mod broken_voice;
 mod calls;
 mod escalation;
 mod failover;
