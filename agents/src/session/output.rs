@@ -145,6 +145,7 @@ impl SessionCore {
         if self.life != Life::Running || text.trim().is_empty() {
             return;
         }
+        // Of a brain that asks no model, too.
         self.stages.end(Stage::ModelFirstToken, now);
         let at_ms = self.story.at_ms(now);
         let utterance = self.ledger.open(self.epoch, text, at_ms);
@@ -201,23 +202,22 @@ impl SessionCore {
             VoiceEvent::Done => self.voice_done(now, tag, true),
             VoiceEvent::Failed(error) => {
                 warn!(%error, "the voice failed");
-                self.voice_done(now, tag, false);
                 self.carry_on(now, epoch, utterance);
+                self.voice_done(now, tag, false);
             }
         }
     }
 
     fn voice_done(&mut self, now: Time, tag: Tag, whole: bool) {
         let (epoch, utterance) = utterance_of(tag);
-        self.ledger.finish_audio(epoch, utterance, whole);
         self.output.breaks = if whole { 0 } else { self.output.breaks.saturating_add(1) };
+        self.ledger.finish_audio(epoch, utterance, whole);
         self.send_audio(now, MediaCommand::Finish { tag });
         self.output.voice = None;
         self.tell_words(epoch, utterance);
         self.feed_voice(now);
     }
 
-    /// The words of an utterance that is on the line, as far as they are placed.
     /// A voice that broke off in the middle of an utterance is to say the rest, before anything else: half a sentence may mean the
     /// opposite. Utterances are numbered in the order in which they are heard, so those that wait get new numbers.
     fn carry_on(&mut self, now: Time, epoch: Epoch, utterance: UtteranceId) {
@@ -236,6 +236,7 @@ impl SessionCore {
         }
     }
 
+    /// The words of an utterance that is on the line, as far as they are placed.
     fn tell_words(&mut self, epoch: Epoch, utterance: UtteranceId) {
         let on_line = self.output.lines.iter().any(|line| line.utterance == utterance && line.started);
         if !on_line {
@@ -362,11 +363,6 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn output_timeout(&mut self, now: Time) {
-        self.back_off_timeout(now);
-        self.settle_output(now);
-    }
-}
     /// When the conversation ends, or leaves us. Whoever speaks then is not hung up on in the middle of a sentence: it may take
     /// the hang-up back.
     pub(super) fn ending_due(&self) -> Option<Time> {
@@ -375,3 +371,8 @@ impl SessionCore {
         ending.due.map(|due| if waits { due + HEARD_OUT } else { due })
     }
 
+    pub(super) fn output_timeout(&mut self, now: Time) {
+        self.back_off_timeout(now);
+        self.settle_output(now);
+    }
+}

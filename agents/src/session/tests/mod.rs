@@ -16,6 +16,7 @@ mod noise;
 mod policies;
 mod soup;
 mod spoken;
+mod stages;
 mod task;
 mod tools;
 mod watchdog;
