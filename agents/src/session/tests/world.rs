@@ -482,6 +482,24 @@ impl World {
             let played: Vec<&str> = entry.text.reveal().split_whitespace().take(whole).collect();
             assert_eq!(entry.heard.reveal().split_whitespace().collect::<Vec<_>>(), played, "{}", entry.utterance.0);
         }
+        self.assert_all_is_told();
+    }
+
+    /// Each agent line says no word that the far end, which is `delay` samples behind when it is silenced, had not played.
+    pub(super) fn assert_heard_is_played_there(&self, delay: u64) {
+        for entry in self.entries(Speaker::Agent) {
+            let sent = self.sent.get(&entry.utterance).copied().unwrap_or(0);
+            let played = if entry.interrupted { sent.saturating_sub(delay) } else { sent };
+            let whole = usize::try_from(played / WORD).unwrap();
+            let played: Vec<&str> = entry.text.reveal().split_whitespace().take(whole).collect();
+            let heard: Vec<&str> = entry.heard.reveal().split_whitespace().collect();
+            assert!(played.starts_with(&heard), "{heard:?} of {played:?}");
+            assert!(!entry.interrupted || delay == 0 || heard == played, "{heard:?} of {played:?}");
+        }
+        self.assert_all_is_told();
+    }
+
+    fn assert_all_is_told(&self) {
         let told: Vec<_> = self.entries(Speaker::Agent).iter().map(|entry| entry.utterance).collect();
         for (utterance, sent) in &self.sent {
             assert!(*sent == 0 || told.contains(utterance) || self.core.ledger().is_open(*utterance));
