@@ -399,6 +399,8 @@ impl TurnMachine {
     }
 
     fn transfer_begun(&mut self, now: Time, out: &mut Vec<TurnEffect>) -> Taken {
+        // A line that stayed silent would swallow what is said if nobody takes the call.
+        self.resume(now, out);
         self.stop_listening(out);
         self.state = TurnState::Transferring { since: now };
         Ok(())
