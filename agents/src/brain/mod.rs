@@ -79,6 +79,8 @@ pub enum BrainEvent {
         heard: Private<String>,
         interrupted: bool,
     },
+    /// The caller interrupted what was said before a hang-up or a transfer: it does not happen. What they say follows.
+    EndInterrupted,
     /// SIP status of a transfer.
     TransferProgress {
         epoch: Epoch,

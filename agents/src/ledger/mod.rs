@@ -197,6 +197,13 @@ impl Ledger {
         self.look(utterance).map(|open| open.text.clone())
     }
 
+    /// What the voice has left unsaid of an utterance that it has begun. None: nothing.
+    pub fn unspoken(&self, utterance: UtteranceId) -> Option<String> {
+        let open = self.look(utterance).filter(|open| open.alignment.pushed() > 0)?;
+        let rest = open.alignment.unspoken(open.text.reveal(), self.rate);
+        (!rest.is_empty()).then(|| rest.to_owned())
+    }
+
     /// Where its words sit as far as is known, for those who show them.
     pub fn words(&self, utterance: UtteranceId) -> Vec<WordSpan> {
         let Some(open) = self.look(utterance) else { return Vec::new() };

@@ -21,7 +21,7 @@ use super::model::Question;
 use super::output::Terminal;
 use super::tools::Running;
 use crate::brain::{BrainEffect, BrainEvent, Listen};
-use crate::turn::{Ask, Sense, TurnEffect, TurnInput, TurnState};
+use crate::turn::{Ask, TurnEffect, TurnInput, TurnState};
 
 /// Caller inputs that wait for the floor. Full: the newest is not taken. A person doesn't write sixteen messages ahead.
 const HELD_MAX: usize = 16;
@@ -185,10 +185,10 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn caller_said(&mut self, now: Time, text: String, sense: Sense) {
+    pub(super) fn caller_said(&mut self, now: Time, text: String, understood: TurnInput) {
         let at = self.ears.onset;
         let letter = Letter::words(text.into());
-        self.understood(now, CallerInput { letter, digits: false, at }, TurnInput::Understood { sense });
+        self.understood(now, CallerInput { letter, digits: false, at }, understood);
     }
 
     /// `at`: when it came.
@@ -310,7 +310,9 @@ impl SessionCore {
                 self.drive(now, TurnInput::BrainWorks);
             }
         }
-        let (running, awaited) = (self.holds_caller(), self.floor.awaits_tools());
+        // Who is told goodbye, or that they are put through, may say "okay" to that.
+        let awaited = self.floor.awaits_tools() || self.output.is_ending();
+        let running = self.holds_caller();
         self.drive(now, TurnInput::Tools { running, awaited });
     }
 
@@ -363,9 +365,13 @@ impl SessionCore {
         self.stages.void();
         // A reply that waits for the back-off is not the caller's any more, but the moment that they were left still is.
         let interrupted = self.output.on_line().is_some() || self.output.back_off.is_on();
+        let stays = self.output.interrupt_ending();
         self.cut_output(now, Cut::BargeIn);
         if interrupted {
             self.back_off(now);
+        }
+        if stays {
+            self.think(now, BrainEvent::EndInterrupted);
         }
     }
 

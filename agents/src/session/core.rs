@@ -117,8 +117,9 @@ impl SessionCore {
         let patience = self.patience_due().filter(|_| running);
         let watch = self.watch_due().filter(|_| running);
         let output = self.output.deadline();
+        let ending = self.ending_due().filter(|_| running);
         let letters = self.letters_due();
-        [turn, digits, ears, ahead, keys, patience, watch, letters, store, output, self.life.deadline()]
+        [turn, digits, ears, ahead, keys, patience, watch, letters, store, output, ending, self.life.deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -1,6 +1,7 @@
 //! What the language model is asked, and when.
 
 use tandem_contract::Epoch;
+use tandem_contract::record::Stage;
 use tandem_media::Time;
 use tandem_models::{Completion, ModelError, ModelEvent};
 use tracing::warn;
@@ -99,6 +100,9 @@ impl SessionCore {
     pub(super) fn answer(&mut self, now: Time, epoch: Epoch, event: ModelEvent) {
         if self.life != Life::Running {
             return;
+        }
+        if let ModelEvent::Text { .. } = event {
+            self.stages.end(Stage::ModelFirstToken, now);
         }
         let at_once = self.patience_saw(&event);
         self.judge_pictures(&event);

@@ -24,11 +24,28 @@ use crate::turn::TurnInput;
 /// the last word.
 const TAIL: Duration = Duration::from_millis(200);
 
+/// Longest wait of a hang-up or transfer for a caller who began to speak when all was said: they are heard out first. A noise
+/// must not hold a line that nobody needs.
+const HEARD_OUT: Duration = Duration::from_secs(10);
+
+/// How often in a row a voice that broke off is asked for the rest. Where a vendor fails, another voice speaks it.
+const BREAKS_MAX: u8 = 2;
+
 /// What a reply ends with, once all of it was played.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Terminal {
     HangUp,
     Transfer(Private<String>),
+}
+
+/// It is known how the conversation ends, or leaves us.
+#[derive(Debug)]
+struct Ending {
+    terminal: Terminal,
+    /// What is said before it may not be interrupted: it happens whatever the caller says.
+    firm: bool,
+    /// Known once all speech was played.
+    due: Option<Time>,
 }
 
 /// Text that waits for the voice: one utterance at a time is spoken, ahead of its playout.
@@ -62,15 +79,15 @@ pub(super) struct Output {
     waiting: VecDeque<Waiting>,
     /// What the voice speaks now, and in which epoch.
     pub(super) voice: Option<(Epoch, UtteranceId)>,
+    /// Utterances in a row that it did not say to their end.
+    breaks: u8,
     /// In the order of the line.
     pub(super) lines: Vec<Line>,
     /// Over, but not yet committed.
     pub(super) closing: Vec<Closing>,
     pub(super) pause: Option<Pause>,
     pub(super) back_off: BackOff,
-    terminal: Option<Terminal>,
-    /// When the terminal is due; known once all speech was played.
-    terminal_due: Option<Time>,
+    ending: Option<Ending>,
     /// The worker has closed the leg, or there is none: nothing more is heard of any playout.
     pub(super) media_gone: bool,
     /// The far end, which speaks texts itself, was given some and not told yet that no more belong to them.
@@ -85,7 +102,7 @@ impl Output {
 
     /// Nothing is to be said or done any more.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_silent() && self.terminal.is_none()
+        self.is_silent() && self.ending.is_none()
     }
 
     pub(super) fn is_silent(&self) -> bool {
@@ -93,18 +110,24 @@ impl Output {
     }
 
     pub(super) fn end_with(&mut self, terminal: Terminal) {
-        self.terminal = Some(terminal);
-        self.terminal_due = None;
+        let last = self.waiting.back().map(|waiting| waiting.interruptible);
+        let last = last.or(self.lines.last().map(|line| line.interruptible));
+        self.ending = Some(Ending { terminal, firm: last == Some(false), due: None });
     }
 
     /// It is known how the conversation ends, or leaves us.
     pub(super) fn is_ending(&self) -> bool {
-        self.terminal.is_some()
+        self.ending.is_some()
+    }
+
+    /// The caller has more to say. True: a hang-up or a transfer was to come, and does not.
+    pub(super) fn interrupt_ending(&mut self) -> bool {
+        self.ending.take_if(|ending| !ending.firm).is_some()
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
         let closing = self.closing.iter().map(|closing| closing.until);
-        closing.chain(self.terminal_due).chain(self.back_off.deadline()).min()
+        closing.chain(self.back_off.deadline()).min()
     }
 
     /// The utterance that is on the line, or was last.
@@ -122,6 +145,7 @@ impl SessionCore {
         if self.life != Life::Running || text.trim().is_empty() {
             return;
         }
+        // Of a brain that asks no model, too.
         self.stages.end(Stage::ModelFirstToken, now);
         let at_ms = self.story.at_ms(now);
         let utterance = self.ledger.open(self.epoch, text, at_ms);
@@ -178,6 +202,7 @@ impl SessionCore {
             VoiceEvent::Done => self.voice_done(now, tag, true),
             VoiceEvent::Failed(error) => {
                 warn!(%error, "the voice failed");
+                self.carry_on(now, epoch, utterance);
                 self.voice_done(now, tag, false);
             }
         }
@@ -185,11 +210,30 @@ impl SessionCore {
 
     fn voice_done(&mut self, now: Time, tag: Tag, whole: bool) {
         let (epoch, utterance) = utterance_of(tag);
+        self.output.breaks = if whole { 0 } else { self.output.breaks.saturating_add(1) };
         self.ledger.finish_audio(epoch, utterance, whole);
         self.send_audio(now, MediaCommand::Finish { tag });
         self.output.voice = None;
         self.tell_words(epoch, utterance);
         self.feed_voice(now);
+    }
+
+    /// A voice that broke off in the middle of an utterance is to say the rest, before anything else: half a sentence may mean the
+    /// opposite. Utterances are numbered in the order in which they are heard, so those that wait get new numbers.
+    fn carry_on(&mut self, now: Time, epoch: Epoch, utterance: UtteranceId) {
+        let broken = self.output.lines.iter().find(|line| line.utterance == utterance);
+        let Some(interruptible) = broken.map(|line| line.interruptible) else { return };
+        let Some(rest) = self.ledger.unspoken(utterance).filter(|_| self.output.breaks < BREAKS_MAX) else { return };
+        let at_ms = self.story.at_ms(now);
+        let first = Waiting { epoch, utterance, text: rest.into(), interruptible };
+        let later = std::mem::take(&mut self.output.waiting);
+        for waiting in &later {
+            self.ledger.discard(waiting.utterance);
+        }
+        for waiting in [first].into_iter().chain(later) {
+            let utterance = self.ledger.open(waiting.epoch, waiting.text.reveal(), at_ms);
+            self.output.waiting.push_back(Waiting { utterance, ..waiting });
+        }
     }
 
     /// The words of an utterance that is on the line, as far as they are placed.
@@ -304,23 +348,27 @@ impl SessionCore {
     /// Commits what can be committed, and does what comes after the last word.
     pub(super) fn settle_output(&mut self, now: Time) {
         self.settle_closings(now);
-        let done = self.output.is_silent() && self.output.closing.is_empty();
-        if self.life != Life::Running || self.output.terminal.is_none() || !done {
-            // More is to be said first: the tail begins anew behind it.
-            self.output.terminal_due = None;
-            return;
-        }
+        let done = self.output.is_silent() && self.output.closing.is_empty() && self.life == Life::Running;
         let tail = if self.has_audio() { TAIL } else { Duration::ZERO };
-        let due = *self.output.terminal_due.get_or_insert(now + tail);
-        if due > now {
+        let Some(ending) = &mut self.output.ending else { return };
+        // More is to be said first: the tail begins anew behind it.
+        ending.due = if done { ending.due.or(Some(now + tail)) } else { None };
+        if self.ending_due().is_none_or(|due| due > now) {
             return;
         }
-        self.output.terminal_due = None;
-        match self.output.terminal.take() {
+        match self.output.ending.take().map(|ending| ending.terminal) {
             Some(Terminal::HangUp) => self.leave(now, LegEnd::AgentHungUp),
             Some(Terminal::Transfer(target)) => self.transfer_begun(now, target),
             None => {}
         }
+    }
+
+    /// When the conversation ends, or leaves us. Whoever speaks then is not hung up on in the middle of a sentence: it may take
+    /// the hang-up back.
+    pub(super) fn ending_due(&self) -> Option<Time> {
+        let ending = self.output.ending.as_ref()?;
+        let waits = !ending.firm && self.turn.hears_caller();
+        ending.due.map(|due| if waits { due + HEARD_OUT } else { due })
     }
 
     pub(super) fn output_timeout(&mut self, now: Time) {

@@ -80,8 +80,12 @@ impl Ears {
 
     fn sense(&self, text: &str) -> Sense {
         match &self.listening_for {
-            Some(Grammar::Phrases { phrases }) => self.lexicon.sense(text, phrases),
-            Some(Grammar::Jsgf { .. }) => Sense::Words,
+            Some(Grammar::Phrases { phrases }) => match self.lexicon.sense(text, phrases) {
+                Sense::Words if shares_a_word(text, phrases) => Sense::Answer,
+                sense => sense,
+            },
+            Some(Grammar::Jsgf { .. }) => Sense::Answer,
+            Some(Grammar::Digits { .. }) if words::digits(text).is_some() => Sense::Answer,
             Some(Grammar::Digits { .. } | Grammar::Open) | None => self.lexicon.sense(text, &[]),
         }
     }
@@ -130,7 +134,7 @@ impl SessionCore {
                 self.out(SessionEffect::FinishRecognizer);
                 self.out(SessionEffect::Media(MediaCommand::StopCapture));
             }
-            Engine::Idle => self.drive(now, TurnInput::Rejected),
+            Engine::Idle => self.drive(now, TurnInput::Unmatched),
             Engine::Broken { .. } => {
                 self.ears.engine = Engine::Idle;
                 self.drive(now, TurnInput::Unheard);
@@ -173,13 +177,17 @@ impl SessionCore {
             }
             RecognizerEvent::Final { text, .. } | RecognizerEvent::EndOfTurn { text, .. } => {
                 self.cancel_recognition();
+                // A recognizer that ends the turn by itself is what the caller waited for.
+                self.stages.end(Stage::EndpointingWait, now);
                 self.stages.end(Stage::Transcript, now);
-                let sense = self.sense(&text);
-                self.caller_said(now, text, sense);
+                let understood = TurnInput::Understood { words: words_of(&text), sense: self.sense(&text) };
+                self.caller_said(now, text, understood);
             }
             RecognizerEvent::Rejected => {
                 self.cancel_recognition();
-                self.no_result(now, TurnInput::Rejected);
+                // Who says what a grammar does not hold has said something.
+                let open = self.ears.listening_for == Some(Grammar::Open);
+                self.no_result(now, if open { TurnInput::Rejected } else { TurnInput::Unmatched });
             }
             RecognizerEvent::Failed(error) => self.recognizer_failed(now, &error),
         }
@@ -202,7 +210,7 @@ impl SessionCore {
         };
         let asked = asked.is_some_and(|text| text.reveal().trim_end().ends_with(['?', '？']));
         match self.ears.sense(text) {
-            Sense::Backchannel if asked => Sense::Words,
+            Sense::Backchannel | Sense::Words if asked => Sense::Answer,
             sense => sense,
         }
     }
@@ -233,8 +241,21 @@ impl SessionCore {
     }
 }
 
+/// Where a script has no spaces between words, two of its characters are taken for one.
 fn words_of(text: &str) -> u32 {
-    u32::try_from(words::plain(text).len()).unwrap_or(u32::MAX)
+    let dense = |word: &String| word.chars().filter(|c| is_dense(*c)).count().div_ceil(2).max(1);
+    u32::try_from(words::plain(text).iter().map(dense).sum::<usize>()).unwrap_or(u32::MAX)
+}
+
+/// Thai, Lao, Burmese, Khmer, Japanese, Chinese.
+fn is_dense(c: char) -> bool {
+    matches!(u32::from(c), 0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff | 0x3400..=0x9fff | 0xf900..=0xfaff)
+}
+
+/// Said in other words than the grammar's, but surely to its question.
+fn shares_a_word(text: &str, phrases: &[String]) -> bool {
+    let said = words::tokens(text);
+    phrases.iter().any(|phrase| words::tokens(phrase).iter().any(|word| said.contains(word)))
 }
 
 /// How what was recognized so far ends, where a grammar says what an answer is: what is surely only the beginning of one is
@@ -297,6 +318,25 @@ mod tests {
         let ends = ["1-2-3", "One, two.", "1 2 3."].map(|text| answer_so_far(&digits, text));
         assert_eq!(ends, [Ending::Complete, Ending::Unfinished, Ending::Complete]);
         assert_eq!((words_of("1-2-3"), words_of("- Yes. -")), (3, 1));
+        assert_eq!(
+            (words_of("\u{6211}\u{60f3}\u{9884}\u{7ea6}"), words_of("\u{6211}")),
+            (2, 1),
+            "no spaces between them"
+        );
+    }
+
+    #[test]
+    fn what_is_asked_for_is_an_answer_however_short() {
+        let mut ears = Ears::new(&BotConfig::default());
+        let sense = |ears: &Ears| ["so", "hours", "four", "stop"].map(|text| ears.sense(text));
+        let of_none = [Sense::Words, Sense::Words, Sense::Words, Sense::Interruption];
+        assert_eq!(sense(&ears), of_none);
+        ears.listening_for = Some(Grammar::Open);
+        assert_eq!(sense(&ears), of_none);
+        ears.listening_for = Some(Grammar::Phrases { phrases: vec!["opening hours".into()] });
+        assert_eq!(sense(&ears), [Sense::Words, Sense::Answer, Sense::Words, Sense::Interruption]);
+        ears.listening_for = Some(Grammar::Digits { min: 1, max: 4 });
+        assert_eq!(sense(&ears), [Sense::Words, Sense::Words, Sense::Answer, Sense::Interruption]);
     }
 
     #[test]

@@ -41,13 +41,31 @@ pub struct TurnMachine {
     pub(super) endpointing: Endpointing,
     /// Tools run, and the brain hears of nothing else before their results.
     tools: bool,
-    /// The reply waits for a tool.
+    /// The reply waits for a tool, or ends the conversation.
     pub(super) awaits: bool,
     silence: Silence,
     /// On hold nobody is waited for: neither the caller, who can say nothing, nor our playout, which stands still.
     held: bool,
     /// The far end, which hears the caller by itself, hears them now, or does not tell: they are not asked why they are silent.
     heard_there: bool,
+}
+
+/// Why a recognition has no words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoResult {
+    /// It heard none.
+    Noise,
+    Unheard,
+    Unmatched,
+}
+
+impl NoResult {
+    pub(super) fn ask(self) -> Ask {
+        match self {
+            Self::Noise | Self::Unmatched => Ask::NotUnderstood,
+            Self::Unheard => Ask::NotHeard,
+        }
+    }
 }
 
 /// What a transition found: the input was acted on, or why not.
@@ -113,9 +131,10 @@ impl TurnMachine {
                 let heard = self.partial(ending, sense);
                 heard.map(|()| self.weigh(now, words, sense, out))
             }
-            TurnInput::Understood { sense } => self.understood(now, sense, out),
-            TurnInput::Rejected => self.rejected(now, Ask::NotUnderstood, out),
-            TurnInput::Unheard => self.rejected(now, Ask::NotHeard, out),
+            TurnInput::Understood { words, sense } => self.understood(now, words, sense, out),
+            TurnInput::Rejected => self.rejected(now, NoResult::Noise, out),
+            TurnInput::Unheard => self.rejected(now, NoResult::Unheard, out),
+            TurnInput::Unmatched => self.rejected(now, NoResult::Unmatched, out),
             TurnInput::PlayoutStarted { utterance, interruptible } => {
                 self.playout_started(now, utterance, interruptible, out)
             }
@@ -251,15 +270,15 @@ impl TurnMachine {
         Ok(())
     }
 
-    fn understood(&mut self, now: Time, sense: Sense, out: &mut Vec<TurnEffect>) -> Taken {
+    fn understood(&mut self, now: Time, words: u32, sense: Sense, out: &mut Vec<TurnEffect>) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
         self.hearing = Hearing::Closed;
         match self.state {
-            TurnState::SpeakingPaused { ended: Some(_), .. } if sense == Sense::Backchannel => self.resume(now, out),
-            TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. } if sense == Sense::Backchannel => {}
-            // "Okay", to who was told that it takes a moment.
+            TurnState::SpeakingPaused { .. } if !self.takes_floor(words, sense) => self.go_on(now, out),
+            TurnState::Speaking { .. } if !self.takes_floor(words, sense) => {}
+            // "Okay", to who was told that it takes a moment, or goodbye.
             TurnState::Thinking { .. } if self.awaits && sense == Sense::Backchannel => {}
             _ => self.take_answer(now, out),
         }
@@ -267,8 +286,7 @@ impl TurnMachine {
         Ok(())
     }
 
-    /// There is no result: `ask` says why.
-    fn rejected(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) -> Taken {
+    fn rejected(&mut self, now: Time, why: NoResult, out: &mut Vec<TurnEffect>) -> Taken {
         if self.hearing == Hearing::Closed {
             return Err(Ignored::NotListening);
         }
@@ -279,10 +297,9 @@ impl TurnMachine {
                 self.state = TurnState::CallerSpeaking { onset: self.voice.unwrap_or(now) };
                 self.listen(out);
             }
-            TurnState::EndpointPending { .. } => self.ask(now, ask, out),
-            TurnState::SpeakingPaused { ended: Some(_), .. } => self.resume(now, out),
+            TurnState::EndpointPending { .. } => self.ask(now, why.ask(), out),
+            TurnState::SpeakingPaused { .. } => self.rejected_in_pause(now, why, out),
             TurnState::CallerSpeaking { .. }
-            | TurnState::SpeakingPaused { .. }
             | TurnState::Speaking { .. }
             | TurnState::Thinking { .. }
             | TurnState::Listening { .. }
@@ -382,6 +399,8 @@ impl TurnMachine {
     }
 
     fn transfer_begun(&mut self, now: Time, out: &mut Vec<TurnEffect>) -> Taken {
+        // A line that stayed silent would swallow what is said if nobody takes the call.
+        self.resume(now, out);
         self.stop_listening(out);
         self.state = TurnState::Transferring { since: now };
         Ok(())
@@ -445,7 +464,7 @@ impl TurnMachine {
         if let Hearing::Finishing { .. } = self.hearing {
             out.push(TurnEffect::CancelRecognition);
             // Cannot be ignored: a recognition is open.
-            let _ = self.rejected(now, Ask::NotHeard, out);
+            let _ = self.rejected(now, NoResult::Unheard, out);
         } else {
             self.finish_listening(now, out);
         }
@@ -461,7 +480,7 @@ impl TurnMachine {
     }
 
     /// Gives the brain the floor. The session hands it the question, with a new epoch.
-    fn ask(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) {
+    pub(super) fn ask(&mut self, now: Time, ask: Ask, out: &mut Vec<TurnEffect>) {
         if self.tools && ask == Ask::Caller {
             out.push(TurnEffect::Hold);
         } else if !self.tools {
@@ -500,13 +519,13 @@ impl TurnMachine {
     }
 
     /// After a result: a voice that is still on is a new utterance.
-    fn listen_on(&mut self, out: &mut Vec<TurnEffect>) {
+    pub(super) fn listen_on(&mut self, out: &mut Vec<TurnEffect>) {
         if self.voice.is_some() && !matches!(self.state, TurnState::Transferring { .. } | TurnState::Ended) {
             self.listen(out);
         }
     }
 
-    fn finish_listening(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
+    pub(super) fn finish_listening(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
         self.hearing = Hearing::Finishing { since: now };
         out.push(TurnEffect::FinishRecognition);
     }

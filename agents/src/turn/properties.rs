@@ -18,16 +18,17 @@ enum Event {
 }
 
 fn sense() -> impl Strategy<Value = Sense> {
-    prop::sample::select(vec![Sense::Words, Sense::Backchannel, Sense::Interruption])
+    prop::sample::select(vec![Sense::Words, Sense::Answer, Sense::Backchannel, Sense::Interruption])
 }
 
 fn input() -> impl Strategy<Value = TurnInput> {
     prop_oneof![
         (0..4_u32, prop::sample::select(Ending::ALL.to_vec()), sense())
             .prop_map(|(words, ending, sense)| TurnInput::Partial { words, ending, sense }),
-        sense().prop_map(|sense| TurnInput::Understood { sense }),
+        (0..4_u32, sense()).prop_map(|(words, sense)| TurnInput::Understood { words, sense }),
         Just(TurnInput::Rejected),
         Just(TurnInput::Unheard),
+        Just(TurnInput::Unmatched),
         (1..4_u32, any::<bool>())
             .prop_map(|(n, interruptible)| TurnInput::PlayoutStarted { utterance: UtteranceId(n), interruptible }),
         Just(TurnInput::PlayoutMoved),
@@ -158,7 +159,7 @@ proptest! {
                 Event::VoiceOff => drop(machine.handle(now, TurnInput::SpeechEnded { end: now }, &mut out)),
                 Event::Input(input) => {
                     let taken = machine.handle(now, input, &mut out);
-                    if matches!(input, TurnInput::Understood { .. } | TurnInput::Rejected | TurnInput::Unheard) && taken.is_ok() {
+                    if matches!(input, TurnInput::Understood { .. } | TurnInput::Rejected | TurnInput::Unheard | TurnInput::Unmatched) && taken.is_ok() {
                         prop_assert!(open);
                         open = false;
                     }

@@ -1,15 +1,22 @@
 //! The transitions while the agent is on the line: pause, then commit or resume.
 
+use std::time::Duration;
+
 use tandem_contract::UtteranceId;
 use tandem_media::Time;
 
 use super::hearing::Hearing;
-use super::machine::{STALL_LIMIT, Taken, TurnMachine};
+use super::machine::{NoResult, STALL_LIMIT, Taken, TurnMachine};
 use super::state::{Ignored, Sense, TurnEffect, TurnState};
 
 /// How many times `commit_interruption_ms` a voice may last of which only backchannels were understood. More than a few
 /// murmurs in a row is something that the recognizer did not get.
 const BACKCHANNEL_PATIENCE: u32 = 2;
+
+/// Longest pause for a voice that goes on, and of which no words are known, or too few. Then the recognizer has to say what it has:
+/// the agent stands still for a noise no longer than that. Above what most people say without a pause, since there are recognizers
+/// that tell nothing before the end.
+pub(super) const WORDLESS_LIMIT: Duration = Duration::from_secs(6);
 
 impl TurnMachine {
     pub(super) fn playout_started(
@@ -76,11 +83,16 @@ impl TurnMachine {
                 let pause = voice.map(|onset| onset + self.policy.min_interruption());
                 pause.into_iter().chain([moved + STALL_LIMIT]).min()
             }
-            TurnState::SpeakingPaused { ended: Some(ended), .. } => Some(ended + self.policy.false_interruption()),
-            TurnState::SpeakingPaused { onset, .. } => {
-                let patience = if self.hearing.is_backchannel() { BACKCHANNEL_PATIENCE } else { 1 };
-                Some(onset + self.policy.commit_interruption() * patience)
+            // The recognition has a deadline of its own, and its result decides.
+            TurnState::SpeakingPaused { onset, ended: Some(ended), .. } => {
+                let waits = self.is_weighty(onset, ended) && self.hearing != Hearing::Closed;
+                (!waits).then(|| ended + self.policy.false_interruption())
             }
+            TurnState::SpeakingPaused { .. } if matches!(self.hearing, Hearing::Finishing { .. }) => None,
+            TurnState::SpeakingPaused { onset, .. } if self.hearing.is_backchannel() => {
+                Some(onset + self.policy.commit_interruption() * BACKCHANNEL_PATIENCE)
+            }
+            TurnState::SpeakingPaused { onset, .. } => Some(onset + WORDLESS_LIMIT),
             _ => None,
         }
     }
@@ -95,8 +107,52 @@ impl TurnMachine {
             }
             TurnState::Speaking { .. } => self.abandon_reply(now, out),
             TurnState::SpeakingPaused { ended: Some(_), .. } => self.resume(now, out),
-            TurnState::SpeakingPaused { .. } => self.barge_in(now, out),
+            TurnState::SpeakingPaused { .. } if self.hearing.is_backchannel() => self.barge_in(now, out),
+            TurnState::SpeakingPaused { .. } if self.hearing == Hearing::Closed => self.go_on(now, out),
+            TurnState::SpeakingPaused { .. } => self.finish_listening(now, out),
             _ => {}
+        }
+    }
+
+    /// A voice of this length is more than a cough: what it was is for the recognizer to say, if there is one.
+    fn is_weighty(&self, onset: Time, until: Time) -> bool {
+        until.since(onset) >= self.policy.commit_interruption()
+    }
+
+    /// Whether what was understood is said to the agent, who has the floor, and not beside it.
+    pub(super) fn takes_floor(&self, words: u32, sense: Sense) -> bool {
+        match sense {
+            Sense::Backchannel => false,
+            Sense::Words => words >= self.policy.interruption_words,
+            Sense::Answer | Sense::Interruption => true,
+        }
+    }
+
+    /// What was recognized in the pause is nothing to stop for. A voice that still goes on may become something: up to a limit,
+    /// behind which it is a noise, and no longer counts.
+    pub(super) fn go_on(&mut self, now: Time, out: &mut Vec<TurnEffect>) {
+        let TurnState::SpeakingPaused { onset, ended, .. } = self.state else { return };
+        if ended.is_none() && now < onset + WORDLESS_LIMIT {
+            return self.listen_on(out);
+        }
+        if ended.is_none() {
+            self.voice = None;
+        }
+        self.resume(now, out);
+    }
+
+    /// There are no words. Where a recognizer has listened for any, it was a noise; else the voice is all that there is to judge by.
+    pub(super) fn rejected_in_pause(&mut self, now: Time, why: NoResult, out: &mut Vec<TurnEffect>) {
+        let TurnState::SpeakingPaused { onset, ended, .. } = self.state else { return };
+        if why == NoResult::Noise || !self.is_weighty(onset, ended.unwrap_or(now)) {
+            return self.go_on(now, out);
+        }
+        match ended {
+            Some(_) => {
+                out.push(TurnEffect::BargeIn);
+                self.ask(now, why.ask(), out);
+            }
+            None => self.barge_in(now, out),
         }
     }
 
@@ -119,7 +175,7 @@ impl TurnMachine {
             (TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }, Sense::Interruption) => {
                 self.barge_in(now, out);
             }
-            (TurnState::SpeakingPaused { .. }, Sense::Words) if enough > 0 && words >= enough => {
+            (TurnState::SpeakingPaused { .. }, Sense::Words | Sense::Answer) if enough > 0 && words >= enough => {
                 self.barge_in(now, out);
             }
             (TurnState::SpeakingPaused { ended: Some(_), .. }, Sense::Backchannel) => self.resume(now, out),

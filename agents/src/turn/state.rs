@@ -87,6 +87,8 @@ pub enum Sense {
     /// Something is said to the agent.
     #[default]
     Words,
+    /// What the agent asks for, however short.
+    Answer,
     /// "Uh-huh": the caller listens, and wants the agent to go on.
     Backchannel,
     /// "Stop": the caller wants the floor at once.
@@ -111,14 +113,17 @@ pub enum TurnInput {
         ending: Ending,
         sense: Sense,
     },
-    /// The recognizer understood the caller.
+    /// The recognizer understood the caller: so many words.
     Understood {
+        words: u32,
         sense: Sense,
     },
-    /// The recognizer did not.
+    /// The recognizer heard no words.
     Rejected,
     /// The recognizer failed, or there is none: what the caller said is not known, and not their fault.
     Unheard,
+    /// Something was said that the grammar does not hold, or nothing is listened for: a voice is all that is known of the caller.
+    Unmatched,
     /// The first sample of an utterance went out.
     PlayoutStarted {
         utterance: UtteranceId,
@@ -136,7 +141,8 @@ pub enum TurnInput {
     Text,
     /// The brain has begun something: speech, or a tool that runs.
     BrainWorks,
-    /// Whether tools run before whose results the brain is not asked anything; `awaited`: the reply waits for one.
+    /// Whether tools run before whose results the brain is not asked anything; `awaited`: the reply waits for one, or ends the
+    /// conversation.
     Tools {
         running: bool,
         awaited: bool,

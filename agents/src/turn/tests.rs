@@ -83,7 +83,7 @@ fn a_plain_turn() {
     assert_eq!(talk.state(), "endpoint_pending");
     talk.until(2600);
     assert_eq!(talk.of(TurnEffect::FinishRecognition), [2500]);
-    talk.at(2600, TurnInput::Understood { sense: Sense::Words });
+    talk.at(2600, TurnInput::Understood { words: 3, sense: Sense::Words });
     assert_eq!((talk.state(), talk.of(CALLER)), ("thinking", vec![2600]));
 }
 
@@ -120,7 +120,7 @@ fn a_slow_speaker_is_learnt_even_from_turns_that_were_cut() {
         let onset = 1000 + n * 1800;
         talk.voice_on(onset);
         talk.voice_off(onset + 1000);
-        talk.at(onset + 1550, TurnInput::Understood { sense: Sense::Words });
+        talk.at(onset + 1550, TurnInput::Understood { words: 3, sense: Sense::Words });
     }
     assert_eq!(talk.of(TurnEffect::FinishRecognition), [2500, 4300, 6100, 7900]);
     talk.voice_on(8200);
@@ -137,16 +137,90 @@ fn a_slow_speaker_is_learnt_even_from_turns_that_were_cut() {
 }
 
 #[test]
-fn a_barge_in_pauses_first_and_is_committed_when_it_goes_on() {
+fn a_barge_in_pauses_first_and_is_committed_when_it_is_understood() {
     let mut talk = Talk::speaking();
     talk.voice_on(1000);
     talk.until(1199);
     assert_eq!(talk.of(TurnEffect::Pause), Vec::<u64>::new());
-    talk.until(1850);
-    assert_eq!((talk.of(TurnEffect::Pause), talk.of(TurnEffect::BargeIn)), (vec![1200], vec![1800]));
     talk.voice_off(2300);
-    talk.at(2900, TurnInput::Understood { sense: Sense::Words });
-    assert_eq!((talk.of(CALLER), talk.of(TurnEffect::Resume)), (vec![2900], vec![]));
+    // The recognizer takes its time.
+    talk.at(4900, TurnInput::Understood { words: 3, sense: Sense::Words });
+    assert_eq!((talk.of(TurnEffect::Pause), talk.of(TurnEffect::BargeIn)), (vec![1200], vec![4900]));
+    assert_eq!((talk.of(CALLER), talk.of(TurnEffect::Resume)), (vec![4900], vec![]));
+}
+
+/// The agent speaks, and the caller's voice is on from 1000 on.
+fn interrupted() -> Talk {
+    let mut talk = Talk::speaking();
+    talk.voice_on(1000);
+    talk
+}
+
+#[test]
+fn a_long_noise_is_forgiven_as_soon_as_it_is_known_to_be_one() {
+    let mut talk = interrupted();
+    talk.voice_off(3000);
+    talk.at(4200, TurnInput::Rejected);
+    assert_eq!((talk.of(TurnEffect::Resume), talk.of(TurnEffect::BargeIn)), (vec![4200], vec![]));
+    assert_eq!(talk.state(), "speaking");
+}
+
+#[test]
+fn a_noise_without_end_is_judged_at_the_limit_and_counts_no_more() {
+    let mut talk = interrupted();
+    talk.until(7500);
+    assert_eq!((talk.of(TurnEffect::FinishRecognition), talk.state()), (vec![7000], "speaking_paused"));
+    talk.at(7600, TurnInput::Rejected);
+    talk.until(9000);
+    assert_eq!((talk.of(TurnEffect::Pause), talk.of(TurnEffect::Resume)), (vec![1200], vec![7600]));
+
+    // It was somebody who speaks on: what they say next is heard too.
+    let mut talk = interrupted();
+    talk.at(7600, TurnInput::Understood { words: 9, sense: Sense::Words });
+    assert_eq!((talk.of(CALLER), talk.of(TurnEffect::OpenRecognition)), (vec![7600], vec![1064, 7600]));
+}
+
+#[test]
+fn where_nothing_can_be_understood_the_voice_alone_interrupts() {
+    for (why, asked) in [(TurnInput::Unheard, NOT_HEARD), (TurnInput::Unmatched, NOT_UNDERSTOOD)] {
+        let mut talk = interrupted();
+        talk.voice_off(1900);
+        talk.at(2500, why);
+        assert_eq!((talk.of(TurnEffect::BargeIn), talk.of(asked)), (vec![2500], vec![2500]));
+        let mut talk = interrupted();
+        talk.voice_off(1600);
+        talk.at(2100, why);
+        assert_eq!((talk.of(TurnEffect::Resume), talk.of(asked)), (vec![2100], vec![]), "a cough");
+        // They speak on: they have the floor.
+        let mut talk = interrupted();
+        talk.at(7100, why);
+        assert_eq!((talk.of(TurnEffect::BargeIn), talk.state()), (vec![7100], "caller_speaking"));
+    }
+    // The recognizer never answers.
+    let mut talk = interrupted();
+    talk.voice_off(1900);
+    talk.until(9000);
+    assert_eq!((talk.of(TurnEffect::BargeIn), talk.of(NOT_HEARD)), (vec![5400], vec![5400]));
+}
+
+#[test]
+fn fewer_words_than_the_policy_wants_leave_the_agent_the_floor() {
+    let word = |sense| TurnInput::Partial { words: 1, ending: Ending::Unknown, sense };
+    for (sense, floor) in [(Sense::Words, "speaking"), (Sense::Answer, "thinking"), (Sense::Interruption, "thinking")] {
+        let mut talk = interrupted();
+        talk.at(1500, word(sense));
+        talk.voice_off(2600);
+        talk.at(3200, TurnInput::Understood { words: 1, sense });
+        assert_eq!(talk.state(), floor, "{sense:?}");
+        assert_eq!(talk.of(CALLER).is_empty(), floor == "speaking", "{sense:?}");
+    }
+    // To a silent agent one word is as good as any.
+    let mut talk = Talk::new();
+    talk.at(0, TurnInput::ReplyDone);
+    talk.voice_on(1000);
+    talk.voice_off(1400);
+    talk.at(1950, TurnInput::Understood { words: 1, sense: Sense::Words });
+    assert_eq!(talk.of(CALLER), [1950]);
 }
 
 #[test]
@@ -169,14 +243,14 @@ fn a_backchannel_takes_no_floor() {
     talk.at(1300, MURMUR);
     talk.voice_off(1400);
     assert_eq!((talk.of(TurnEffect::Pause), talk.of(TurnEffect::Resume)), (vec![1200], vec![1560]));
-    talk.at(1950, TurnInput::Understood { sense: Sense::Backchannel });
+    talk.at(1950, TurnInput::Understood { words: 2, sense: Sense::Backchannel });
     assert_eq!((talk.state(), talk.of(TurnEffect::BargeIn), talk.of(CALLER)), ("speaking", vec![], vec![]));
 
     // The recognizer gives nothing before its result.
     let mut talk = Talk::speaking();
     talk.voice_on(1000);
     talk.voice_off(1400);
-    talk.at(1950, TurnInput::Understood { sense: Sense::Backchannel });
+    talk.at(1950, TurnInput::Understood { words: 2, sense: Sense::Backchannel });
     assert_eq!((talk.state(), talk.of(TurnEffect::Resume), talk.of(CALLER)), ("speaking", vec![1950], vec![]));
 
     // Murmurs without end are more than that.
@@ -202,7 +276,7 @@ fn a_backchannel_to_a_silent_agent_is_an_answer() {
     talk.at(0, TurnInput::ReplyDone);
     talk.voice_on(1000);
     talk.voice_off(1400);
-    talk.at(1950, TurnInput::Understood { sense: Sense::Backchannel });
+    talk.at(1950, TurnInput::Understood { words: 2, sense: Sense::Backchannel });
     assert_eq!(talk.of(CALLER), [1950]);
 }
 
@@ -220,7 +294,7 @@ fn stop_stops_at_once() {
     talk.voice_off(1120);
     talk.at(1300, STOP);
     assert_eq!((talk.of(TurnEffect::BargeIn), talk.state()), (vec![1300], "endpoint_pending"));
-    talk.at(1700, TurnInput::Understood { sense: Sense::Interruption });
+    talk.at(1700, TurnInput::Understood { words: 1, sense: Sense::Interruption });
     assert_eq!(talk.of(CALLER), [1700]);
 
     let mut talk = Talk::new();
@@ -236,7 +310,7 @@ fn a_short_answer_over_the_prompt_is_an_interruption() {
     talk.voice_on(1000);
     talk.voice_off(1350);
     assert_eq!(talk.state(), "speaking_paused");
-    talk.at(1900, TurnInput::Understood { sense: Sense::Words });
+    talk.at(1900, TurnInput::Understood { words: 3, sense: Sense::Words });
     assert_eq!((talk.of(TurnEffect::BargeIn), talk.of(CALLER)), (vec![1900], vec![1900]));
 }
 
@@ -258,7 +332,7 @@ fn without_a_result_the_agent_goes_on_after_the_policys_time() {
     talk.until(2500);
     assert_eq!(talk.of(TurnEffect::Resume), [2000]);
     // The recognizer was only slow.
-    talk.at(2600, TurnInput::Understood { sense: Sense::Words });
+    talk.at(2600, TurnInput::Understood { words: 3, sense: Sense::Words });
     assert_eq!((talk.of(TurnEffect::BargeIn), talk.of(CALLER)), (vec![2600], vec![2600]));
 }
 
@@ -375,7 +449,7 @@ fn nothing_is_asked_while_a_tool_runs() {
     assert_eq!(talk.done, [(100, TurnEffect::Hold)]);
     talk.voice_on(1000);
     talk.voice_off(1400);
-    talk.at(2000, TurnInput::Understood { sense: Sense::Words });
+    talk.at(2000, TurnInput::Understood { words: 3, sense: Sense::Words });
     assert_eq!((talk.of(TurnEffect::Hold), talk.of(CALLER)), (vec![100, 2000], vec![]));
 }
 
@@ -386,7 +460,7 @@ fn who_only_shows_that_they_listen_waits_on_for_a_tool() {
         talk.at(0, TurnInput::Tools { running: false, awaited });
         talk.voice_on(1000);
         talk.voice_off(1400);
-        talk.at(2000, TurnInput::Understood { sense });
+        talk.at(2000, TurnInput::Understood { words: 3, sense });
         (talk.of(CALLER), talk.of(TurnEffect::BargeIn))
     };
     assert_eq!(understood(true, Sense::Backchannel), (vec![], vec![]));

@@ -9,6 +9,7 @@ use tandem_contract::call::Modality;
 use tandem_media::Time;
 
 use super::hearing::RESULT_LIMIT;
+use super::speaking::WORDLESS_LIMIT;
 use super::*;
 
 const NOW: Time = Time::from_millis(100_000);
@@ -28,7 +29,7 @@ fn bound(machine: &TurnMachine) -> Option<Duration> {
         TurnState::EndpointPending { .. } => Some(policy.max_endpointing() + RESULT_LIMIT),
         TurnState::Thinking { .. } => Some(Duration::from_secs(20)),
         TurnState::Speaking { .. } => Some(Duration::from_secs(10)),
-        TurnState::SpeakingPaused { .. } => Some(policy.commit_interruption() * 2 + policy.false_interruption()),
+        TurnState::SpeakingPaused { .. } => Some(WORDLESS_LIMIT + RESULT_LIMIT),
         TurnState::Ended => None,
     }
 }

@@ -25,11 +25,12 @@ block! {
         max_endpointing_ms: u32,
         /// Voice of this length while the agent speaks pauses the agent.
         min_interruption_ms: u32,
-        /// Paused: voice that goes on for this long, counted from its onset, is an interruption, understood or not.
+        /// Paused: voice that goes on for this long, counted from its onset, is more than a cough: the recognizer says what it was.
+        /// Where none can, it is an interruption.
         commit_interruption_ms: u32,
-        /// Paused: this many words understood so far are an interruption. 0: only a complete answer is.
+        /// This many words are an interruption, and fewer are not. 0: only what is said to its end is.
         interruption_words: u32,
-        /// Paused, and the caller fell silent again: if nothing was understood within this time, the agent goes on.
+        /// Paused, and it was short: if nothing was understood within this time, the agent goes on.
         false_interruption_ms: u32,
         /// Nothing heard for this long after the agent finished: no-input.
         silence_timeout_ms: u32,

@@ -108,6 +108,7 @@ impl Known {
             | BrainEvent::ToolRuns { .. }
             | BrainEvent::FloorFree { .. }
             | BrainEvent::Model { .. }
+            | BrainEvent::EndInterrupted
             | BrainEvent::TransferProgress { .. } => None,
         }
     }

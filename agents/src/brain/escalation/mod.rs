@@ -178,7 +178,9 @@ impl Escalating {
             | BrainEvent::FloorFree { .. }
             | BrainEvent::TransferProgress { .. }
             | BrainEvent::Started
-            | BrainEvent::Continued => {}
+            | BrainEvent::Continued
+            // Not by the rules' own transfer, which may not be interrupted.
+            | BrainEvent::EndInterrupted => {}
         }
     }
 

@@ -6,6 +6,7 @@
 mod handover;
 mod listen;
 mod render;
+mod retrying;
 #[cfg(test)]
 mod tests;
 mod understand;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tandem_contract::bot::flow::{Ask, Flow, Retry, State, Target, Texts, ToolUse, TransferTo};
+use tandem_contract::bot::flow::{Ask, Flow, State, Target, Texts, ToolUse, TransferTo};
 use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
@@ -22,6 +23,7 @@ use tandem_media::Time;
 pub use self::handover::Beside;
 pub(super) use self::handover::Pass;
 use self::render::{Filled, Slots};
+use self::retrying::Retrying;
 use self::understand::{Answer, Input};
 use super::{Brain, BrainEffect, BrainEvent, ToolFailure};
 
@@ -29,14 +31,9 @@ use super::{Brain, BrainEffect, BrainEvent, ToolFailure};
 const UNASKED_MAX: u8 = 32;
 /// Silences and misunderstandings in a row, over all states, before the conversation ends.
 const MISSES_IN_A_ROW_MAX: u8 = 9;
-/// How often a question is put again when the script does not say.
-const RETRIES: u8 = 2;
 /// Silences waited out while a tool works, or a transfer rings, before it counts as failed.
 const WAITS_MAX: u8 = 5;
 
-const NOT_HEARD: &str = "Sorry, I didn't hear you.";
-const NOT_UNDERSTOOD: &str = "Sorry, I didn't get that.";
-const HARD_OF_HEARING: &str = "Sorry, I can't hear well at the moment. You can press keys instead.";
 const NO_EYES: &str = "I can't look at pictures or files. Please write it to me.";
 const ONE_MOMENT: &str = "One moment, please.";
 const GIVING_UP: &str = "I'm sorry, I can't help you any further. Goodbye.";
@@ -51,6 +48,8 @@ pub struct FlowBrain {
     modality: Modality,
     epoch: Epoch,
     phase: Phase,
+    /// The question that was put last, if no tool has acted since.
+    question: Option<Phase>,
     slots: Slots,
     misses: Misses,
     /// Tool calls so far; numbers the next one.
@@ -82,6 +81,10 @@ enum Phase {
     Transferring {
         state: String,
         waits: u8,
+    },
+    /// The caller interrupted the announcement of the transfer, which has not begun.
+    Interrupted {
+        state: String,
     },
     Echoing {
         state: String,
@@ -138,6 +141,7 @@ impl Brain for FlowBrain {
             }
             // What was heard changes the ledger, not the way through the script.
             BrainEvent::Heard { .. } | BrainEvent::ToolRuns { .. } | BrainEvent::FloorFree { .. } => {}
+            BrainEvent::EndInterrupted => self.stay(),
             // A flow asks no model.
             BrainEvent::Model { .. } => {}
         }
@@ -156,6 +160,7 @@ impl FlowBrain {
             modality,
             epoch: Epoch::default(),
             phase: Phase::Ready,
+            question: None,
             slots: Slots::new(),
             misses: Misses::default(),
             calls: 0,
@@ -188,8 +193,19 @@ impl FlowBrain {
             Phase::Calling { .. } => self.call_again(out),
             // The phone rings elsewhere; whatever the caller says meanwhile changes nothing.
             Phase::Transferring { .. } => out.push(BrainEffect::Done { epoch: self.epoch }),
+            Phase::Interrupted { state } => self.go(Some(Target::State(state)), out),
             Phase::Ended => out.push(BrainEffect::HangUp),
             Phase::Ready | Phase::Talking { .. } => {}
+        }
+    }
+
+    /// The caller interrupted what leads out of the conversation. They are asked once more what they were asked last; if that is
+    /// not known, or has been acted on, they are let finish, and then led out.
+    fn stay(&mut self) {
+        match (self.question.clone(), self.phase.clone()) {
+            (Some(question), Phase::Ended | Phase::Transferring { .. }) => self.phase = question,
+            (None, Phase::Transferring { state, .. }) => self.phase = Phase::Interrupted { state },
+            _ => {}
         }
     }
 
@@ -270,6 +286,7 @@ impl FlowBrain {
             Phase::Calling { state, call, waits } => return self.wait_for_tool(state, call, waits, miss, out),
             Phase::Transferring { state, waits } => return self.wait_for_transfer(state, waits, miss, out),
             Phase::Echoing { .. } => return out.push(BrainEffect::Done { epoch: self.epoch }),
+            Phase::Interrupted { state } => return self.go(Some(Target::State(state)), out),
             Phase::Ended => return out.push(BrainEffect::HangUp),
             Phase::Ready | Phase::Talking { .. } => return,
         };
@@ -330,6 +347,7 @@ impl FlowBrain {
             self.put_question(false, out);
         } else if let Some(tool) = &state.tool {
             self.calls += 1;
+            self.question = None;
             self.phase = Phase::Calling { state: name, call: self.calls, waits: 0 };
             out.push(BrainEffect::Listen(listen::NOTHING));
             self.say(state.say.as_ref(), state.interruptible.unwrap_or(false), out);
@@ -370,6 +388,7 @@ impl FlowBrain {
         };
         let after_ms = [&state.no_input, &flow.no_input].into_iter().flatten().find_map(|retry| retry.after_ms);
         self.misses.unasked = 0;
+        self.question = Some(self.phase.clone());
         out.push(BrainEffect::Listen(listen::listen(&flow, ask, after_ms)));
         let mut lines = match confirming {
             Some(answer) => self.with_answer(state, answer, |s| s.lines(texts)),
@@ -554,34 +573,3 @@ fn next(state: &State, answer: &Answer) -> Option<Target> {
     let by_value = state.on.as_ref().and_then(|on| on.get(answer.value.reveal()));
     by_value.or(answer.goto.as_ref()).or(state.goto.as_ref()).cloned()
 }
-
-/// What to do about a miss: the state's word before the flow's, the flow's before ours.
-struct Retrying<'a> {
-    say: Option<&'a Texts>,
-    max: u8,
-    goto: Option<&'a Target>,
-}
-
-impl<'a> Retrying<'a> {
-    fn of(flow: &'a Flow, state: Option<&'a State>, miss: Miss) -> Self {
-        let (own, all, default) = match miss {
-            Miss::Silent => (state.and_then(|s| s.no_input.as_ref()), flow.no_input.as_ref(), &*NOT_HEARD_TEXT),
-            Miss::Unmatched => (state.and_then(|s| s.no_match.as_ref()), flow.no_match.as_ref(), &*NOT_UNDERSTOOD_TEXT),
-            // Whoever helps callers who are not understood helps these too; but they are not told that they spoke badly.
-            Miss::Unheard => (state.and_then(|s| s.no_match.as_ref()), flow.no_match.as_ref(), &*HARD_OF_HEARING_TEXT),
-        };
-        let levels = || own.into_iter().chain(all);
-        let say = levels().find_map(|retry: &Retry| retry.say.as_ref()).filter(|_| miss != Miss::Unheard);
-        Self {
-            say: say.or(Some(default)),
-            max: levels().find_map(|retry| retry.max).unwrap_or(RETRIES),
-            goto: levels().find_map(|retry| retry.goto.as_ref()),
-        }
-    }
-}
-
-static NOT_HEARD_TEXT: std::sync::LazyLock<Texts> = std::sync::LazyLock::new(|| Texts::One(NOT_HEARD.to_owned()));
-static HARD_OF_HEARING_TEXT: std::sync::LazyLock<Texts> =
-    std::sync::LazyLock::new(|| Texts::One(HARD_OF_HEARING.to_owned()));
-static NOT_UNDERSTOOD_TEXT: std::sync::LazyLock<Texts> =
-    std::sync::LazyLock::new(|| Texts::One(NOT_UNDERSTOOD.to_owned()));

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::retrying::HARD_OF_HEARING;
 use super::*;
 use crate::turn::Silence;
 
@@ -73,6 +74,49 @@ fn impossible_events_change_nothing() {
         assert!(give(&mut brain, event).is_empty());
     }
     assert_eq!(brain, before);
+}
+
+fn spoken(effects: &[BrainEffect]) -> Vec<&str> {
+    let said = effects.iter().filter_map(|effect| match effect {
+        BrainEffect::Say { text, .. } => Some(text.as_str()),
+        _ => None,
+    });
+    said.collect()
+}
+
+#[test]
+fn who_interrupts_the_way_out_is_asked_again_what_they_were_asked() {
+    let mut brain = brain(everything());
+    give(&mut brain, BrainEvent::Started);
+    let leaves = give(&mut brain, said(1, "operator"));
+    assert!(leaves.iter().any(|effect| matches!(effect, BrainEffect::Transfer { .. })));
+    assert!(give(&mut brain, BrainEvent::EndInterrupted).is_empty());
+    let asked = give(&mut brain, BrainEvent::NotUnderstood { epoch: Epoch(2) });
+    assert_eq!(spoken(&asked), ["Sorry, I didn't get that.", "Menu"]);
+    assert_eq!(entered(&give(&mut brain, said(3, "operator"))), ["desk"]);
+}
+
+#[test]
+fn who_interrupts_the_way_out_and_was_asked_nothing_is_led_out_when_they_have_finished() {
+    let flow = |states: Value| json!({ "start": "first", "states": states });
+    let transfer = json!({ "target": "sip:a@b" });
+    // A tool has acted since the question: the answer to it is not wanted a second time.
+    let after_tool = json!({ "first": { "say": "Book?", "ask": "yes_no", "goto": "tool" },
+        "tool": { "tool": { "name": "t", "on_ok": "desk" } }, "desk": { "say": "Hold on", "transfer": transfer } });
+    let at_once = json!({ "first": { "say": "Hold on", "transfer": transfer } });
+    for (states, asked) in [(after_tool, true), (at_once, false)] {
+        let mut brain = brain(flow(states));
+        give(&mut brain, BrainEvent::Started);
+        if asked {
+            give(&mut brain, said(1, "yes"));
+            give(&mut brain, BrainEvent::ToolDone { epoch: Epoch(1), call: 1, result: Ok(Value::Null) });
+        }
+        assert!(matches!(brain.phase, Phase::Transferring { .. }));
+        assert!(give(&mut brain, BrainEvent::EndInterrupted).is_empty());
+        let out = give(&mut brain, BrainEvent::NotUnderstood { epoch: Epoch(2) });
+        assert_eq!(spoken(&out), ["Hold on"]);
+        assert!(out.iter().any(|effect| matches!(effect, BrainEffect::Transfer { .. })));
+    }
 }
 
 #[test]
@@ -176,6 +220,7 @@ fn events() -> impl Strategy<Value = BrainEvent> {
     ];
     prop_oneof![
         Just(BrainEvent::Started),
+        Just(BrainEvent::EndInterrupted),
         (epoch.clone(), words).prop_map(|(epoch, text)| BrainEvent::Said { epoch, text: text.to_owned().into() }),
         (epoch.clone(), keys).prop_map(|(epoch, keys)| BrainEvent::Digits { epoch, digits: keys.to_owned().into() }),
         epoch.clone().prop_map(|epoch| BrainEvent::NotUnderstood { epoch }),

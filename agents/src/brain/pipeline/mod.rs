@@ -45,6 +45,10 @@ const TRANSFER: &str = "transfer";
 const RUNNING: &str = "it has not answered yet, and the caller went on: answer them without it. Its result follows by itself; do not \
     call it again for the same wish";
 
+/// What it is told of a hang-up or a transfer that the caller did not want, or not yet.
+const INTERRUPTED: &str =
+    "the caller interrupted you, so it was not done: answer them, and call it again if it is still wanted";
+
 const SORRY: &str = "I'm sorry, I can't answer right now. Please say that again.";
 const LOST: &str = "I'm sorry, I lost my thread.";
 const CANNOT: &str = "I can't help with that. Is there anything else?";
@@ -125,6 +129,8 @@ struct Reply {
     /// Of the present round, in the model's order.
     calls: Vec<Called>,
     ending: Option<Ending>,
+    /// The model has called for the end, and believes that it happened.
+    ended: bool,
     /// The caller has said nothing that it answers: it may be empty.
     unasked: bool,
 }
@@ -165,6 +171,7 @@ impl Brain for PipelineBrain {
             BrainEvent::Silent { epoch } => self.silent(epoch, out),
             BrainEvent::NotHeard { epoch } => self.unheard(epoch, out),
             BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.alone(epoch, NO_TRANSFER, out),
+            BrainEvent::EndInterrupted => self.stay(),
             // A noise; an answer that is not wanted any more; what was heard is in the ledger.
             BrainEvent::NotUnderstood { .. }
             | BrainEvent::Model { .. }
@@ -360,6 +367,7 @@ impl PipelineBrain {
         self.remember(called);
         self.reply.rounds += 1;
         if self.reply.ending.is_some() {
+            self.reply.ended = true;
             return self.end(out);
         }
         match self.reply.rounds < ROUNDS_MAX {
@@ -438,6 +446,20 @@ impl PipelineBrain {
             None => {}
         }
         self.done(out);
+    }
+
+    /// The caller has cut the goodbye short, or the announcement of a transfer. A model that did not know would believe that it
+    /// has hung up.
+    fn stay(&mut self) {
+        if !std::mem::take(&mut self.reply.ended) {
+            return;
+        }
+        let Some(Exchange { calls, results, .. }) = self.exchanges.back_mut() else { return };
+        for (call, result) in calls.iter().zip(results) {
+            if [HANG_UP, TRANSFER].contains(&call.name.as_str()) {
+                *result = json!({ "error": "interrupted", "detail": INTERRUPTED }).to_string().into();
+            }
+        }
     }
 
     fn silent(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {

@@ -54,11 +54,11 @@ fn a_barge_in_at_any_time_leaves_what_was_heard() {
     for onset in (120..3700).step_by(53) {
         let mut world = World::new(Door::Sip, polite);
         world.voice(onset, onset + 1000);
-        world.until(onset + 1400);
+        world.until(onset + 1560);
         let cut = &world.entries(Speaker::Agent)[0];
         assert!(cut.interrupted, "{onset}");
         // 200 ms of voice, and the line is silent on the next slot.
-        let after = |at: &&Time| at.as_millis() > onset + 220 && at.as_millis() < onset + 1400;
+        let after = |at: &&Time| at.as_millis() > onset + 220 && at.as_millis() < onset + 1540;
         assert_eq!(world.sounding.iter().filter(after).count(), 0, "{onset}");
         world.until(onset + 6000);
         assert_eq!(world.entries(Speaker::Agent)[1].heard.reveal(), "that is fine");
@@ -388,7 +388,8 @@ fn the_timeline_tells_the_story_of_a_barge_in() {
     let utterance = record.ledger[0].utterance;
     let at = |what: TimelineEvent| record.timeline.iter().find(|entry| entry.what == what).map(|entry| entry.at_ms);
     assert_eq!(at(TimelineEvent::Paused { utterance }), Some(1200));
-    assert_eq!(at(TimelineEvent::BargeIn { utterance }), Some(1800));
+    // Once it is understood: 500 ms of endpointing, 40 of the recognizer.
+    assert_eq!(at(TimelineEvent::BargeIn { utterance }), Some(2540));
     assert_eq!(at(TimelineEvent::CallerStartedSpeaking), Some(1000));
     let json = serde_json::to_string(record).unwrap();
     assert_eq!(&serde_json::from_str::<tandem_contract::record::CallRecord>(&json).unwrap(), record);

@@ -166,7 +166,7 @@ fn a_session_that_ends_gives_its_question_up() {
 #[test]
 fn what_a_tool_found_while_the_caller_spoke_is_told_when_the_floor_is_free() {
     let mut world = world(Door::Sip, Modality::Voice);
-    // Noise: nothing of it is understood.
+    // Their words are understood in part, and not as a whole.
     world.answer = Some(RecognizerEvent::Rejected);
     world.until(100);
     world.press('1');
@@ -181,6 +181,7 @@ fn what_a_tool_found_while_the_caller_spoke_is_told_when_the_floor_is_free() {
     world.give(model(ModelEvent::ToolCall { call }));
     world.give(model(ModelEvent::Done { finish: Finish::ToolCalls }));
     world.until(800);
+    world.later_partial(1_500, "what about");
     world.give(SessionInput::Media(MediaEvent::SpeechStarted { at: world.now, onset: Time::from_millis(800) }));
     world.until(2_000);
     assert_eq!(world.core.turn().state().name(), "caller_speaking");

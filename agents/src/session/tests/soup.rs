@@ -172,6 +172,28 @@ proptest! {
         prop_assert!(world.core.ledger().entries().windows(2).all(|pair| pair[0].utterance < pair[1].utterance));
     }
 
+    /// The same where the far end buffers, plays later, and says how far it was when it is told to be silent.
+    #[test]
+    fn heard_is_what_the_far_end_played(
+        events in prop::collection::vec(event(), 0..40),
+        moods in prop::collection::vec(0..8_u8, 1..10),
+        delay in 0..4_000_u64,
+    ) {
+        let mut world = World::new(Door::Websocket, moody(moods));
+        world.far_delay = Some(delay);
+        // It does not lie.
+        for event in events.iter().filter(|event| !matches!(event, Event::Played(..))) {
+            apply(&mut world, event);
+            world.assert_heard_is_played_there(delay);
+        }
+        world.hang_up();
+        let now = world.now.as_millis();
+        world.until(now + 6000);
+        prop_assert!(world.record.is_some());
+        // Who hung up tells nothing more.
+        world.assert_heard_is_played_there(0);
+    }
+
     /// Whatever happened before, a caller who then says nothing is asked for an answer or sent on.
     #[test]
     fn a_conversation_never_hangs(
@@ -184,8 +206,16 @@ proptest! {
         }
         world.give(SessionInput::Media(MediaEvent::SpeechEnded { at: world.now, end: world.now }));
         world.told();
-        let now = world.now.as_millis();
-        world.until(now + 220_000);
-        prop_assert!(world.record.is_some() || !world.told().is_empty());
+        // A brain may put the caller through again and again: that they were not taken is told to it then.
+        let moves = |event: &BrainEvent| {
+            matches!(event, BrainEvent::Silent { .. } | BrainEvent::TransferProgress { status: 408, .. })
+        };
+        let begun = world.now.as_millis();
+        // What the caller has pressed ahead comes first, each with a tool that never answers; and then a transfer.
+        let moved = (1..=30).any(|n| {
+            world.until(begun + n * 20_000);
+            world.record.is_some() || world.told().iter().any(moves)
+        });
+        prop_assert!(moved);
     }
 }

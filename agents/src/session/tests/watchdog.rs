@@ -188,7 +188,7 @@ fn a_voice_without_end_over_the_agent_is_decided() {
     let mut deserted = Deserted::speaking();
     deserted.voice_on();
     deserted.pass(200);
-    deserted.leaves("speaking_paused", 600);
+    deserted.leaves("speaking_paused", 5_800 + 3_000);
 }
 
 #[test]

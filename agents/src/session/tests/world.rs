@@ -16,7 +16,7 @@ use tandem_media::Time;
 use tandem_media::leg::{LegStats, MediaCommand, MediaEvent};
 use tandem_media::playout::PlayoutQueue;
 use tandem_models::{Completion, ModelEvent};
-use tandem_speech::{AlignedWord, Grammar, RecognizerEvent, VoiceEvent};
+use tandem_speech::{AlignedWord, Grammar, RecognizerEvent, SpeechError, VoiceEvent};
 
 use crate::brain::{Brain, BrainEffect, BrainEvent, Listen, Prompt};
 use crate::session::core::SessionCore;
@@ -72,6 +72,13 @@ pub(super) struct FakeModel {
     /// Questions that it was asked, and the one that it works on.
     asked: u32,
     answering: Option<u32>,
+}
+
+#[derive(Default)]
+pub(super) struct FakeVoice {
+    /// It dies in the midst of this word, counted from zero, of what it says next; once.
+    pub(super) breaks_at: Option<u64>,
+    pub(super) places_no_words: bool,
 }
 
 /// The worker's side of the line.
@@ -133,6 +140,7 @@ pub(super) struct World {
     /// Whether the far end reports, and how far behind it plays.
     pub(super) far_delay: Option<u64>,
     pub(super) model: FakeModel,
+    pub(super) speaker: FakeVoice,
 }
 
 impl World {
@@ -187,6 +195,7 @@ impl World {
             recognition: RecognitionId::default(),
             far_delay: None,
             model: FakeModel::default(),
+            speaker: FakeVoice::default(),
         };
         world.drain();
         world.give(SessionInput::Begun);
@@ -289,11 +298,20 @@ impl World {
     fn speak(&mut self, epoch: Epoch, utterance: UtteranceId, text: &str) {
         let voice = |event| SessionInput::Voice { epoch, utterance, event };
         let mut at = VOICE_DELAY;
+        let breaks_at = self.speaker.breaks_at.take();
         for (n, word) in (0..).zip(text.split_whitespace()) {
+            if breaks_at == Some(n) {
+                let half: Arc<[i16]> = vec![1000; usize::try_from(WORD / 2).unwrap()].into();
+                let error = SpeechError::Failed { engine: "voice".into(), why: "on purpose".into(), retry: true };
+                self.later(at, voice(VoiceEvent::Audio(half)));
+                return self.later(at, voice(VoiceEvent::Failed(error)));
+            }
             let samples: Arc<[i16]> = vec![1000; usize::try_from(WORD).unwrap()].into();
             self.later(at, voice(VoiceEvent::Audio(samples)));
             let aligned = AlignedWord { text: word.to_owned(), start: n * WORD, end: (n + 1) * WORD };
-            self.later(at + Duration::from_millis(5), voice(VoiceEvent::Words(vec![aligned])));
+            if !self.speaker.places_no_words {
+                self.later(at + Duration::from_millis(5), voice(VoiceEvent::Words(vec![aligned])));
+            }
             at += Duration::from_millis(25);
         }
         self.later(at, voice(VoiceEvent::Done));
@@ -465,6 +483,24 @@ impl World {
             let played: Vec<&str> = entry.text.reveal().split_whitespace().take(whole).collect();
             assert_eq!(entry.heard.reveal().split_whitespace().collect::<Vec<_>>(), played, "{}", entry.utterance.0);
         }
+        self.assert_all_is_told();
+    }
+
+    /// Each agent line says no word that the far end, which is `delay` samples behind when it is silenced, had not played.
+    pub(super) fn assert_heard_is_played_there(&self, delay: u64) {
+        for entry in self.entries(Speaker::Agent) {
+            let sent = self.sent.get(&entry.utterance).copied().unwrap_or(0);
+            let played = if entry.interrupted { sent.saturating_sub(delay) } else { sent };
+            let whole = usize::try_from(played / WORD).unwrap();
+            let played: Vec<&str> = entry.text.reveal().split_whitespace().take(whole).collect();
+            let heard: Vec<&str> = entry.heard.reveal().split_whitespace().collect();
+            assert!(played.starts_with(&heard), "{heard:?} of {played:?}");
+            assert!(!entry.interrupted || delay == 0 || heard == played, "{heard:?} of {played:?}");
+        }
+        self.assert_all_is_told();
+    }
+
+    fn assert_all_is_told(&self) {
         let told: Vec<_> = self.entries(Speaker::Agent).iter().map(|entry| entry.utterance).collect();
         for (utterance, sent) in &self.sent {
             assert!(*sent == 0 || told.contains(utterance) || self.core.ledger().is_open(*utterance));
