@@ -32,6 +32,7 @@ mod keys;
 mod letters;
 mod memory;
 mod model;
+mod narrow;
 mod output;
 mod patience;
 mod recognition;

@@ -5,13 +5,13 @@
 
 mod chunker;
 pub mod context;
+mod exchanges;
 mod filler;
 mod handover;
 mod keys;
 mod prompt;
 pub mod summary;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -26,13 +26,12 @@ use tandem_speech::Grammar;
 use super::{Brain, BrainEffect, BrainEvent, Listen, ToolFailure};
 use crate::turn::Silence;
 use chunker::Chunker;
-use context::{Attached, Exchange};
+use context::{Attached, Room};
+pub use exchanges::Exchange;
 pub use prompt::Persona;
 
 /// Rounds of tools in one reply. A model that still calls tools after that goes in circles.
 const ROUNDS_MAX: u8 = 8;
-/// Exchanges that a later question may still need.
-const EXCHANGES_MAX: usize = 16;
 /// Failures or unheard utterances in a row after which the agent gives up.
 const GIVE_UP_AFTER: u8 = 3;
 
@@ -63,7 +62,7 @@ pub struct Prompt {
 impl Prompt {
     /// The whole question, with the conversation as the ledger holds it.
     pub fn completion(&self, entries: &[LedgerEntry]) -> Completion {
-        self.completion_after(None, entries, &[])
+        self.completion_after(None, entries, &[], Room::Wide)
     }
 
     /// The same where notes stand for what was said before, and something is attached to the lines since.
@@ -72,9 +71,10 @@ impl Prompt {
         notes: Option<&Private<String>>,
         entries: &[LedgerEntry],
         attached: &[Attached],
+        room: Room,
     ) -> Completion {
         let persona = &self.persona;
-        let mut messages = context::messages(&persona.system, entries, &self.exchanges, attached);
+        let mut messages = context::messages(&persona.system, entries, &self.exchanges, attached, room);
         if let Some(notes) = notes {
             messages.insert(1, summary::told(notes));
         }
@@ -94,7 +94,7 @@ pub struct PipelineBrain {
     persona: Arc<Persona>,
     modality: Modality,
     reply: Reply,
-    exchanges: VecDeque<Exchange>,
+    exchanges: Vec<Exchange>,
     /// Number of the tool call made last.
     last_call: u32,
     /// Numbers of calls that still run though the caller went on.
@@ -190,7 +190,7 @@ impl PipelineBrain {
             persona: Arc::new(persona),
             modality,
             reply,
-            exchanges: VecDeque::new(),
+            exchanges: Vec::new(),
             last_call: 0,
             running: Vec::new(),
             late: Vec::new(),
@@ -230,7 +230,7 @@ impl PipelineBrain {
     }
 
     fn prompt(&self) -> Prompt {
-        Prompt { persona: self.persona.clone(), exchanges: self.exchanges.iter().cloned().collect() }
+        Prompt { persona: self.persona.clone(), exchanges: self.exchanges.clone() }
     }
 
     fn model(&mut self, event: ModelEvent, out: &mut Vec<BrainEffect>) {
@@ -380,11 +380,14 @@ impl PipelineBrain {
             results
                 .push(result.unwrap_or_else(|| json!({ "status": "running", "detail": RUNNING }).to_string().into()));
         }
-        if self.exchanges.len() == EXCHANGES_MAX {
-            self.exchanges.pop_front();
-        }
         let (epoch, after) = self.reply.called;
-        self.exchanges.push_back(Exchange { epoch, after, calls, numbers, results });
+        self.keep(Exchange { epoch, after, calls, numbers, results });
+    }
+
+    /// The newest, as many as any later question has room for.
+    fn keep(&mut self, exchange: Exchange) {
+        self.exchanges.push(exchange);
+        self.exchanges = exchanges::within(Room::Wide.tools(), &self.exchanges);
     }
 
     /// The caller went on before the tools had answered. They act all the same: a model that did not know would call them again.
@@ -415,7 +418,7 @@ impl PipelineBrain {
     /// were called for stands behind what was said since, as if they were called now: a model is asked about what it reads last.
     fn tell_late(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
         let is_late = |exchange: &Exchange| exchange.numbers.iter().any(|number| self.late.contains(number));
-        let (late, known): (VecDeque<_>, VecDeque<_>) = self.exchanges.iter().cloned().partition(is_late);
+        let (late, known): (Vec<_>, Vec<_>) = self.exchanges.iter().cloned().partition(is_late);
         self.exchanges = known;
         if late.is_empty() {
             return;

@@ -9,6 +9,7 @@ mod keys;
 mod memory;
 mod mixed;
 mod model;
+mod narrow;
 mod opening;
 mod policies;
 mod soup;
