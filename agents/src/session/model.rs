@@ -73,7 +73,7 @@ impl SessionCore {
             let narrow = Narrow::of(&request, || asked(&unseen, Room::Narrow));
             let adopted = self.adopt_ahead(&request);
             let ahead = adopted.as_ref().map(|adopted| adopted.ahead);
-            let patience = Patience::new(since, adopted.is_some_and(|adopted| adopted.rerouted));
+            let patience = Patience::new(now, since, adopted.is_some_and(|adopted| adopted.rerouted));
             self.floor.question = Some(Question::Asked { epoch, ahead, patience, showing, narrow });
             if ahead.is_none() {
                 self.out(SessionEffect::StartModel { epoch, request });
@@ -103,6 +103,7 @@ impl SessionCore {
         if self.life != Life::Running {
             return;
         }
+        let at_work = self.is_work(now, &event);
         let at_once = self.patience_saw(&event);
         self.judge_pictures(&event);
         let asked_again = self.ask_in_words(&event) || self.ask_for_less(&event);
@@ -110,7 +111,9 @@ impl SessionCore {
             self.floor.question = None;
         }
         // However long the answer takes: the model is at work.
-        if let TurnState::Thinking { .. } = self.turn.state() {
+        if let TurnState::Thinking { .. } = self.turn.state()
+            && at_work
+        {
             self.drive(now, TurnInput::BrainWorks);
         }
         if asked_again {
