@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tandem_contract::event::SessionEvent;
 use tandem_contract::record::CallRecord;
+use tandem_media::Time;
 use tandem_media::time::Clock;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
@@ -44,7 +45,7 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
     let rate = media.as_ref().map(|media| media.rate);
     let session = offer.session;
     let facts = SessionFacts { offer, accept, before, rate, started_at_ms: wall_clock_ms() };
-    let mut core = SessionCore::new(clock.now(), facts, brain);
+    let mut core = SessionCore::new(now(&clock), facts, brain);
     let haste = media.as_ref().and_then(|media| media.haste.clone());
     let (media_commands, media_events) = media.map(|media| (media.commands, media.events)).unzip();
     let wires = Wires::new(media_commands, haste, leg.commands);
@@ -59,8 +60,8 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
         }
         outlets.flush();
         let due = core.poll_timeout();
-        if due.is_some_and(|due| due <= clock.now()) && fired < TIMERS_IN_A_ROW {
-            core.handle_timeout(clock.now());
+        if due.is_some_and(|due| due <= now(&clock)) && fired < TIMERS_IN_A_ROW {
+            core.handle_timeout(now(&clock));
             fired += 1;
             continue;
         }
@@ -73,10 +74,15 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
             armed = due;
         }
         match inlets.next(&mut outlets, timer.as_mut()).await {
-            Some(input) => core.handle(clock.now(), input),
+            Some(input) => core.handle(now(&clock), input),
             None => armed = None,
         }
     }
+}
+
+/// By the runtime's time, which is the system's but in tests.
+fn now(clock: &Clock) -> Time {
+    clock.at(Instant::now().into_std())
 }
 
 /// Performs all effects. The final record ends the session.
@@ -87,7 +93,7 @@ fn drain(core: &mut SessionCore, outlets: &mut Outlets, clock: &Clock) -> Option
         }
         // An engine that refuses at once.
         if let Some(input) = outlets.perform(effect) {
-            core.handle(clock.now(), input);
+            core.handle(now(clock), input);
         }
     }
     None
