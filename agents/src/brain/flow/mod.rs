@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tandem_contract::bot::Wording;
 use tandem_contract::bot::flow::{Ask, Flow, Retry, State, Target, Texts, ToolUse, TransferTo};
 use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private};
@@ -24,6 +25,7 @@ pub(super) use self::handover::Pass;
 use self::render::{Filled, Slots};
 use self::understand::{Answer, Input};
 use super::{Brain, BrainEffect, BrainEvent, ToolFailure};
+use crate::wording::Words;
 
 /// States entered, tools called and transfers tried since the last question. A script that needs more goes in a circle.
 const UNASKED_MAX: u8 = 32;
@@ -33,13 +35,6 @@ const MISSES_IN_A_ROW_MAX: u8 = 9;
 const RETRIES: u8 = 2;
 /// Silences waited out while a tool works, or a transfer rings, before it counts as failed.
 const WAITS_MAX: u8 = 5;
-
-const NOT_HEARD: &str = "Sorry, I didn't hear you.";
-const NOT_UNDERSTOOD: &str = "Sorry, I didn't get that.";
-const HARD_OF_HEARING: &str = "Sorry, I can't hear well at the moment. You can press keys instead.";
-const NO_EYES: &str = "I can't look at pictures or files. Please write it to me.";
-const ONE_MOMENT: &str = "One moment, please.";
-const GIVING_UP: &str = "I'm sorry, I can't help you any further. Goodbye.";
 
 /// Key that ends the echo.
 const ECHO_END: &str = "#";
@@ -56,6 +51,11 @@ pub struct FlowBrain {
     /// Tool calls so far; numbers the next one.
     calls: u32,
     beside: Beside,
+    /// What it says where the script does not.
+    #[serde(default)]
+    words: Words,
+    /// Callers can be transferred.
+    reaches: bool,
     /// The conversation goes to the language model. Whoever gave the event takes it.
     pass: Option<Pass>,
 }
@@ -112,6 +112,17 @@ enum Miss {
     Unheard,
 }
 
+impl Miss {
+    /// What is said of it where the script does not.
+    fn wording(self) -> Wording {
+        match self {
+            Self::Silent => Wording::NoInput,
+            Self::Unmatched => Wording::NoMatch,
+            Self::Unheard => Wording::PressKeys,
+        }
+    }
+}
+
 /// After entering a state: wait for an event, or go on.
 enum Next {
     Wait,
@@ -160,8 +171,21 @@ impl FlowBrain {
             misses: Misses::default(),
             calls: 0,
             beside: Beside::default(),
+            words: Words::default(),
+            reaches: true,
             pass: None,
         }
+    }
+
+    #[must_use]
+    pub fn speaking(self, words: Words) -> Self {
+        Self { words, ..self }
+    }
+
+    /// Whether callers can be transferred from where they are. If not, a transfer fails before a word of it is said.
+    #[must_use]
+    pub fn reaching(self, reaches: bool) -> Self {
+        Self { reaches, ..self }
     }
 
     fn start(&mut self, out: &mut Vec<BrainEffect>) {
@@ -198,7 +222,7 @@ impl FlowBrain {
         if self.one_too_many() {
             return self.give_up(out);
         }
-        out.push(BrainEffect::Say { epoch: self.epoch, text: NO_EYES.to_owned(), interruptible: true });
+        self.word(Wording::NoEyes, true, out);
         self.put_question(true, out);
     }
 
@@ -284,7 +308,8 @@ impl FlowBrain {
             return self.give_up(out);
         }
         let flow = Arc::clone(&self.flow);
-        let retry = Retrying::of(&flow, flow.states.get(&state), miss);
+        let ours = Texts::One(self.words.of(miss.wording()).to_owned());
+        let retry = Retrying::of(&flow, flow.states.get(&state), miss, &ours);
         if count > retry.max {
             return self.go(retry.goto.cloned(), out);
         }
@@ -335,6 +360,9 @@ impl FlowBrain {
             self.say(state.say.as_ref(), state.interruptible.unwrap_or(false), out);
             self.call_tool(tool, out);
         } else if let Some(transfer) = &state.transfer {
+            if !self.reaches {
+                return Next::Go(self.unreachable(transfer, out));
+            }
             self.transfer(name, state, transfer, out);
         } else if let Some(talk) = &state.model {
             return self.talk(name, state, talk, out);
@@ -409,6 +437,10 @@ impl FlowBrain {
         self.say_lines(self.lines(texts), interruptible, out);
     }
 
+    fn word(&self, when: Wording, interruptible: bool, out: &mut Vec<BrainEffect>) {
+        self.say_lines(vec![self.words.of(when).to_owned()], interruptible, out);
+    }
+
     fn say_lines(&self, lines: Vec<String>, interruptible: bool, out: &mut Vec<BrainEffect>) {
         let spoken = lines.into_iter().filter(|line| !line.trim().is_empty());
         out.extend(spoken.map(|text| BrainEffect::Say { epoch: self.epoch, text, interruptible }));
@@ -425,7 +457,7 @@ impl FlowBrain {
         let Phase::Calling { state, .. } = &self.phase else { return };
         let flow = Arc::clone(&self.flow);
         if let Some(tool) = flow.states.get(state).and_then(|state| state.tool.as_ref()) {
-            out.push(BrainEffect::Say { epoch: self.epoch, text: ONE_MOMENT.to_owned(), interruptible: false });
+            self.word(Wording::OneMoment, false, out);
             self.call_tool(tool, out);
         }
     }
@@ -492,6 +524,12 @@ impl FlowBrain {
         out.push(BrainEffect::Done { epoch: self.epoch });
     }
 
+    /// Nobody is promised what cannot be.
+    fn unreachable(&self, transfer: &TransferTo, out: &mut Vec<BrainEffect>) -> Option<Target> {
+        self.word(Wording::NoTransfer, false, out);
+        transfer.on_failed.clone()
+    }
+
     /// SIP status: below 200 it rings, below 300 somebody took the call, above nobody did.
     fn transfer_progress(&mut self, status: u16, out: &mut Vec<BrainEffect>) {
         let Phase::Transferring { state, .. } = self.phase.clone() else { return };
@@ -544,7 +582,7 @@ impl FlowBrain {
     }
 
     fn give_up(&mut self, out: &mut Vec<BrainEffect>) {
-        self.say_lines(vec![GIVING_UP.to_owned()], false, out);
+        self.word(Wording::GivingUp, false, out);
         self.hang_up(out);
     }
 }
@@ -563,25 +601,18 @@ struct Retrying<'a> {
 }
 
 impl<'a> Retrying<'a> {
-    fn of(flow: &'a Flow, state: Option<&'a State>, miss: Miss) -> Self {
-        let (own, all, default) = match miss {
-            Miss::Silent => (state.and_then(|s| s.no_input.as_ref()), flow.no_input.as_ref(), &*NOT_HEARD_TEXT),
-            Miss::Unmatched => (state.and_then(|s| s.no_match.as_ref()), flow.no_match.as_ref(), &*NOT_UNDERSTOOD_TEXT),
+    fn of(flow: &'a Flow, state: Option<&'a State>, miss: Miss, ours: &'a Texts) -> Self {
+        let (own, all) = match miss {
+            Miss::Silent => (state.and_then(|s| s.no_input.as_ref()), flow.no_input.as_ref()),
             // Whoever helps callers who are not understood helps these too; but they are not told that they spoke badly.
-            Miss::Unheard => (state.and_then(|s| s.no_match.as_ref()), flow.no_match.as_ref(), &*HARD_OF_HEARING_TEXT),
+            Miss::Unmatched | Miss::Unheard => (state.and_then(|s| s.no_match.as_ref()), flow.no_match.as_ref()),
         };
         let levels = || own.into_iter().chain(all);
         let say = levels().find_map(|retry: &Retry| retry.say.as_ref()).filter(|_| miss != Miss::Unheard);
         Self {
-            say: say.or(Some(default)),
+            say: say.or(Some(ours)),
             max: levels().find_map(|retry| retry.max).unwrap_or(RETRIES),
             goto: levels().find_map(|retry| retry.goto.as_ref()),
         }
     }
 }
-
-static NOT_HEARD_TEXT: std::sync::LazyLock<Texts> = std::sync::LazyLock::new(|| Texts::One(NOT_HEARD.to_owned()));
-static HARD_OF_HEARING_TEXT: std::sync::LazyLock<Texts> =
-    std::sync::LazyLock::new(|| Texts::One(HARD_OF_HEARING.to_owned()));
-static NOT_UNDERSTOOD_TEXT: std::sync::LazyLock<Texts> =
-    std::sync::LazyLock::new(|| Texts::One(NOT_UNDERSTOOD.to_owned()));

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tandem_contract::Epoch;
+use tandem_contract::bot::Wording;
 use tandem_models::ToolCall;
 
-use super::{Exchange, Misses, Persona, PipelineBrain, ROUNDS_MAX, SORRY};
+use super::{Exchange, Misses, Persona, PipelineBrain, ROUNDS_MAX};
 use crate::brain::BrainEffect;
 
 impl PipelineBrain {
@@ -75,7 +76,7 @@ impl PipelineBrain {
         if self.reply.rounds < ROUNDS_MAX {
             return self.ask(out);
         }
-        self.say(SORRY, out);
+        self.word(Wording::SayAgain, out);
         self.done(out);
     }
 }

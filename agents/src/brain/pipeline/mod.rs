@@ -3,6 +3,7 @@
 //!
 //! It keeps no transcript: the session builds the context from the ledger when the model is asked (`context`).
 
+mod abbreviations;
 mod chunker;
 pub mod context;
 mod exchanges;
@@ -16,11 +17,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tandem_contract::bot::Wording;
 use tandem_contract::call::Modality;
 use tandem_contract::record::LedgerEntry;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
-use tandem_models::{Completion, Finish, ModelEvent, ToolCall};
+use tandem_models::{Completion, Finish, ModelError, ModelEvent, ToolCall};
 use tandem_speech::Grammar;
 
 use super::{Brain, BrainEffect, BrainEvent, Listen, ToolFailure};
@@ -43,14 +45,6 @@ const TRANSFER: &str = "transfer";
 /// What the model is told of a tool that has not answered when the caller goes on.
 const RUNNING: &str = "it has not answered yet, and the caller went on: answer them without it. Its result follows by itself; do not \
     call it again for the same wish";
-
-const SORRY: &str = "I'm sorry, I can't answer right now. Please say that again.";
-const LOST: &str = "I'm sorry, I lost my thread.";
-const CANNOT: &str = "I can't help with that. Is there anything else?";
-const GIVE_UP: &str = "I'm sorry, I have technical difficulties. Please try again later. Goodbye.";
-const UNHEARD: &str = "I'm sorry, I could not hear that. Please say it again.";
-const NO_TRANSFER: &str = "I could not reach anybody there. How else can I help you?";
-const GOODBYE: &str = "Goodbye.";
 
 /// What the model is asked, but for the conversation itself, which the ledger tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,7 +158,7 @@ impl Brain for PipelineBrain {
             BrainEvent::ToolRuns { epoch, call } => self.tool_runs(epoch, call, out),
             BrainEvent::Silent { epoch } => self.silent(epoch, out),
             BrainEvent::NotHeard { epoch } => self.unheard(epoch, out),
-            BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.alone(epoch, NO_TRANSFER, out),
+            BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.stays(epoch, out),
             // A noise; an answer that is not wanted any more; what was heard is in the ledger.
             BrainEvent::NotUnderstood { .. }
             | BrainEvent::Model { .. }
@@ -249,7 +243,7 @@ impl PipelineBrain {
             ModelEvent::Usage { .. } | ModelEvent::Progress => {}
             ModelEvent::Rerouted => self.fill(out),
             ModelEvent::Done { finish } => self.answered(finish, out),
-            ModelEvent::Failed { .. } => self.failed(out),
+            ModelEvent::Failed { error } => self.failed(&error, out),
         }
     }
 
@@ -279,18 +273,25 @@ impl PipelineBrain {
             return self.call_tools(out);
         }
         if !self.reply.said && !self.reply.unasked {
-            self.say(if finish == Finish::Filtered { CANNOT } else { SORRY }, out);
+            self.word(if finish == Finish::Filtered { Wording::CannotHelp } else { Wording::SayAgain }, out);
         }
         self.done(out);
     }
 
     /// A sentence that broke off is not said: half of one may mean the opposite.
-    fn failed(&mut self, out: &mut Vec<BrainEffect>) {
+    fn failed(&mut self, error: &ModelError, out: &mut Vec<BrainEffect>) {
         self.misses.failed += 1;
         if self.misses.failed >= GIVE_UP_AFTER {
             return self.give_up(out);
         }
-        self.say(if self.reply.said { LOST } else { SORRY }, out);
+        self.word(
+            match self.reply.said {
+                true => Wording::LostThread,
+                false if is_for_good(error) => Wording::Unavailable,
+                false => Wording::SayAgain,
+            },
+            out,
+        );
         self.done(out);
     }
 
@@ -365,7 +366,7 @@ impl PipelineBrain {
         match self.reply.rounds < ROUNDS_MAX {
             true => self.ask(out),
             false => {
-                self.say(SORRY, out);
+                self.word(Wording::SayAgain, out);
                 self.done(out);
             }
         }
@@ -433,7 +434,7 @@ impl PipelineBrain {
         match self.reply.ending.take() {
             Some(Ending::HangUp) => {
                 if !self.reply.said {
-                    self.say(GOODBYE, out);
+                    self.word(Wording::Goodbye, out);
                 }
                 out.push(BrainEffect::HangUp);
             }
@@ -460,13 +461,23 @@ impl PipelineBrain {
             self.begin(epoch);
             return self.give_up(out);
         }
-        self.alone(epoch, UNHEARD, out);
+        self.begin(epoch);
+        self.word(Wording::NotHeard, out);
+        self.done(out);
     }
 
     fn give_up(&mut self, out: &mut Vec<BrainEffect>) {
-        self.say(GIVE_UP, out);
+        self.word(Wording::Difficulties, out);
         self.reply.ending = Some(Ending::HangUp);
         self.end(out);
+    }
+
+    /// The transfer failed.
+    fn stays(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        self.begin(epoch);
+        self.word(Wording::NobodyFree, out);
+        self.word(Wording::HowElse, out);
+        self.done(out);
     }
 
     /// A reply of one sentence that the model is not asked for.
@@ -480,6 +491,11 @@ impl PipelineBrain {
         self.utter(text, true, out);
     }
 
+    fn word(&mut self, when: Wording, out: &mut Vec<BrainEffect>) {
+        let persona = Arc::clone(&self.persona);
+        self.say(persona.words.of(when), out);
+    }
+
     fn utter(&mut self, text: &str, interruptible: bool, out: &mut Vec<BrainEffect>) {
         self.reply.said = true;
         self.reply.utterances += 1;
@@ -489,6 +505,11 @@ impl PipelineBrain {
     fn done(&self, out: &mut Vec<BrainEffect>) {
         out.push(BrainEffect::Done { epoch: self.reply.epoch });
     }
+}
+
+/// Whether the model fails the next time, too: whoever asks again waits in vain.
+fn is_for_good(error: &ModelError) -> bool {
+    matches!(error, ModelError::Unauthorized { .. } | ModelError::Refused { .. } | ModelError::OutOfBudget { .. })
 }
 
 /// Where the last clause of a text ends that is followed by something; none while its first is not whole.
