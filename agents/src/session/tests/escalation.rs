@@ -93,16 +93,23 @@ fn a_chat_is_handed_to_its_people_and_where_there_are_none_it_goes_on() {
 
 const CALL_US: &str = "Please call 555 0100 to speak with a person.";
 
-/// Twilio's media streams and a browser reach nobody; a telephone and ConversationRelay do.
+/// A telephone can be sent on; a browser (Twilio's media streams are to a session as one) and messages reach nobody.
 #[test]
 fn nobody_is_promised_a_person_where_there_is_no_way_to_one() {
-    for (door, people) in [(Door::Sip, true), (Door::Twilio, true), (Door::Twilio, false), (Door::Websocket, false)] {
+    for (door, modality, people) in [
+        (Door::Sip, Modality::Voice, true),
+        (Door::Websocket, Modality::Voice, false),
+        (Door::Messages, Modality::Text, false),
+    ] {
         let wording = if door == Door::Websocket { json!({ "no_transfer": CALL_US }) } else { json!({}) };
-        let mut world = with(door, Modality::Voice, people, wording);
-        world.far_delay = (door != Door::Sip).then_some(0);
+        let mut world = with(door, modality, people, wording);
+        world.far_delay = (door == Door::Websocket).then_some(0);
         world.answer = Some(RecognizerEvent::Final { text: "let me talk to a human".into(), confidence: 1.0 });
         world.until(500);
-        world.voice(600, 1_800);
+        match modality {
+            Modality::Voice => world.voice(600, 1_800),
+            Modality::Text => world.write("let me talk to a human"),
+        }
         world.until(9_000);
         let said: Vec<String> = world.entries(Speaker::Agent).iter().map(|line| line.text.reveal().clone()).collect();
         assert_eq!(transfers(&world).len(), usize::from(people), "{door:?}: {said:?}");
@@ -114,7 +121,11 @@ fn nobody_is_promised_a_person_where_there_is_no_way_to_one() {
         let here = if door == Door::Websocket { CALL_US } else { english(Wording::NoTransfer) };
         assert_eq!(said, [here, english(Wording::CallBack), english(Wording::HowElse)]);
         world.until(15_000);
-        world.press('1');
+        match modality {
+            Modality::Voice => world.press('1'),
+            Modality::Text => world.write("When are you open?"),
+        }
+        world.until(16_000);
         let (epoch, question) = questions(&world).pop().unwrap();
         assert!(question.tools.iter().all(|tool| tool.name != "transfer"), "nor by the model");
         answer(&mut world, epoch, "We are open.");
