@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tandem_agents::brain::{Abilities, from_config};
@@ -34,6 +34,7 @@ use tandem_speech::{
     Voice, VoiceEvent,
 };
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 
 const DEMO: &str = include_str!("../../gateway/bots/demo.json");
@@ -364,11 +365,15 @@ impl Node {
     }
 
     /// How many of these conversations the agent answered in, and was interrupted in.
-    async fn converse_all(&self, sessions: usize) -> (usize, usize) {
+    async fn converse_all(self: &Arc<Self>, sessions: usize) -> (usize, usize) {
         let (mut answered, mut interrupted) = (0, 0);
         for batch in 0..sessions / TOGETHER {
-            let numbers = batch * TOGETHER..(batch + 1) * TOGETHER;
-            for record in join_all(numbers.map(|number| self.converse(number))).await {
+            let mut calls = JoinSet::new();
+            for number in batch * TOGETHER..(batch + 1) * TOGETHER {
+                let node = Arc::clone(self);
+                calls.spawn(async move { node.converse(number).await });
+            }
+            for record in calls.join_all().await {
                 let agent = || record.ledger.iter().filter(|entry| entry.speaker == Speaker::Agent);
                 answered += usize::from(agent().count() > 1);
                 interrupted += usize::from(agent().any(|entry| entry.interrupted));
@@ -412,7 +417,7 @@ fn resident_kb() -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_sessions_leave_nothing_behind() {
-    let node = Node::new();
+    let node = Arc::new(Node::new());
     node.converse_all(WARM_UP).await;
     assert_eq!(node.left().await, [0; 5], "tasks, streams, tools, records, accounts");
     let before = resident_kb();

@@ -110,7 +110,7 @@ fn nobody_is_promised_a_person_where_there_is_no_way_to_one() {
             Modality::Voice => world.voice(600, 1_800),
             Modality::Text => world.write("let me talk to a human"),
         }
-        world.until(9_000);
+        world.until(14_500);
         let said: Vec<String> = world.entries(Speaker::Agent).iter().map(|line| line.text.reveal().clone()).collect();
         assert_eq!(transfers(&world).len(), usize::from(people), "{door:?}: {said:?}");
         let promised = said.iter().any(|said| said.contains("put you through") && said.starts_with("One moment"));
@@ -129,7 +129,8 @@ fn nobody_is_promised_a_person_where_there_is_no_way_to_one() {
         let (epoch, question) = questions(&world).pop().unwrap();
         assert!(question.tools.iter().all(|tool| tool.name != "transfer"), "nor by the model");
         answer(&mut world, epoch, "We are open.");
-        world.until(20_000);
-        assert_eq!(world.core.turn().state().name(), "listening", "the conversation goes on");
+        world.until(24_000);
+        let answered = world.entries(Speaker::Agent).into_iter().any(|line| line.text.reveal() == "We are open.");
+        assert!(answered, "the conversation goes on");
     }
 }
