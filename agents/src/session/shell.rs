@@ -14,7 +14,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tandem_contract::event::SessionEvent;
 use tandem_contract::record::CallRecord;
-use tandem_media::Time;
 use tandem_media::time::Clock;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::warn;
@@ -45,7 +44,7 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
     let rate = media.as_ref().map(|media| media.rate);
     let session = offer.session;
     let facts = SessionFacts { offer, accept, before, rate, started_at_ms: wall_clock_ms() };
-    let mut core = SessionCore::new(now(&clock), facts, brain);
+    let mut core = SessionCore::new(clock.now(), facts, brain);
     let haste = media.as_ref().and_then(|media| media.haste.clone());
     let (media_commands, media_events) = media.map(|media| (media.commands, media.events)).unzip();
     let wires = Wires::new(media_commands, haste, leg.commands);
@@ -60,8 +59,8 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
         }
         outlets.flush();
         let due = core.poll_timeout();
-        if due.is_some_and(|due| due <= now(&clock)) && fired < TIMERS_IN_A_ROW {
-            core.handle_timeout(now(&clock));
+        if due.is_some_and(|due| due <= clock.now()) && fired < TIMERS_IN_A_ROW {
+            core.handle_timeout(clock.now());
             fired += 1;
             continue;
         }
@@ -74,15 +73,10 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
             armed = due;
         }
         match inlets.next(&mut outlets, timer.as_mut()).await {
-            Some(input) => core.handle(now(&clock), input),
+            Some(input) => core.handle(clock.now(), input),
             None => armed = None,
         }
     }
-}
-
-/// By the runtime's time, which is the system's but in tests.
-fn now(clock: &Clock) -> Time {
-    clock.at(Instant::now().into_std())
 }
 
 /// Performs all effects. The final record ends the session.
@@ -93,7 +87,7 @@ fn drain(core: &mut SessionCore, outlets: &mut Outlets, clock: &Clock) -> Option
         }
         // An engine that refuses at once.
         if let Some(input) = outlets.perform(effect) {
-            core.handle(now(clock), input);
+            core.handle(clock.now(), input);
         }
     }
     None

@@ -6,6 +6,7 @@
 mod handover;
 mod listen;
 mod render;
+mod retrying;
 #[cfg(test)]
 mod tests;
 mod understand;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tandem_contract::bot::Wording;
-use tandem_contract::bot::flow::{Ask, Flow, Retry, State, Target, Texts, ToolUse, TransferTo};
+use tandem_contract::bot::flow::{Ask, Flow, State, Target, Texts, ToolUse, TransferTo};
 use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
@@ -23,6 +24,7 @@ use tandem_media::Time;
 pub use self::handover::Beside;
 pub(super) use self::handover::Pass;
 use self::render::{Filled, Slots};
+use self::retrying::Retrying;
 use self::understand::{Answer, Input};
 use super::{Brain, BrainEffect, BrainEvent, ToolFailure};
 use crate::wording::Words;
@@ -31,8 +33,6 @@ use crate::wording::Words;
 const UNASKED_MAX: u8 = 32;
 /// Silences and misunderstandings in a row, over all states, before the conversation ends.
 const MISSES_IN_A_ROW_MAX: u8 = 9;
-/// How often a question is put again when the script does not say.
-const RETRIES: u8 = 2;
 /// Silences waited out while a tool works, or a transfer rings, before it counts as failed.
 const WAITS_MAX: u8 = 5;
 
@@ -110,17 +110,6 @@ enum Miss {
     Unmatched,
     /// Our own fault: there is no recognizer, or it failed.
     Unheard,
-}
-
-impl Miss {
-    /// What is said of it where the script does not.
-    fn wording(self) -> Wording {
-        match self {
-            Self::Silent => Wording::NoInput,
-            Self::Unmatched => Wording::NoMatch,
-            Self::Unheard => Wording::PressKeys,
-        }
-    }
 }
 
 /// After entering a state: wait for an event, or go on.
@@ -591,28 +580,4 @@ impl FlowBrain {
 fn next(state: &State, answer: &Answer) -> Option<Target> {
     let by_value = state.on.as_ref().and_then(|on| on.get(answer.value.reveal()));
     by_value.or(answer.goto.as_ref()).or(state.goto.as_ref()).cloned()
-}
-
-/// What to do about a miss: the state's word before the flow's, the flow's before ours.
-struct Retrying<'a> {
-    say: Option<&'a Texts>,
-    max: u8,
-    goto: Option<&'a Target>,
-}
-
-impl<'a> Retrying<'a> {
-    fn of(flow: &'a Flow, state: Option<&'a State>, miss: Miss, ours: &'a Texts) -> Self {
-        let (own, all) = match miss {
-            Miss::Silent => (state.and_then(|s| s.no_input.as_ref()), flow.no_input.as_ref()),
-            // Whoever helps callers who are not understood helps these too; but they are not told that they spoke badly.
-            Miss::Unmatched | Miss::Unheard => (state.and_then(|s| s.no_match.as_ref()), flow.no_match.as_ref()),
-        };
-        let levels = || own.into_iter().chain(all);
-        let say = levels().find_map(|retry: &Retry| retry.say.as_ref()).filter(|_| miss != Miss::Unheard);
-        Self {
-            say: say.or(Some(ours)),
-            max: levels().find_map(|retry| retry.max).unwrap_or(RETRIES),
-            goto: levels().find_map(|retry| retry.goto.as_ref()),
-        }
-    }
 }
