@@ -25,7 +25,7 @@ impl Caller {
         let mut value: Value = serde_json::from_str(bot).unwrap();
         strip_comments(&mut value);
         let config: BotConfig = serde_json::from_value(value).unwrap();
-        let brain = from_config(&config, modality, Abilities::default()).unwrap();
+        let brain = from_config(&config, modality, Abilities { people: true, ..Abilities::default() }).unwrap();
         let mut caller = Self { brain, now: Time::ZERO, epoch: Epoch(0), last: Vec::new() };
         caller.give(BrainEvent::Started);
         caller

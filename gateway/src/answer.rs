@@ -43,6 +43,7 @@ pub struct Admitted {
     accept: Accept,
     permit: Permit,
     before: Before,
+    people: bool,
     keys: bool,
 }
 
@@ -69,7 +70,8 @@ fn try_admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
     let offer = CallOffer { session, door, modality, bot, caller };
     let accept = state.router.route(&offer)?;
     let permit = state.registry.admit(&offer, &accept)?;
-    Ok(Admitted { state: state.clone(), offer, accept, permit, before: Before::default(), keys: false })
+    let before = Before::default();
+    Ok(Admitted { state: state.clone(), offer, accept, permit, before, people: false, keys: false })
 }
 
 impl Admitted {
@@ -90,6 +92,11 @@ impl Admitted {
         self.permit.seat()
     }
 
+    /// Whether its caller can be given to a person: by a transfer of the call, or to those who sit behind a chat.
+    pub fn with_people(self, people: bool) -> Self {
+        Self { people, ..self }
+    }
+
     /// Whether keys can be pressed on its wire.
     pub fn with_keys(self, keys: bool) -> Self {
         Self { keys, ..self }
@@ -103,7 +110,7 @@ impl Admitted {
 
     /// Starts the session on its wire. `media` is none for chat. The receiver misses no event of the session.
     pub fn start(self, leg: SignalingLeg, media: Option<LegHandle>) -> broadcast::Receiver<SessionEvent> {
-        let Self { state, offer, accept, permit, before, keys } = self;
+        let Self { state, offer, accept, permit, before, people, keys } = self;
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let events = broadcast::Sender::new(EVENTS);
         let watcher = events.subscribe();
@@ -111,8 +118,7 @@ impl Admitted {
         let span = info_span!("session", session = %offer.session, bot = %accept.bot);
         let door = offer.door;
         let model = state.models.session(&accept, offer.session);
-        // Only there does somebody sit behind the chat.
-        let abilities = Abilities { model: model.is_some(), people: door == Door::Chatwoot, keys };
+        let abilities = Abilities { model: model.is_some(), people, keys };
         let tools = state.tools.of(&accept.config);
         let equipped = Accept { config: Arc::clone(tools.config()), ..accept.clone() };
         let setup = SessionSetup {

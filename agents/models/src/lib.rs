@@ -13,6 +13,7 @@ pub mod cache;
 mod client;
 #[cfg(test)]
 mod conformance;
+mod first_word;
 pub mod gemini;
 mod http;
 pub mod openai;

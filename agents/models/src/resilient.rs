@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::breaker::Breaker;
+use crate::first_word::{self, FIRST_WORD, FIRST_WORD_OF_SEVERAL};
 use crate::{Completion, LanguageModel, ModelError, ModelEvent, ModelStream};
 
 /// Pauses before the second and the third try of one model: a caller waits.
@@ -16,9 +17,9 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis
 /// A vendor that asks for more patience than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// After this long without a token no further request is sent: the turn machine gives a silent reply up after 20 s, and the
-/// last request may take its own limit.
-const TRIES_WITHIN: Duration = Duration::from_secs(10);
+/// After this long without a token no further request is sent: a caller waits, and the last request may take its own limit.
+/// More than [`FIRST_WORD_OF_SEVERAL`], so that another is asked where one only thinks.
+const TRIES_WITHIN: Duration = Duration::from_secs(12);
 
 /// Models in the order in which they are asked.
 pub struct Resilient {
@@ -55,7 +56,8 @@ impl LanguageModel for Resilient {
             let shows_pictures = request.shows_pictures();
             let mut last = ModelError::Resting { vendor: "every model".to_owned() };
             let mut failed = false;
-            for guarded in chain.iter() {
+            for (at, guarded) in chain.iter().enumerate() {
+                let limit = if at + 1 < chain.len() { FIRST_WORD_OF_SEVERAL } else { FIRST_WORD };
                 let mut tries = 0;
                 loop {
                     if asked.elapsed() >= TRIES_WITHIN {
@@ -69,7 +71,8 @@ impl LanguageModel for Resilient {
                         yield ModelEvent::Rerouted;
                     }
                     let mut attempt = Attempt::new(guarded, shows_pictures && tries > 0);
-                    let mut answer = guarded.model.complete(request.clone());
+                    let answer = guarded.model.complete(request.clone());
+                    let mut answer = first_word::within(limit, guarded.model.name().to_owned(), answer);
                     let error = loop {
                         match answer.next().await {
                             Some(ModelEvent::Failed { error }) => break Some(error),

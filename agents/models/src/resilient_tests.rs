@@ -121,3 +121,63 @@ async fn a_failure_amid_the_answer_to_pictures_counts() {
         assert_eq!(asked.load(Ordering::Relaxed), so_far, "two of each question");
     }
 }
+
+/// So many seconds of the virtual clock.
+async fn passes(seconds: u64) {
+    let _ = tokio::time::timeout(Duration::from_secs(seconds), std::future::pending::<()>()).await;
+}
+
+/// Thinks for ever: a sign of life every four seconds.
+struct Thinker;
+
+impl LanguageModel for Thinker {
+    fn name(&self) -> &str {
+        "thinker"
+    }
+
+    fn complete(&self, _: Completion) -> ModelStream {
+        Box::pin(futures_util::stream::repeat_with(|| ModelEvent::Progress).then(|event| async {
+            passes(4).await;
+            event
+        }))
+    }
+}
+
+/// What is told of an answer besides signs of life, and after how many seconds it was over.
+async fn told(model: &Resilient) -> (Vec<ModelEvent>, u64) {
+    let began = Instant::now();
+    let told = all(model).await.into_iter().filter(|event| *event != ModelEvent::Progress).collect();
+    (told, (Instant::now() - began).as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_only_shows_signs_of_life_is_given_up_and_another_asked() {
+    let timeout = |limit_ms| ModelEvent::Failed { error: ModelError::Timeout { vendor: "thinker".into(), limit_ms } };
+    assert_eq!(told(&Resilient::new(Arc::new(Thinker), vec![])).await, (vec![timeout(20_000)], 20));
+    let (second, _) = model(vec![vec![text("Hello."), done()]]);
+    let several = Resilient::new(Arc::new(Thinker), vec![second]);
+    assert_eq!(told(&several).await, (vec![ModelEvent::Rerouted, text("Hello."), done()], 10));
+    let thinkers = Resilient::new(Arc::new(Thinker), vec![Arc::new(Thinker)]);
+    assert_eq!(told(&thinkers).await, (vec![ModelEvent::Rerouted, timeout(20_000)], 30), "and that is the end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_speaks_may_take_its_time() {
+    let slow = (0..4).flat_map(|_| [ModelEvent::Progress, text("word ")]).chain([done()]).collect::<Vec<_>>();
+    struct Slow(Vec<ModelEvent>);
+    impl LanguageModel for Slow {
+        fn name(&self) -> &str {
+            "slow"
+        }
+
+        fn complete(&self, _: Completion) -> ModelStream {
+            Box::pin(futures_util::stream::iter(self.0.clone()).then(|event| async {
+                passes(4).await;
+                event
+            }))
+        }
+    }
+    let (second, untouched) = model(vec![vec![done()]]);
+    let several = Resilient::new(Arc::new(Slow(slow.clone())), vec![second]);
+    assert_eq!((all(&several).await, untouched.load(Ordering::Relaxed)), (slow, 0));
+}

@@ -8,8 +8,8 @@ pub mod pipeline;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tandem_contract::bot::BotConfig;
 use tandem_contract::bot::flow::Flow;
+use tandem_contract::bot::{BotConfig, Wording};
 use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private, UtteranceId};
 use tandem_media::Time;
@@ -23,6 +23,7 @@ pub use mixed::MixedBrain;
 pub use pipeline::{Persona, PipelineBrain, Prompt};
 
 use crate::turn::Silence;
+use crate::wording::Words;
 
 /// Session to brain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -245,7 +246,7 @@ pub enum BrainError {
 pub struct Abilities {
     /// Whether there is a language model to ask.
     pub model: bool,
-    /// Whether a chat of this door can be handed to a person. A call can.
+    /// Whether the caller can be given to a person: their call be sent on, or their chat be handed to those who sit behind it.
     pub people: bool,
     /// Whether keys can be pressed on this line.
     pub keys: bool,
@@ -267,19 +268,17 @@ fn talking(config: &BotConfig, modality: Modality, abilities: Abilities) -> Resu
         return Err(BrainError::BadFlow(format!("there is no start state {:?}", flow.start)));
     }
     if !abilities.model || !config.asks_a_model() {
-        return Ok(Box::new(FlowBrain::new(config.flow.clone().unwrap_or_else(no_flow), modality)));
+        let words = Words::new(config);
+        let flow = config.flow.clone().unwrap_or_else(|| Flow::only_says(words.of(Wording::NoScript)));
+        return Ok(Box::new(FlowBrain::new(flow, modality).speaking(words).reaching(abilities.people)));
     }
     let persona = Persona::new(config, modality);
     let persona = if abilities.people { persona.with_people(config) } else { persona };
     let persona = if abilities.keys { persona.with_keys() } else { persona };
     Ok(match config.flow.clone() {
-        Some(flow) => Box::new(MixedBrain::new(flow, persona, modality, config.begins_with_a_model())),
+        Some(flow) => {
+            Box::new(MixedBrain::new(flow, persona, modality, config.begins_with_a_model()).reaching(abilities.people))
+        }
         None => Box::new(PipelineBrain::new(persona, modality)),
     })
-}
-
-/// What a bot says that has no script and no language model.
-fn no_flow() -> Flow {
-    let apology = "Hello. I have not been told yet what I can help you with. Please try again later. Goodbye.";
-    Flow::only_says(apology)
 }

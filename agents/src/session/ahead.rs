@@ -159,7 +159,7 @@ impl SessionCore {
         };
         let mut entries = self.conversation();
         entries.push(self.line_to_come(text));
-        let request = prompt.completion_after(self.notes(), &entries, &self.letters.album.attached());
+        let request = prompt.completion_after(self.notes(), &entries, &self.letters.album.attached(), self.floor.room);
         self.ahead.last.0 += 1;
         self.ahead.times += 1;
         self.ahead.held = Some(Held { request: Box::new(request.clone()), events: Vec::new(), rerouted: false });

@@ -20,6 +20,7 @@ use super::letters::Letter;
 use super::model::Question;
 use super::output::Terminal;
 use super::tools::Running;
+use crate::brain::pipeline::context::Room;
 use crate::brain::{BrainEffect, BrainEvent, Listen};
 use crate::turn::{Ask, TurnEffect, TurnInput, TurnState};
 
@@ -46,6 +47,8 @@ pub(super) struct Floor {
     pub(super) late: bool,
     /// What the language model was asked, or is to be.
     pub(super) question: Option<Question>,
+    /// How much its model takes, as far as it is known.
+    pub(super) room: Room,
     /// What the agent presses.
     pub(super) keys: Keys,
 }

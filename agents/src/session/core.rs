@@ -1,7 +1,7 @@
 //! The session without I/O: turn machine, ledger, brain and epoch; inputs and time go in, effects come out.
 //!
 //! The parts sit in files of their own: `conversation` (turn machine and brain), `model`,
-//! `ahead` and `memory` (what the model is asked), `patience` (who waits for it), `output` (the agent's speech),
+//! `narrow`, `ahead` and `memory` (what the model is asked), `patience` (who waits for it), `output` (the agent's speech),
 //! `commit` (what was heard of it), `spoken` (where the far end speaks it), `back_off` (when it may begin), `recognition`, `digits`,
 //! `early` (what the caller does before the beginning), `letters` and `album` (what is written and shown), `stages`, `record`,
 //! `tools` (what runs), `farewell` (how it ends).

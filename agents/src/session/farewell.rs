@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tandem_contract::bot::Wording;
 use tandem_contract::leg::{LegCommand, LegEnd};
 use tandem_contract::record::{Outcome, TimelineEvent};
 use tandem_media::Time;
@@ -13,6 +14,7 @@ use super::core::SessionCore;
 use super::input::SessionEffect;
 use super::output::Terminal;
 use crate::turn::{TurnInput, TurnState};
+use crate::wording::Words;
 
 /// Longest wait for the record's first write once the leg was answered: a slow disk must not keep a caller in silence.
 const BEGIN_LIMIT: Duration = Duration::from_secs(2);
@@ -23,9 +25,6 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Longest wait for the worker's last offset and statistics. It answers on its next slot, 20 ms later.
 const CLOSE_LIMIT: Duration = Duration::from_millis(500);
-
-/// What the agent says when the record is full.
-const TOO_LONG: &str = "We have talked for as long as I can. Goodbye.";
 
 /// The life of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +95,8 @@ impl SessionCore {
         warn!("the conversation has reached the limit of its record; it ends");
         self.note(now, TimelineEvent::LimitReached);
         self.forget_question();
-        self.say(now, TOO_LONG, false);
+        let words = Words::new(&self.story.facts.accept.config);
+        self.say(now, words.of(Wording::TooLong), false);
         self.output.end_with(Terminal::HangUp);
         self.drive(now, TurnInput::BrainWorks);
     }

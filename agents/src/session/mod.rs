@@ -33,6 +33,7 @@ mod keys;
 mod letters;
 mod memory;
 mod model;
+mod narrow;
 mod output;
 mod patience;
 mod recognition;

@@ -9,8 +9,9 @@ use tracing::warn;
 use super::core::SessionCore;
 use super::farewell::Life;
 use super::input::{AheadId, SessionEffect};
+use super::narrow::Narrow;
 use super::patience::Patience;
-use crate::brain::pipeline::context::Attached;
+use crate::brain::pipeline::context::{Attached, Room};
 use crate::brain::{BrainEvent, Prompt};
 use crate::turn::{TurnInput, TurnState};
 
@@ -21,7 +22,7 @@ pub(super) enum Question {
     /// agent has the floor.
     Waiting { epoch: Epoch, prompt: Box<Prompt>, since: Option<Time> },
     /// `ahead`: it was asked before the caller had finished. `showing`: pictures were shown, and nothing of the answer has come.
-    Asked { epoch: Epoch, ahead: Option<AheadId>, patience: Patience, showing: Option<Showing> },
+    Asked { epoch: Epoch, ahead: Option<AheadId>, patience: Patience, showing: Option<Showing>, narrow: Narrow },
 }
 
 /// The pictures of a question.
@@ -62,17 +63,19 @@ impl SessionCore {
         if let Some(Question::Waiting { epoch, prompt, .. }) = &self.floor.question {
             let epoch = *epoch;
             let (lines, shown) = (self.conversation(), self.letters.album.attached());
-            let request = prompt.completion_after(self.notes(), &lines, &shown);
+            let asked = |shown: &[Attached], room| prompt.completion_after(self.notes(), &lines, shown, room);
+            let request = asked(&shown, self.floor.room);
+            let unseen = |attached: Attached| Attached { known: attached.known.in_words(), ..attached };
+            let unseen: Vec<Attached> = shown.into_iter().map(unseen).collect();
             let showing = request.shows_pictures().then(|| {
-                let unseen = |attached: Attached| Attached { known: attached.known.in_words(), ..attached };
-                let unseen: Vec<Attached> = shown.into_iter().map(unseen).collect();
-                let in_words = Some(Box::new(prompt.completion_after(self.notes(), &lines, &unseen)));
+                let in_words = Some(Box::new(asked(&unseen, self.floor.room)));
                 Showing { numbers: self.letters.album.shown_by(&request), in_words }
             });
+            let narrow = Narrow::of(&request, || asked(&unseen, Room::Narrow));
             let adopted = self.adopt_ahead(&request);
             let ahead = adopted.as_ref().map(|adopted| adopted.ahead);
-            let patience = Patience::new(since, adopted.is_some_and(|adopted| adopted.rerouted));
-            self.floor.question = Some(Question::Asked { epoch, ahead, patience, showing });
+            let patience = Patience::new(now, since, adopted.is_some_and(|adopted| adopted.rerouted));
+            self.floor.question = Some(Question::Asked { epoch, ahead, patience, showing, narrow });
             if ahead.is_none() {
                 self.out(SessionEffect::StartModel { epoch, request });
             }
@@ -104,14 +107,17 @@ impl SessionCore {
         if let ModelEvent::Text { .. } = event {
             self.stages.end(Stage::ModelFirstToken, now);
         }
+        let at_work = self.is_work(now, &event);
         let at_once = self.patience_saw(&event);
         self.judge_pictures(&event);
-        let asked_again = self.ask_in_words(&event);
+        let asked_again = self.ask_in_words(&event) || self.ask_for_less(&event);
         if event.is_last() && !asked_again {
             self.floor.question = None;
         }
         // However long the answer takes: the model is at work.
-        if let TurnState::Thinking { .. } = self.turn.state() {
+        if let TurnState::Thinking { .. } = self.turn.state()
+            && at_work
+        {
             self.drive(now, TurnInput::BrainWorks);
         }
         if asked_again {

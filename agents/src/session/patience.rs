@@ -15,18 +15,24 @@ use crate::brain::BrainEvent;
 /// A shorter silence needs no words: the answer, which may come any moment, would queue behind them.
 const PATIENCE: Duration = Duration::from_millis(700);
 
+/// For so long a sign of life of the model is taken for work. One that then has no word yet is given up when the turn machine's
+/// own patience (20 s) is over: somewhat later than whoever asks it gives it up for another (`first_word` of the models).
+const WORKS: Duration = Duration::from_secs(15);
+
 /// Of a question that is asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// The caller has heard nothing since: their turn was over, a tool had answered, or the agent had said what it said before.
     since: Time,
+    /// The model was asked, or another in its place.
+    asked: Time,
     /// Another model is asked, no word of the answer is there yet, and the brain was not told.
     rerouted: bool,
 }
 
 impl Patience {
-    pub(super) fn new(since: Time, rerouted: bool) -> Self {
-        Self { since, rerouted }
+    pub(super) fn new(now: Time, since: Time, rerouted: bool) -> Self {
+        Self { since, asked: now, rerouted }
     }
 
     /// What came of the answer. True: it is for the brain at once.
@@ -45,6 +51,19 @@ impl SessionCore {
         match &mut self.floor.question {
             Some(Question::Asked { patience, .. }) => Some(patience),
             _ => None,
+        }
+    }
+
+    /// Whether this tells that the answer is being made.
+    pub(super) fn is_work(&mut self, now: Time, event: &ModelEvent) -> bool {
+        let Some(patience) = self.patience() else { return true };
+        match event {
+            ModelEvent::Progress => now < patience.asked + WORKS,
+            ModelEvent::Rerouted => {
+                patience.asked = now;
+                true
+            }
+            _ => true,
         }
     }
 

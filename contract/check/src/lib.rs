@@ -18,6 +18,7 @@ use tandem_contract::bot::flow::Flow;
 use tandem_contract::bot::turn::{
     BOUNDS, FILLER_CHARACTERS_MAX, PHRASE_CHARACTERS_MAX, PHRASES_MAX, SILENCE_PROMPTS_MAX,
 };
+use tandem_contract::bot::wording::WORDING_CHARACTERS_MAX;
 use tandem_contract::bot::{BotConfig, TurnPolicy, strip_comments};
 
 pub use hearing::Hearing;
@@ -144,6 +145,10 @@ fn limits(config: &Value, findings: &mut Findings) {
     }
     if let Some(filler) = config.pointer("/turn/failover_filler").and_then(Value::as_str) {
         phrase("/turn/failover_filler".to_owned(), filler, FILLER_CHARACTERS_MAX, findings);
+    }
+    for (when, said) in config.pointer("/wording").and_then(Value::as_object).into_iter().flatten() {
+        let Some(said) = said.as_str() else { continue };
+        phrase(format!("/wording/{}", token(when)), said, WORDING_CHARACTERS_MAX, findings);
     }
     for (list, most) in
         [("backchannels", PHRASES_MAX), ("interrupting_phrases", PHRASES_MAX), ("silence_prompts", SILENCE_PROMPTS_MAX)]

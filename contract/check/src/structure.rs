@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
+use tandem_contract::bot::Wording;
 
 use super::{Findings, did_you_mean, token};
 
@@ -17,6 +18,18 @@ static VALIDATOR: LazyLock<Validator> =
 pub(super) fn check(value: &Value, findings: &mut Findings) {
     for error in VALIDATOR.iter_errors(value) {
         describe(&error, findings);
+    }
+    // The schema of a map leaves its keys open.
+    for when in value.get("wording").and_then(Value::as_object).into_iter().flat_map(|own| own.keys()) {
+        if serde_json::from_value::<Wording>(when.as_str().into()).is_err() {
+            let known: Vec<String> = Wording::ALL
+                .iter()
+                .filter_map(|when| Some(serde_json::to_value(when).ok()?.as_str()?.to_owned()))
+                .collect();
+            let hint = did_you_mean(when, known.iter().map(String::as_str));
+            let hint = if hint.is_empty() { format!("; write one of {}", known.join(", ")) } else { hint };
+            findings.error(format!("/wording/{}", token(when)), format!("there is no such key{hint}"));
+        }
     }
 }
 

@@ -435,6 +435,25 @@ fn lists_of_turn_hold_what_can_be_said() {
     expect(r#"{"turn": {"endpointing": "fixd"}}"#, Severity::Error, &[("/turn/endpointing", "did you mean \"fixed\"")]);
 }
 
+#[test]
+fn wording_has_known_keys_and_words() {
+    let wording = json!({ "wording": { "goodbye": "Bye.", "how_else": "?!", "goodby": "Bye.", "sorry": "Oh.", "too_long": "x".repeat(301),
+        "one_moment": 3 }, "llm_config": { "provider": "openai", "model": "m" } });
+    expect(
+        &wording.to_string(),
+        Severity::Error,
+        &[
+            ("/wording/goodby", "did you mean \"goodbye\"?"),
+            ("/wording/sorry", "write one of say_again"),
+            ("/wording/one_moment", "text"),
+            ("/wording/how_else", "write words"),
+            ("/wording/too_long", "longer than 300"),
+        ],
+    );
+    let good = json!({ "wording": { "goodbye": "Bye." }, "llm_config": { "provider": "openai", "model": "m" } });
+    expect(&good.to_string(), Severity::Error, &[]);
+}
+
 /// A recognizer that knows everything but "acme", and grammars that say so.
 struct Dictionary;
 

@@ -1,4 +1,4 @@
-//! The bot's config: the seed's blocks plus `flow`, `turn`, `limits`. Every field typed; unknown keys are errors, keys
+//! The bot's config: the seed's blocks plus `flow`, `turn`, `wording`, `limits`. Every field typed; unknown keys are errors, keys
 //! starting with `_` are ignored; what Tandem does not act on is reported as `not_supported` by validation.
 
 mod block;
@@ -8,7 +8,9 @@ pub mod model;
 pub mod tool;
 pub mod turn;
 pub mod voice;
+pub mod wording;
 
+use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
@@ -18,6 +20,7 @@ use block::is_default;
 pub use model::{ModelName, ModelVendor, Tier};
 pub use turn::{TurnBlock, TurnPolicy};
 pub use voice::{FliteVoice, RecognizerChoice, RecognizerVendor, VoiceChoice, VoiceVendor};
+pub use wording::Wording;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -52,6 +55,8 @@ pub struct BotConfig {
     pub flow: Option<flow::Flow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn: Option<TurnBlock>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wording: Option<IndexMap<Wording, String>>,
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tandem_agents::session::SignalingLeg;
-use tandem_contract::call::{Modality, Refusal};
+use tandem_contract::call::{Door, Modality, Refusal};
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_contract::{Private, SessionId};
 use tokio::sync::mpsc;
@@ -268,6 +268,8 @@ impl Room {
                     Some(last) => admitted.continuing(earlier::read_or_begin(&self.state, last).await),
                     None => admitted,
                 };
+                // Only there does somebody sit behind the chat.
+                let admitted = admitted.with_people(self.key.door == Door::Chatwoot);
                 admitted.start(SignalingLeg { commands: to_room, events: from_room }, None);
                 let gone = CancellationToken::new();
                 self.session = Some(Wire { run, events, commands, seat, lent: false, gone, displaced: false });

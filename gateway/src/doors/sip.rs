@@ -97,7 +97,10 @@ async fn answer(state: &AppState, call: IncomingCall, admitted: Admitted) -> Res
     state.tasks.spawn(follow(leg.media, media.commands.clone()));
     // A far end that makes the offer itself has not said yet whether it takes digits; ours names them, and telephones agree.
     let keys = remote.is_none_or(|remote| remote.dtmf.is_some());
-    admitted.with_keys(keys).start(SignalingLeg { commands: leg.commands, events: leg.events }, Some(media));
+    admitted
+        .with_keys(keys)
+        .with_people(true)
+        .start(SignalingLeg { commands: leg.commands, events: leg.events }, Some(media));
     Ok(())
 }
 

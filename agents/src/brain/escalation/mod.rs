@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tandem_conditions::{Action, QUEUE_CALLBACK};
-use tandem_contract::bot::BotConfig;
 use tandem_contract::bot::blocks::{HumanEscalation, TransferDestination};
+use tandem_contract::bot::{BotConfig, Wording};
 use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
@@ -21,6 +21,7 @@ use tandem_models::ModelEvent;
 use self::facts::Known;
 use self::rules::Rules;
 use super::{Abilities, Brain, BrainEffect, BrainEvent, Persona, Prompt};
+use crate::wording::Words;
 
 /// Results of tools that come while the caller is put through. More than a reply ever waits for; further ones are given to
 /// the brain at once.
@@ -28,12 +29,6 @@ const DEFERRED_MAX: usize = 16;
 
 /// Silences waited out while the phone rings elsewhere, before nobody is there.
 const WAITS_MAX: u8 = 5;
-
-const PUTTING_THROUGH: &str = "One moment, I'll put you through to a person.";
-const NOBODY: &str = "I'm sorry, nobody is free right now.";
-const CALLED_BACK: &str = "I have noted that you would like to be called back.";
-const HOW_ELSE: &str = "How else can I help you?";
-const OFFER: &str = "If you would rather speak with a person, just say so.";
 
 /// What a model is told, for one answer.
 const TO_OFFER: &str = "In this answer, offer the caller to speak with a person, in one short sentence.";
@@ -44,6 +39,7 @@ pub struct Escalating {
     rules: Rules,
     /// Whom there is; empty: nobody.
     people: Vec<TransferDestination>,
+    words: Words,
     /// What is done where nobody is.
     callback: bool,
     known: Known,
@@ -100,7 +96,9 @@ impl Escalating {
         let people = people(config, modality, abilities);
         let callback = promises_callback(escalation);
         let known = Known::new(config, modality);
-        Box::new(Self { inner, rules, people, callback, known, leaving: None, offer: None, tools: Tools::default() })
+        let words = Words::new(config);
+        let (leaving, offer, tools) = (None, None, Tools::default());
+        Box::new(Self { inner, rules, people, words, callback, known, leaving, offer, tools })
     }
 
     /// The brain's turn.
@@ -130,7 +128,7 @@ impl Escalating {
         let is_result = matches!(event, BrainEvent::ToolDone { .. });
         let person = self.rules.destination(rule, &self.people).map(|person| person.phone.clone());
         let Some(target) = person else {
-            self.nobody(epoch, out);
+            self.nobody(Wording::NoTransfer, epoch, out);
             match is_result {
                 // The brain waits for this, and goes on with it.
                 true => self.inner(now, event, out),
@@ -142,17 +140,22 @@ impl Escalating {
         leaving.deferred.extend(is_result.then_some(event));
         self.leaving = Some(leaving);
         out.push(BrainEffect::Escalated { action: self.rules.name(rule).to_owned() });
-        say(epoch, PUTTING_THROUGH, out);
+        self.say(epoch, Wording::PuttingThrough, out);
         out.extend([BrainEffect::Transfer { target }, BrainEffect::Done { epoch }]);
     }
 
-    fn nobody(&self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
-        say(epoch, NOBODY, out);
+    fn say(&self, epoch: Epoch, when: Wording, out: &mut Vec<BrainEffect>) {
+        let text = self.words.of(when).to_owned();
+        out.push(BrainEffect::Say { epoch, text, interruptible: false });
+    }
+
+    fn nobody(&self, why: Wording, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        self.say(epoch, why, out);
         if self.callback {
             out.push(BrainEffect::Escalated { action: QUEUE_CALLBACK.to_owned() });
-            say(epoch, CALLED_BACK, out);
+            self.say(epoch, Wording::CallBack, out);
         }
-        say(epoch, HOW_ELSE, out);
+        self.say(epoch, Wording::HowElse, out);
     }
 
     /// The phone rings elsewhere: what the caller does meanwhile changes nothing.
@@ -190,7 +193,7 @@ impl Escalating {
         // Who pleads again is put through again.
         self.known.says_nothing();
         self.rules.let_go(&self.known.facts(now, &self.inner.slots()));
-        self.nobody(epoch, out);
+        self.nobody(Wording::NobodyFree, epoch, out);
         out.push(BrainEffect::Done { epoch });
         for event in deferred {
             if let BrainEvent::ToolDone { call, result, .. } = event {
@@ -201,7 +204,8 @@ impl Escalating {
 
     /// A person is offered beside the brain's answer: by the model itself, or before what a flow says. One at a time.
     fn suggest(&mut self, now: Time, (rule, epoch): (usize, Epoch), event: BrainEvent, out: &mut Vec<BrainEffect>) {
-        if self.offer.is_some() {
+        // Where nobody can be reached nobody is offered.
+        if self.offer.is_some() || self.people.is_empty() {
             self.rules.offered(rule, false);
             return self.inner(now, event, out);
         }
@@ -213,7 +217,7 @@ impl Escalating {
         match (&mut self.offer, says) {
             (Some(Offer { told: true, .. }), _) => {}
             (Some(offer), Some(at)) if !ends => {
-                let text = OFFER.to_owned();
+                let text = self.words.of(Wording::OfferPerson).to_owned();
                 offer.left.push_back(text.clone());
                 offer.whole = true;
                 out.insert(from + at, BrainEffect::Say { epoch, text, interruptible: true });
@@ -325,9 +329,9 @@ impl Brain for Escalating {
     }
 }
 
-/// Whom a caller can be given to: the bot's destinations, on a call; in a chat those who sit behind it.
+/// Whom a caller can be given to: the bot's destinations, or those who sit behind a chat.
 fn people(config: &BotConfig, modality: Modality, abilities: Abilities) -> Vec<TransferDestination> {
-    if modality == Modality::Text && !abilities.people {
+    if !abilities.people {
         return Vec::new();
     }
     let features = config.workflow_features.as_ref();
@@ -343,10 +347,6 @@ fn people(config: &BotConfig, modality: Modality, abilities: Abilities) -> Vec<T
 
 fn promises_callback(escalation: &HumanEscalation) -> bool {
     escalation.unavailable_action.as_deref() == Some(QUEUE_CALLBACK)
-}
-
-fn say(epoch: Epoch, text: &str, out: &mut Vec<BrainEffect>) {
-    out.push(BrainEffect::Say { epoch, text: text.to_owned(), interruptible: false });
 }
 
 fn tell_to_offer(prompt: &mut Prompt) {

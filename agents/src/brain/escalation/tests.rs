@@ -6,6 +6,7 @@ use tandem_models::{Finish, ModelError, ModelEvent, ToolCall};
 
 use super::*;
 use crate::brain::{ToolFailure, from_config};
+use crate::wording::english;
 
 fn bot(flow: bool, triggers: &Value) -> BotConfig {
     let mut bot = json!({
@@ -56,7 +57,7 @@ impl Call {
     }
 
     fn new(flow: bool, triggers: &Value) -> Self {
-        Self::of(&bot(flow, triggers), Modality::Voice, false)
+        Self::of(&bot(flow, triggers), Modality::Voice, true)
     }
 
     fn give(&mut self, event: BrainEvent) {
@@ -134,7 +135,7 @@ fn the_rules_of_the_seeds_put_callers_through() {
             let asked = call.system().is_some() || call.said().contains(&"Wait.");
             assert_eq!(asked, target.is_none(), "the brain hears what the rules leave: {:?}", call.out);
             if target.is_some() {
-                assert_eq!(call.said(), [PUTTING_THROUGH]);
+                assert_eq!(call.said(), [english(Wording::PuttingThrough)]);
             }
         }
     }
@@ -149,7 +150,7 @@ fn a_transfer_that_fails_gives_the_brain_the_caller_back() {
         call.says("hello?");
         assert_eq!(call.out, [BrainEffect::Done { epoch: call.epoch }], "it rings elsewhere");
         call.transfer(486);
-        assert_eq!(call.said(), [NOBODY, CALLED_BACK, HOW_ELSE]);
+        assert_eq!(call.said(), [english(Wording::NobodyFree), english(Wording::CallBack), english(Wording::HowElse)]);
         assert_eq!(call.actions(), ["queue_callback"]);
         call.says("yes");
         assert!(call.system().is_some() || call.said() == ["Wait."], "{:?}", call.out);
@@ -165,7 +166,7 @@ fn a_phone_that_nobody_answers_is_not_waited_for_for_ever() {
     for _ in 0..=WAITS_MAX {
         call.turn(|epoch| BrainEvent::Silent { epoch });
     }
-    assert_eq!(call.said(), [NOBODY, CALLED_BACK, HOW_ELSE]);
+    assert_eq!(call.said(), [english(Wording::NobodyFree), english(Wording::CallBack), english(Wording::HowElse)]);
 }
 
 #[test]
@@ -174,7 +175,11 @@ fn where_nobody_is_the_caller_is_told_and_stays() {
     for people in [false, true] {
         let mut chat = Call::of(&config, Modality::Text, people);
         chat.says("I want a human");
-        let wanted = if people { vec![PUTTING_THROUGH] } else { vec![NOBODY, CALLED_BACK, HOW_ELSE] };
+        let wanted = if people {
+            vec![english(Wording::PuttingThrough)]
+        } else {
+            vec![english(Wording::NoTransfer), english(Wording::CallBack), english(Wording::HowElse)]
+        };
         assert_eq!((chat.said(), chat.target().is_some()), (wanted, people));
     }
     config.workflow_features.as_mut().unwrap().call_transfer = None;
@@ -184,7 +189,7 @@ fn where_nobody_is_the_caller_is_told_and_stays() {
     config.workflow_features.as_mut().unwrap().human_escalation.as_mut().unwrap().unavailable_action = None;
     let mut call = Call::of(&config, Modality::Voice, false);
     call.says("I want a human");
-    assert_eq!((call.said(), call.actions()), (vec![NOBODY, HOW_ELSE], vec![]));
+    assert_eq!((call.said(), call.actions()), (vec![english(Wording::NoTransfer), english(Wording::HowElse)], vec![]));
     call.says("I want a human!");
     assert!(call.system().is_some(), "who insists is answered by the brain");
 }
@@ -201,10 +206,21 @@ fn a_person_is_offered_once_by_the_model_or_before_what_the_flow_says() {
         assert_eq!(call.actions().len(), usize::from(offers));
     }
     let mut call = Call::new(true, &rules);
-    for (turn, said) in [(1, vec!["Hours?"]), (2, vec![OFFER, "Hours?"]), (3, vec!["Hours?"])] {
+    for (turn, said) in [(1, vec!["Hours?"]), (2, vec![english(Wording::OfferPerson), "Hours?"]), (3, vec!["Hours?"])] {
         call.says("no");
         assert_eq!(call.said(), said, "turn {turn}");
         call.heard(said[0], false);
+    }
+}
+
+#[test]
+fn where_nobody_can_be_reached_nobody_is_offered() {
+    let rules = json!([{ "condition": "turn_count >= 1", "action": "suggest_handoff" }]);
+    for flow in [false, true] {
+        let mut call = Call::of(&bot(flow, &rules), Modality::Voice, false);
+        call.says("no");
+        assert!(call.system().is_none_or(|system| !system.contains(TO_OFFER)), "{flow}");
+        assert!(call.said().iter().all(|said| *said == "Hours?"), "{:?}", call.said());
     }
 }
 
@@ -235,8 +251,8 @@ fn an_offer_that_nobody_heard_is_made_again() {
     call.says("no");
     for cut in [true, true, false] {
         call.says("no");
-        assert_eq!((call.said(), call.actions().len()), (vec![OFFER, "Hours?"], 0));
-        call.heard(if cut { "If you" } else { OFFER }, cut);
+        assert_eq!((call.said(), call.actions().len()), (vec![english(Wording::OfferPerson), "Hours?"], 0));
+        call.heard(if cut { "If you" } else { english(Wording::OfferPerson) }, cut);
     }
     assert_eq!(call.actions(), ["suggest_handoff"]);
     call.says("no");
@@ -292,7 +308,10 @@ fn a_tool_that_fails_can_put_the_caller_through_and_its_result_is_not_lost() {
     call.give(BrainEvent::ToolDone { epoch: call.epoch, call: 1, result: Err(failure) });
     assert!(call.target().is_some());
     call.transfer(603);
-    assert_eq!(call.said(), [NOBODY, CALLED_BACK, HOW_ELSE, "Hours?"]);
+    assert_eq!(
+        call.said(),
+        [english(Wording::NobodyFree), english(Wording::CallBack), english(Wording::HowElse), "Hours?"]
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tandem_contract::bot::Wording;
 use tandem_contract::bot::flow::{Ask, Flow, State, Target, Texts, ToolUse, TransferTo};
 use tandem_contract::call::Modality;
 use tandem_contract::{Epoch, Private};
@@ -26,6 +27,7 @@ use self::render::{Filled, Slots};
 use self::retrying::Retrying;
 use self::understand::{Answer, Input};
 use super::{Brain, BrainEffect, BrainEvent, ToolFailure};
+use crate::wording::Words;
 
 /// States entered, tools called and transfers tried since the last question. A script that needs more goes in a circle.
 const UNASKED_MAX: u8 = 32;
@@ -33,10 +35,6 @@ const UNASKED_MAX: u8 = 32;
 const MISSES_IN_A_ROW_MAX: u8 = 9;
 /// Silences waited out while a tool works, or a transfer rings, before it counts as failed.
 const WAITS_MAX: u8 = 5;
-
-const NO_EYES: &str = "I can't look at pictures or files. Please write it to me.";
-const ONE_MOMENT: &str = "One moment, please.";
-const GIVING_UP: &str = "I'm sorry, I can't help you any further. Goodbye.";
 
 /// Key that ends the echo.
 const ECHO_END: &str = "#";
@@ -55,6 +53,11 @@ pub struct FlowBrain {
     /// Tool calls so far; numbers the next one.
     calls: u32,
     beside: Beside,
+    /// What it says where the script does not.
+    #[serde(default)]
+    words: Words,
+    /// Callers can be transferred.
+    reaches: bool,
     /// The conversation goes to the language model. Whoever gave the event takes it.
     pass: Option<Pass>,
 }
@@ -165,8 +168,21 @@ impl FlowBrain {
             misses: Misses::default(),
             calls: 0,
             beside: Beside::default(),
+            words: Words::default(),
+            reaches: true,
             pass: None,
         }
+    }
+
+    #[must_use]
+    pub fn speaking(self, words: Words) -> Self {
+        Self { words, ..self }
+    }
+
+    /// Whether callers can be transferred from where they are. If not, a transfer fails before a word of it is said.
+    #[must_use]
+    pub fn reaching(self, reaches: bool) -> Self {
+        Self { reaches, ..self }
     }
 
     fn start(&mut self, out: &mut Vec<BrainEffect>) {
@@ -214,7 +230,7 @@ impl FlowBrain {
         if self.one_too_many() {
             return self.give_up(out);
         }
-        out.push(BrainEffect::Say { epoch: self.epoch, text: NO_EYES.to_owned(), interruptible: true });
+        self.word(Wording::NoEyes, true, out);
         self.put_question(true, out);
     }
 
@@ -301,7 +317,8 @@ impl FlowBrain {
             return self.give_up(out);
         }
         let flow = Arc::clone(&self.flow);
-        let retry = Retrying::of(&flow, flow.states.get(&state), miss);
+        let ours = Texts::One(self.words.of(miss.wording()).to_owned());
+        let retry = Retrying::of(&flow, flow.states.get(&state), miss, &ours);
         if count > retry.max {
             return self.go(retry.goto.cloned(), out);
         }
@@ -353,6 +370,9 @@ impl FlowBrain {
             self.say(state.say.as_ref(), state.interruptible.unwrap_or(false), out);
             self.call_tool(tool, out);
         } else if let Some(transfer) = &state.transfer {
+            if !self.reaches {
+                return Next::Go(self.unreachable(transfer, out));
+            }
             self.transfer(name, state, transfer, out);
         } else if let Some(talk) = &state.model {
             return self.talk(name, state, talk, out);
@@ -428,6 +448,10 @@ impl FlowBrain {
         self.say_lines(self.lines(texts), interruptible, out);
     }
 
+    fn word(&self, when: Wording, interruptible: bool, out: &mut Vec<BrainEffect>) {
+        self.say_lines(vec![self.words.of(when).to_owned()], interruptible, out);
+    }
+
     fn say_lines(&self, lines: Vec<String>, interruptible: bool, out: &mut Vec<BrainEffect>) {
         let spoken = lines.into_iter().filter(|line| !line.trim().is_empty());
         out.extend(spoken.map(|text| BrainEffect::Say { epoch: self.epoch, text, interruptible }));
@@ -444,7 +468,7 @@ impl FlowBrain {
         let Phase::Calling { state, .. } = &self.phase else { return };
         let flow = Arc::clone(&self.flow);
         if let Some(tool) = flow.states.get(state).and_then(|state| state.tool.as_ref()) {
-            out.push(BrainEffect::Say { epoch: self.epoch, text: ONE_MOMENT.to_owned(), interruptible: false });
+            self.word(Wording::OneMoment, false, out);
             self.call_tool(tool, out);
         }
     }
@@ -511,6 +535,12 @@ impl FlowBrain {
         out.push(BrainEffect::Done { epoch: self.epoch });
     }
 
+    /// Nobody is promised what cannot be.
+    fn unreachable(&self, transfer: &TransferTo, out: &mut Vec<BrainEffect>) -> Option<Target> {
+        self.word(Wording::NoTransfer, false, out);
+        transfer.on_failed.clone()
+    }
+
     /// SIP status: below 200 it rings, below 300 somebody took the call, above nobody did.
     fn transfer_progress(&mut self, status: u16, out: &mut Vec<BrainEffect>) {
         let Phase::Transferring { state, .. } = self.phase.clone() else { return };
@@ -563,7 +593,7 @@ impl FlowBrain {
     }
 
     fn give_up(&mut self, out: &mut Vec<BrainEffect>) {
-        self.say_lines(vec![GIVING_UP.to_owned()], false, out);
+        self.word(Wording::GivingUp, false, out);
         self.hang_up(out);
     }
 }

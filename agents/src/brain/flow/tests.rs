@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::retrying::HARD_OF_HEARING;
 use super::*;
 use crate::turn::Silence;
+use crate::wording::english;
 
 fn brain(flow: Value) -> FlowBrain {
     FlowBrain::new(serde_json::from_value(flow).unwrap(), Modality::Voice)
@@ -173,7 +173,7 @@ fn who_was_not_heard_is_not_blamed_and_led_where_help_is() {
         .iter()
         .filter_map(|e| if let BrainEffect::Say { text, .. } = e { Some(text.as_str()) } else { None })
         .collect();
-    assert_eq!(said, [HARD_OF_HEARING, "Menu"]);
+    assert_eq!(said, [english(Wording::PressKeys), "Menu"]);
     assert_eq!(entered(&give(&mut brain, BrainEvent::NotHeard { epoch: Epoch(2) })), ["desk"]);
 }
 
@@ -266,5 +266,25 @@ proptest! {
             }
         }
         prop_assert!(false, "still in {:?}", brain.phase);
+    }
+}
+
+#[test]
+fn a_transfer_that_cannot_be_is_not_announced() {
+    let script = json!({ "start": "desk", "states": {
+        "desk": { "say": "I'll put you through.", "transfer": { "target": "sip:desk@192.0.2.7", "on_failed": "menu" } },
+        "menu": { "say": "Hours?", "ask": "yes_no", "on": { "yes": "menu", "no": "menu" } },
+    } });
+    for reaches in [true, false] {
+        let flow: Flow = serde_json::from_value(script.clone()).unwrap();
+        let mut brain = FlowBrain::new(flow, Modality::Voice).reaching(reaches);
+        let mut out = Vec::new();
+        brain.handle(Time::ZERO, BrainEvent::Started, &mut out);
+        let says =
+            |effect: &BrainEffect| if let BrainEffect::Say { text, .. } = effect { Some(text.clone()) } else { None };
+        let said: Vec<String> = out.iter().filter_map(says).collect();
+        let transfers = out.iter().any(|effect| matches!(effect, BrainEffect::Transfer { .. }));
+        let wanted = if reaches { vec!["I'll put you through."] } else { vec![english(Wording::NoTransfer), "Hours?"] };
+        assert_eq!((said, transfers), (wanted.into_iter().map(str::to_owned).collect(), reaches));
     }
 }

@@ -100,7 +100,7 @@ impl MixedBrain {
         let host = Arc::new(tools::host(&persona, &flow));
         let beside = if hosts { Beside::Whole } else { Beside::States };
         Self {
-            flow: FlowBrain::new(flow, modality).beside(beside),
+            flow: FlowBrain::new(flow, modality).beside(beside).speaking(persona.words.clone()),
             model: PipelineBrain::new(Persona::clone(&host), modality),
             persona,
             host,
@@ -109,6 +109,12 @@ impl MixedBrain {
             entered: None,
             said: (Epoch::default(), 0),
         }
+    }
+
+    /// Whether callers can be transferred from where they are.
+    #[must_use]
+    pub fn reaching(self, reaches: bool) -> Self {
+        Self { flow: self.flow.reaching(reaches), ..self }
     }
 
     /// News of a tool for the one who called it. One that has let go since does not wait for it any more.

@@ -336,7 +336,7 @@ fn a_model_and_a_flow_that_only_pass_it_on_are_cut() {
 #[test]
 fn who_begins_is_said_by_the_config_and_the_node() {
     let begins = |config: &BotConfig, model: bool| {
-        let mut brain = from_config(config, Modality::Voice, Abilities { model, people: false, keys: false }).unwrap();
+        let mut brain = from_config(config, Modality::Voice, Abilities { model, people: true, keys: false }).unwrap();
         let mut out = Vec::new();
         brain.handle(Time::ZERO, BrainEvent::Started, &mut out);
         let first = out.iter().find_map(|effect| match effect {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tandem_contract::Epoch;
+use tandem_contract::bot::Wording;
 use tandem_models::ToolCall;
 
-use super::context::Exchange;
-use super::{EXCHANGES_MAX, Misses, Persona, PipelineBrain, ROUNDS_MAX, SORRY};
+use super::{Exchange, Misses, Persona, PipelineBrain, ROUNDS_MAX};
 use crate::brain::BrainEffect;
 
 impl PipelineBrain {
@@ -57,12 +57,9 @@ impl PipelineBrain {
         (call, result): (ToolCall, &Value),
         out: &mut Vec<BrainEffect>,
     ) {
-        if self.exchanges.len() == EXCHANGES_MAX {
-            self.exchanges.pop_front();
-        }
         // Behind what the other said, and so the last that the model reads.
         let results = vec![result.to_string().into()];
-        self.exchanges.push_back(Exchange { epoch, after: said, calls: vec![call], numbers: Vec::new(), results });
+        self.keep(Exchange { epoch, after: said, calls: vec![call], numbers: Vec::new(), results });
         self.take_over((epoch, said), persona, true, out);
     }
 
@@ -79,7 +76,7 @@ impl PipelineBrain {
         if self.reply.rounds < ROUNDS_MAX {
             return self.ask(out);
         }
-        self.say(SORRY, out);
+        self.word(Wording::SayAgain, out);
         self.done(out);
     }
 }

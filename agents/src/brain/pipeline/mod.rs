@@ -3,36 +3,37 @@
 //!
 //! It keeps no transcript: the session builds the context from the ledger when the model is asked (`context`).
 
+mod abbreviations;
 mod chunker;
 pub mod context;
+mod exchanges;
 mod filler;
 mod handover;
 mod keys;
 mod prompt;
 pub mod summary;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tandem_contract::bot::Wording;
 use tandem_contract::call::Modality;
 use tandem_contract::record::LedgerEntry;
 use tandem_contract::{Epoch, Private};
 use tandem_media::Time;
-use tandem_models::{Completion, Finish, ModelEvent, ToolCall};
+use tandem_models::{Completion, Finish, ModelError, ModelEvent, ToolCall};
 use tandem_speech::Grammar;
 
 use super::{Brain, BrainEffect, BrainEvent, Listen, ToolFailure};
 use crate::turn::Silence;
 use chunker::Chunker;
-use context::{Attached, Exchange};
+use context::{Attached, Room};
+pub use exchanges::Exchange;
 pub use prompt::Persona;
 
 /// Rounds of tools in one reply. A model that still calls tools after that goes in circles.
 const ROUNDS_MAX: u8 = 8;
-/// Exchanges that a later question may still need.
-const EXCHANGES_MAX: usize = 16;
 /// Failures or unheard utterances in a row after which the agent gives up.
 const GIVE_UP_AFTER: u8 = 3;
 
@@ -49,14 +50,6 @@ const RUNNING: &str = "it has not answered yet, and the caller went on: answer t
 const INTERRUPTED: &str =
     "the caller interrupted you, so it was not done: answer them, and call it again if it is still wanted";
 
-const SORRY: &str = "I'm sorry, I can't answer right now. Please say that again.";
-const LOST: &str = "I'm sorry, I lost my thread.";
-const CANNOT: &str = "I can't help with that. Is there anything else?";
-const GIVE_UP: &str = "I'm sorry, I have technical difficulties. Please try again later. Goodbye.";
-const UNHEARD: &str = "I'm sorry, I could not hear that. Please say it again.";
-const NO_TRANSFER: &str = "I could not reach anybody there. How else can I help you?";
-const GOODBYE: &str = "Goodbye.";
-
 /// What the model is asked, but for the conversation itself, which the ledger tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
@@ -67,7 +60,7 @@ pub struct Prompt {
 impl Prompt {
     /// The whole question, with the conversation as the ledger holds it.
     pub fn completion(&self, entries: &[LedgerEntry]) -> Completion {
-        self.completion_after(None, entries, &[])
+        self.completion_after(None, entries, &[], Room::Wide)
     }
 
     /// The same where notes stand for what was said before, and something is attached to the lines since.
@@ -76,9 +69,10 @@ impl Prompt {
         notes: Option<&Private<String>>,
         entries: &[LedgerEntry],
         attached: &[Attached],
+        room: Room,
     ) -> Completion {
         let persona = &self.persona;
-        let mut messages = context::messages(&persona.system, entries, &self.exchanges, attached);
+        let mut messages = context::messages(&persona.system, entries, &self.exchanges, attached, room);
         if let Some(notes) = notes {
             messages.insert(1, summary::told(notes));
         }
@@ -98,7 +92,7 @@ pub struct PipelineBrain {
     persona: Arc<Persona>,
     modality: Modality,
     reply: Reply,
-    exchanges: VecDeque<Exchange>,
+    exchanges: Vec<Exchange>,
     /// Number of the tool call made last.
     last_call: u32,
     /// Numbers of calls that still run though the caller went on.
@@ -170,8 +164,8 @@ impl Brain for PipelineBrain {
             BrainEvent::ToolRuns { epoch, call } => self.tool_runs(epoch, call, out),
             BrainEvent::Silent { epoch } => self.silent(epoch, out),
             BrainEvent::NotHeard { epoch } => self.unheard(epoch, out),
-            BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.alone(epoch, NO_TRANSFER, out),
             BrainEvent::EndInterrupted => self.stay(),
+            BrainEvent::TransferProgress { epoch, status } if status >= 300 => self.stays(epoch, out),
             // A noise; an answer that is not wanted any more; what was heard is in the ledger.
             BrainEvent::NotUnderstood { .. }
             | BrainEvent::Model { .. }
@@ -197,7 +191,7 @@ impl PipelineBrain {
             persona: Arc::new(persona),
             modality,
             reply,
-            exchanges: VecDeque::new(),
+            exchanges: Vec::new(),
             last_call: 0,
             running: Vec::new(),
             late: Vec::new(),
@@ -237,7 +231,7 @@ impl PipelineBrain {
     }
 
     fn prompt(&self) -> Prompt {
-        Prompt { persona: self.persona.clone(), exchanges: self.exchanges.iter().cloned().collect() }
+        Prompt { persona: self.persona.clone(), exchanges: self.exchanges.clone() }
     }
 
     fn model(&mut self, event: ModelEvent, out: &mut Vec<BrainEffect>) {
@@ -256,7 +250,7 @@ impl PipelineBrain {
             ModelEvent::Usage { .. } | ModelEvent::Progress => {}
             ModelEvent::Rerouted => self.fill(out),
             ModelEvent::Done { finish } => self.answered(finish, out),
-            ModelEvent::Failed { .. } => self.failed(out),
+            ModelEvent::Failed { error } => self.failed(&error, out),
         }
     }
 
@@ -286,18 +280,25 @@ impl PipelineBrain {
             return self.call_tools(out);
         }
         if !self.reply.said && !self.reply.unasked {
-            self.say(if finish == Finish::Filtered { CANNOT } else { SORRY }, out);
+            self.word(if finish == Finish::Filtered { Wording::CannotHelp } else { Wording::SayAgain }, out);
         }
         self.done(out);
     }
 
     /// A sentence that broke off is not said: half of one may mean the opposite.
-    fn failed(&mut self, out: &mut Vec<BrainEffect>) {
+    fn failed(&mut self, error: &ModelError, out: &mut Vec<BrainEffect>) {
         self.misses.failed += 1;
         if self.misses.failed >= GIVE_UP_AFTER {
             return self.give_up(out);
         }
-        self.say(if self.reply.said { LOST } else { SORRY }, out);
+        self.word(
+            match self.reply.said {
+                true => Wording::LostThread,
+                false if is_for_good(error) => Wording::Unavailable,
+                false => Wording::SayAgain,
+            },
+            out,
+        );
         self.done(out);
     }
 
@@ -373,7 +374,7 @@ impl PipelineBrain {
         match self.reply.rounds < ROUNDS_MAX {
             true => self.ask(out),
             false => {
-                self.say(SORRY, out);
+                self.word(Wording::SayAgain, out);
                 self.done(out);
             }
         }
@@ -388,11 +389,14 @@ impl PipelineBrain {
             results
                 .push(result.unwrap_or_else(|| json!({ "status": "running", "detail": RUNNING }).to_string().into()));
         }
-        if self.exchanges.len() == EXCHANGES_MAX {
-            self.exchanges.pop_front();
-        }
         let (epoch, after) = self.reply.called;
-        self.exchanges.push_back(Exchange { epoch, after, calls, numbers, results });
+        self.keep(Exchange { epoch, after, calls, numbers, results });
+    }
+
+    /// The newest, as many as any later question has room for.
+    fn keep(&mut self, exchange: Exchange) {
+        self.exchanges.push(exchange);
+        self.exchanges = exchanges::within(Room::Wide.tools(), &self.exchanges);
     }
 
     /// The caller went on before the tools had answered. They act all the same: a model that did not know would call them again.
@@ -423,7 +427,7 @@ impl PipelineBrain {
     /// were called for stands behind what was said since, as if they were called now: a model is asked about what it reads last.
     fn tell_late(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
         let is_late = |exchange: &Exchange| exchange.numbers.iter().any(|number| self.late.contains(number));
-        let (late, known): (VecDeque<_>, VecDeque<_>) = self.exchanges.iter().cloned().partition(is_late);
+        let (late, known): (Vec<_>, Vec<_>) = self.exchanges.iter().cloned().partition(is_late);
         self.exchanges = known;
         if late.is_empty() {
             return;
@@ -438,7 +442,7 @@ impl PipelineBrain {
         match self.reply.ending.take() {
             Some(Ending::HangUp) => {
                 if !self.reply.said {
-                    self.say(GOODBYE, out);
+                    self.word(Wording::Goodbye, out);
                 }
                 out.push(BrainEffect::HangUp);
             }
@@ -479,13 +483,23 @@ impl PipelineBrain {
             self.begin(epoch);
             return self.give_up(out);
         }
-        self.alone(epoch, UNHEARD, out);
+        self.begin(epoch);
+        self.word(Wording::NotHeard, out);
+        self.done(out);
     }
 
     fn give_up(&mut self, out: &mut Vec<BrainEffect>) {
-        self.say(GIVE_UP, out);
+        self.word(Wording::Difficulties, out);
         self.reply.ending = Some(Ending::HangUp);
         self.end(out);
+    }
+
+    /// The transfer failed.
+    fn stays(&mut self, epoch: Epoch, out: &mut Vec<BrainEffect>) {
+        self.begin(epoch);
+        self.word(Wording::NobodyFree, out);
+        self.word(Wording::HowElse, out);
+        self.done(out);
     }
 
     /// A reply of one sentence that the model is not asked for.
@@ -499,6 +513,11 @@ impl PipelineBrain {
         self.utter(text, true, out);
     }
 
+    fn word(&mut self, when: Wording, out: &mut Vec<BrainEffect>) {
+        let persona = Arc::clone(&self.persona);
+        self.say(persona.words.of(when), out);
+    }
+
     fn utter(&mut self, text: &str, interruptible: bool, out: &mut Vec<BrainEffect>) {
         self.reply.said = true;
         self.reply.utterances += 1;
@@ -508,6 +527,11 @@ impl PipelineBrain {
     fn done(&self, out: &mut Vec<BrainEffect>) {
         out.push(BrainEffect::Done { epoch: self.reply.epoch });
     }
+}
+
+/// Whether the model fails the next time, too: whoever asks again waits in vain.
+fn is_for_good(error: &ModelError) -> bool {
+    matches!(error, ModelError::Unauthorized { .. } | ModelError::Refused { .. } | ModelError::OutOfBudget { .. })
 }
 
 /// Where the last clause of a text ends that is followed by something; none while its first is not whole.

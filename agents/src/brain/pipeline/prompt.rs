@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 use tandem_contract::Private;
-use tandem_contract::bot::BotConfig;
 use tandem_contract::bot::blocks::{LlmParameters, SystemPrompt, ToolAvailable, TransferDestination};
+use tandem_contract::bot::{BotConfig, Wording};
 use tandem_contract::call::Modality;
 use tandem_models::ToolSpec;
 
 use super::chunker::Chunker;
 use super::{HANG_UP, TRANSFER};
+use crate::language::Language;
 use crate::tools;
+use crate::wording::Words;
 
 /// What a model must know about being spoken.
 const SPOKEN: &str = "You are speaking on the telephone: answer in one to three short spoken sentences, without lists, \
@@ -20,8 +22,7 @@ const SPOKEN: &str = "You are speaking on the telephone: answer in one to three 
     speech recognizer and may be misheard; ask when they make no sense. What you said last may have been cut off where \
     the caller interrupted you.";
 
-/// What a silent caller hears of a bot that does not say it itself, and how often.
-const STILL_THERE: &str = "Are you still there?";
+/// How often a silent caller is asked of a bot that does not say it itself.
 const STILL_THERE_TIMES: usize = 2;
 
 /// Who the bot is.
@@ -41,6 +42,9 @@ pub struct Persona {
     #[serde(default)]
     pub fillers: BTreeMap<String, Filler>,
     pub destinations: Vec<TransferDestination>,
+    /// What it says of its own accord.
+    #[serde(default)]
+    pub words: Words,
     pub max_tokens: Option<u32>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
@@ -60,7 +64,7 @@ impl Persona {
         let parameters = config.llm_config.as_ref().and_then(|llm| llm.parameters.as_ref());
         let settings = config.voice_settings.as_ref();
         let number = |read: fn(&LlmParameters) -> Option<&Number>| parameters.and_then(read)?.as_f64();
-        let destinations = if modality == Modality::Voice { destinations(config) } else { Vec::new() };
+        let words = Words::new(config);
         let turn = config.turn.as_ref();
         Self {
             system: system(config.system_prompt.as_ref(), modality),
@@ -68,11 +72,12 @@ impl Persona {
             greeting_interruptible: turn.and_then(|turn| turn.greeting_interruptible).unwrap_or(true),
             silence_prompts: turn
                 .and_then(|turn| turn.silence_prompts.clone())
-                .unwrap_or_else(|| vec![STILL_THERE.to_owned(); STILL_THERE_TIMES]),
+                .unwrap_or_else(|| vec![words.of(Wording::StillThere).to_owned(); STILL_THERE_TIMES]),
             failover_filler: turn.and_then(|turn| turn.failover_filler.clone()),
-            tools: offered(config, &destinations),
+            tools: offered(config, &[]),
             fillers: fillers(config),
-            destinations,
+            destinations: Vec::new(),
+            words,
             max_tokens: settings.and_then(|s| s.max_tokens).or(parameters.and_then(|p| p.max_tokens)),
             temperature: number(|parameters| parameters.temperature.as_ref()),
             top_p: number(|parameters| parameters.top_p.as_ref()),
@@ -80,7 +85,8 @@ impl Persona {
         }
     }
 
-    /// A chat from which people can be reached too.
+    /// Where the caller can be given to a person.
+    #[must_use]
     pub fn with_people(self, config: &BotConfig) -> Self {
         let destinations = destinations(config);
         Self { tools: offered(config, &destinations), destinations, ..self }
@@ -119,7 +125,7 @@ fn chunker(config: &BotConfig) -> Chunker {
     let boundaries = settings.and_then(|settings| settings.punctuation_boundaries.clone());
     let least = settings.and_then(|settings| settings.input_min_characters);
     let least = least.map(|least| usize::try_from(least).unwrap_or(usize::MAX));
-    Chunker::default().with(boundaries, least)
+    Chunker::default().speaking(Language::of(config.language())).with(boundaries, least)
 }
 
 /// A tool that the bot's config describes.

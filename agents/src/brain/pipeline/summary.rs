@@ -8,6 +8,8 @@ use tandem_contract::bot::Tier;
 use tandem_contract::record::{LedgerEntry, Speaker};
 use tandem_models::{Completion, Message};
 
+use super::context::cut;
+
 /// Text beside the notes from which the oldest of it is due, bytes: about 4,000 tokens. Half of what a model is told at most
 /// (`context`): notes that come late or never are made up for by leaving lines out, and not before as much again was said.
 const LONG: usize = 16 * 1024;
@@ -89,11 +91,6 @@ pub fn request(notes: Option<&Private<String>>, lines: &[LedgerEntry]) -> Comple
     }
     let messages = vec![Message::System { text: TASK.to_owned() }, Message::user(text)];
     Completion { messages, max_tokens: Some(TOKENS_MAX), tier: Some(Tier::Cheap), ..Completion::default() }
-}
-
-fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-    &text[..end.unwrap_or(0)]
 }
 
 /// What a model has answered, if these are notes.

@@ -4,6 +4,7 @@ use tandem_contract::bot::BotConfig;
 use tandem_models::{ModelError, Usage};
 
 use super::*;
+use crate::wording::english;
 
 const ONE: Epoch = Epoch(1);
 
@@ -26,7 +27,10 @@ struct Talk {
 
 impl Talk {
     fn new(modality: Modality) -> Self {
-        let mut talk = Self { brain: PipelineBrain::new(Persona::new(&config(), modality), modality), out: Vec::new() };
+        let mut talk = Self {
+            brain: PipelineBrain::new(Persona::new(&config(), modality).with_people(&config()), modality),
+            out: Vec::new(),
+        };
         talk.give(BrainEvent::Started);
         talk
     }
@@ -183,7 +187,7 @@ fn a_model_that_goes_in_circles_is_stopped() {
         talk.call("fly", json!({}));
         talk.model(ONE, done(Finish::ToolCalls));
     }
-    assert_eq!((talk.prompt(), talk.said()), (None, vec![SORRY]));
+    assert_eq!((talk.prompt(), talk.said()), (None, vec![english(Wording::SayAgain)]));
 }
 
 #[test]
@@ -203,7 +207,7 @@ fn the_model_hangs_up_and_transfers() {
     let target = Private::new("sip:desk@192.0.2.7".to_owned());
     assert!(talk.out.contains(&BrainEffect::Transfer { target }));
     talk.give(BrainEvent::TransferProgress { epoch: Epoch(2), status: 486 });
-    assert_eq!(talk.said(), [NO_TRANSFER]);
+    assert_eq!(talk.said(), [english(Wording::NobodyFree), english(Wording::HowElse)]);
 }
 
 #[test]
@@ -211,8 +215,8 @@ fn a_failure_is_told_and_three_in_a_row_end_the_call() {
     let mut talk = Talk::asked(ONE);
     talk.model(ONE, text("We open at nine. But not on"));
     talk.model(ONE, failure());
-    assert_eq!(talk.said(), [LOST], "half a sentence is not said");
-    for said in [SORRY, GIVE_UP] {
+    assert_eq!(talk.said(), [english(Wording::LostThread)], "half a sentence is not said");
+    for said in [english(Wording::SayAgain), english(Wording::Difficulties)] {
         talk.give(BrainEvent::Said { epoch: ONE, text: "Open?".to_owned().into() });
         talk.model(ONE, failure());
         assert_eq!(talk.said(), [said]);
@@ -221,8 +225,46 @@ fn a_failure_is_told_and_three_in_a_row_end_the_call() {
 
     let mut talk = Talk::asked(ONE);
     talk.model(ONE, done(Finish::Filtered));
-    assert_eq!(talk.said(), [CANNOT]);
+    assert_eq!(talk.said(), [english(Wording::CannotHelp)]);
 }
+
+#[test]
+fn who_can_not_be_helped_by_saying_it_again_is_not_asked_to() {
+    use tandem_models::budget::Period;
+    use tandem_models::spending::Scope;
+    let vendor = || "x".to_owned();
+    let mut config = config();
+    config.livekit_config = serde_json::from_value(json!({ "stt_language": "de-DE" })).unwrap();
+    config.wording = serde_json::from_value(json!({ "lost_thread": "Wo war ich?" })).unwrap();
+    for (error, said) in [
+        (
+            ModelError::Timeout { vendor: vendor(), limit_ms: 1 },
+            "Entschuldigung, ich kann gerade nicht antworten. Bitte sagen Sie das noch einmal.",
+        ),
+        (ModelError::Unauthorized { vendor: vendor(), setting: String::new() }, GERMAN_UNAVAILABLE),
+        (ModelError::Refused { vendor: vendor(), detail: String::new() }, GERMAN_UNAVAILABLE),
+        (
+            ModelError::OutOfBudget {
+                whose: Scope::Session { session: tandem_contract::SessionId::new(tandem_contract::NodeId(1)) },
+                period: Period::Day,
+            },
+            GERMAN_UNAVAILABLE,
+        ),
+    ] {
+        let mut talk = Talk::asked(ONE);
+        talk.brain = PipelineBrain::new(Persona::new(&config, Modality::Voice), Modality::Voice);
+        talk.give(BrainEvent::Said { epoch: ONE, text: "Offen?".to_owned().into() });
+        talk.model(ONE, ModelEvent::Failed { error: error.clone() });
+        assert_eq!(talk.said(), [said], "{error}");
+        talk.give(BrainEvent::Said { epoch: ONE, text: "Offen?".to_owned().into() });
+        talk.model(ONE, text("Wir öffnen um neun. Aber"));
+        talk.model(ONE, ModelEvent::Failed { error });
+        assert_eq!(talk.said(), ["Wo war ich?"], "the bot's own words");
+    }
+}
+
+const GERMAN_UNAVAILABLE: &str =
+    "Entschuldigung, ich kann im Moment keine Fragen beantworten. Bitte versuchen Sie es später noch einmal.";
 
 #[test]
 fn silence_and_deafness_come_to_an_end() {
@@ -255,9 +297,9 @@ fn what_a_silent_caller_hears_is_the_bots_and_so_is_who_may_talk_over_the_greeti
     talk.give(BrainEvent::Started);
     let uninterruptible = |effect: &BrainEffect| matches!(effect, BrainEffect::Say { interruptible: false, .. });
     assert!(talk.out.iter().any(uninterruptible), "{:?}", talk.out);
-    for (n, prompt) in (1..).zip(["Hello?", "Anybody?", "Last call.", GOODBYE]) {
+    for (n, prompt) in (1..).zip(["Hello?", "Anybody?", "Last call.", english(Wording::Goodbye)]) {
         talk.give(BrainEvent::Silent { epoch: Epoch(n) });
-        assert_eq!((talk.said(), talk.hangs_up()), (vec![prompt], prompt == GOODBYE));
+        assert_eq!((talk.said(), talk.hangs_up()), (vec![prompt], prompt == english(Wording::Goodbye)));
         assert!(!talk.out.iter().any(uninterruptible));
     }
     config.turn = serde_json::from_value(json!({ "silence_prompts": [] })).unwrap();
@@ -296,7 +338,7 @@ fn a_tool_is_announced_once_where_the_model_says_nothing() {
         talk.give(BrainEvent::ToolDone { epoch: ONE, call, result: Ok(json!({ "state": "shipped" })) });
     }
     talk.model(ONE, done(Finish::Stop));
-    assert_eq!(talk.said(), [SORRY], "an announcement is no answer");
+    assert_eq!(talk.said(), [english(Wording::SayAgain)], "an announcement is no answer");
 
     let mut talk = own_tool(Modality::Voice);
     talk.model(ONE, ModelEvent::Text { text: "Let me look that up. ".to_owned().into() });

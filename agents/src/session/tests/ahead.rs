@@ -13,7 +13,7 @@ use tandem_models::{Completion, Finish, Message, ModelError, ModelEvent, ToolCal
 use tandem_speech::RecognizerEvent;
 
 use super::world::*;
-use crate::brain::pipeline::context::messages;
+use crate::brain::pipeline::context::{Room, messages};
 use crate::brain::{Persona, PipelineBrain};
 use crate::session::input::*;
 
@@ -302,7 +302,7 @@ fn assert_answers_are_those_of_their_questions(world: &World) {
         }
         seen = entry.epoch;
         let before: Vec<LedgerEntry> = entries[..at].to_vec();
-        let expected = reply(&messages(&system, &before, &[], &[]));
+        let expected = reply(&messages(&system, &before, &[], &[], Room::Wide));
         assert!(expected.starts_with(entry.text.reveal()), "{} is not of {expected}", entry.text.reveal());
     }
 }

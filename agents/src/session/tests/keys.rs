@@ -143,7 +143,7 @@ fn no_key_is_pressed_into_a_transfer() {
         },
     }))
     .unwrap();
-    let abilities = Abilities { model: true, keys: true, ..Abilities::default() };
+    let abilities = Abilities { model: true, people: true, keys: true };
     let brain = from_config(&config, Modality::Voice, abilities).unwrap();
     let mut world = World::by(Door::Sip, Modality::Voice, config, brain);
     world.until(100);

@@ -24,7 +24,7 @@ fn world_with(door: Door, modality: Modality, keys: bool) -> World {
     let mut value: Value = serde_json::from_str(include_str!("../../../../docs/examples/reception.json")).unwrap();
     strip_comments(&mut value);
     let config: BotConfig = serde_json::from_value(value).unwrap();
-    let mut brain = from_config(&config, modality, Abilities { model: true, people: false, keys }).unwrap();
+    let mut brain = from_config(&config, modality, Abilities { model: true, people: true, keys }).unwrap();
     World::with(door, modality, move |event, out| brain.handle(Time::ZERO, event, out))
 }
 

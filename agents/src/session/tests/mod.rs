@@ -11,6 +11,7 @@ mod keys;
 mod memory;
 mod mixed;
 mod model;
+mod narrow;
 mod noise;
 mod opening;
 mod policies;

@@ -209,15 +209,16 @@ fn a_model_that_thinks_for_long_is_waited_for_and_one_that_is_silent_is_not() {
     let mut world = world(Door::Sip, Modality::Voice);
     world.until(100);
     world.press('1');
-    for second in (5..=40).step_by(5) {
+    let progress = |world: &mut World, second: u64| {
         world.until(second * 1_000);
         world.give(SessionInput::Model { epoch: Epoch(1), event: ModelEvent::Progress });
-    }
+    };
+    (4..=24).step_by(4).for_each(|second| progress(&mut world, second));
     answer(&mut world, Epoch(1), "Forty-two.");
-    world.until(42_000);
+    world.until(27_000);
     assert_eq!(world.entries(Speaker::Agent).len(), 1);
     world.press('2');
-    world.until(63_000);
+    world.until(48_000);
     assert_eq!(world.when(|effect| matches!(effect, SessionEffect::CancelModel)).len(), 1);
     assert_eq!(world.core.turn().state().name(), "listening");
 }

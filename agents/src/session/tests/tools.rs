@@ -296,7 +296,7 @@ fn what_a_tool_found_is_told_behind_words_that_were_not_for_the_model() {
             "triggers": [{ "condition": "user_requests_human", "action": "immediate_handoff" }] } },
     });
     let config: BotConfig = serde_json::from_value(config).unwrap();
-    let abilities = Abilities { model: true, people: false, keys: false };
+    let abilities = Abilities { model: true, people: true, keys: false };
     let brain = from_config(&config, Modality::Voice, abilities).unwrap();
     let mut world = World::by(Door::Sip, Modality::Voice, config, brain);
     world.until(100);

@@ -10,10 +10,11 @@ use tandem_contract::leg::LegEvent;
 use tandem_contract::{Epoch, UtteranceId};
 use tandem_media::Time;
 use tandem_media::leg::MediaEvent;
+use tandem_models::ModelEvent;
 use tandem_speech::VoiceEvent;
 
 use super::world::*;
-use crate::brain::{BrainEffect, BrainEvent, DigitCollection, Listen};
+use crate::brain::{Brain as _, BrainEffect, BrainEvent, DigitCollection, Listen, Persona, PipelineBrain};
 use crate::session::core::SessionCore;
 use crate::session::farewell::Life;
 use crate::session::input::{SessionEffect, SessionInput};
@@ -263,4 +264,31 @@ fn every_life_ends() {
     deserted.outlives(500);
     assert!(deserted.core.is_over() && deserted.over);
     assert_eq!(deserted.core.poll_timeout(), None);
+}
+
+/// A vendor that keeps the connection alive and says nothing: its signs of life hold no caller for ever.
+#[test]
+fn a_model_that_only_shows_signs_of_life_is_given_up() {
+    let persona = Persona::new(&BotConfig::default(), Modality::Voice);
+    let mut brain = PipelineBrain::new(persona, Modality::Voice);
+    let mut deserted = Deserted::running(move |event, out| brain.handle(Time::ZERO, event, out));
+    deserted.give(SessionInput::Media(MediaEvent::Dtmf { at: Time::ZERO, digit: '1' }));
+    assert_eq!(deserted.core.turn().state().name(), "thinking");
+    for _ in 0..7 {
+        deserted.pass(4_000);
+        deserted.give(SessionInput::Model { epoch: Epoch(1), event: ModelEvent::Progress });
+    }
+    assert_eq!(deserted.core.turn().state().name(), "thinking", "28 s: it was at work for 12 of them");
+    deserted.pass(4_000);
+    assert_eq!(deserted.core.turn().state().name(), "listening");
+    // Another model that is asked in its place has its own time.
+    deserted.give(SessionInput::Media(MediaEvent::Dtmf { at: deserted.now, digit: '1' }));
+    let begun = deserted.now;
+    for round in 0..6 {
+        deserted.pass(4_000);
+        let event = if round == 2 { ModelEvent::Rerouted } else { ModelEvent::Progress };
+        deserted.give(SessionInput::Model { epoch: deserted.core.epoch, event });
+    }
+    deserted.until(begun + Duration::from_secs(60), |it| it.core.turn().state().name() != "thinking");
+    assert_eq!(deserted.now.since(begun).as_secs(), 24 + 20);
 }

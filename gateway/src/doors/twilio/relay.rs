@@ -89,7 +89,7 @@ impl Protocol for Relay {
             caller = from;
         }
         let request = Request { door: Door::Twilio, modality: Modality::Voice, bot: bot.to_string(), caller };
-        let admitted = answer::admit(state, request)?;
+        let admitted = answer::admit(state, request)?.with_people(true);
         let (session, version) = (admitted.session(), admitted.accept().version);
         let started = Started { session, bot, version, mode: Mode::Text, rate: 0 };
         let session = StreamSession::begin(state, admitted, None).await?.unwatched();
