@@ -458,7 +458,7 @@ impl PipelineBrain {
         if !std::mem::take(&mut self.reply.ended) {
             return;
         }
-        let Some(Exchange { calls, results, .. }) = self.exchanges.back_mut() else { return };
+        let Some(Exchange { calls, results, .. }) = self.exchanges.last_mut() else { return };
         for (call, result) in calls.iter().zip(results) {
             if [HANG_UP, TRANSFER].contains(&call.name.as_str()) {
                 *result = json!({ "error": "interrupted", "detail": INTERRUPTED }).to_string().into();
