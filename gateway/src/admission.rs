@@ -74,6 +74,19 @@ impl Registry {
         Ok(Permit { node_place, session: offer.session, bot: accept.bot.clone(), door: offer.door })
     }
 
+    /// Whether there is a place for a session now. It is not held: who comes first has it.
+    ///
+    /// # Errors
+    /// Those of [`Registry::admit`].
+    pub fn has_place(&self, accept: &Accept) -> Result<(), Refusal> {
+        if self.is_draining() || self.active() >= self.max_sessions {
+            return Err(self.refusal_of_a_full_node());
+        }
+        let limit = accept.config.limits.max_sessions;
+        let of_bot = self.per_bot.get(&accept.bot).map_or(0, |count| *count);
+        if of_bot < limit { Ok(()) } else { Err(Refusal::BotBusy { bot: accept.bot.clone(), limit }) }
+    }
+
     fn refusal_of_a_full_node(&self) -> Refusal {
         if self.is_draining() { Refusal::Draining } else { Refusal::NodeFull { limit: self.max_sessions } }
     }
@@ -223,6 +236,24 @@ mod tests {
         drop(only);
         assert_eq!(registry.admit(&offer(), &accept("echo", 9)).unwrap_err(), Refusal::Draining);
         assert_eq!(registry.active(), 0);
+    }
+
+    #[test]
+    fn who_asks_for_a_place_hears_what_admission_would_say_and_takes_none() {
+        let registry = Registry::new(2);
+        for _ in 0..9 {
+            assert_eq!(registry.has_place(&accept("demo", 1)), Ok(()));
+        }
+        assert_eq!(registry.active(), 0);
+        let _first = registry.admit(&offer(), &accept("demo", 1)).unwrap();
+        for full in [false, true] {
+            let _second = full.then(|| registry.admit(&offer(), &accept("echo", 9)).unwrap());
+            let told = registry.has_place(&accept("demo", 1));
+            assert_eq!(told, registry.admit(&offer(), &accept("demo", 1)).map(drop));
+            assert_eq!(told == Err(Refusal::NodeFull { limit: 2 }), full);
+        }
+        registry.start_draining();
+        assert_eq!(registry.has_place(&accept("echo", 9)), Err(Refusal::Draining));
     }
 
     #[test]
