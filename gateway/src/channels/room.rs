@@ -41,6 +41,8 @@ pub(super) struct Room {
     session: Option<Wire>,
     /// The conversation's last session: the next one continues it.
     last: Option<SessionId>,
+    /// The last one whose record could be read.
+    sound: Option<SessionId>,
     /// What came along with a question is being fetched. Dropped with the session that was to be asked.
     fetching: Option<BoxFuture<'static, Input>>,
     /// At most one post at a time, and what shows the typing.
@@ -84,6 +86,7 @@ impl Room {
             inbox,
             session: None,
             last: None,
+            sound: None,
             fetching: None,
             leaving,
             typing: None,
@@ -211,7 +214,7 @@ impl Room {
                 info!(session = %admitted.session(), "a conversation has a session");
                 let ((to_room, commands), (events, from_room)) = (mpsc::channel(RING), mpsc::channel(RING));
                 let admitted = match self.last.replace(admitted.session()) {
-                    Some(last) => admitted.continuing(earlier::read_or_begin(&self.state, last).await),
+                    Some(last) => admitted.continuing(earlier::read_or_begin(&self.state, last, &mut self.sound).await),
                     None => admitted,
                 };
                 admitted.start(SignalingLeg { commands: to_room, events: from_room }, None);
