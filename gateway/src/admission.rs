@@ -161,6 +161,28 @@ impl Registry {
         self.load.send_modify(|load| load.sessions -= 1);
     }
 
+    /// Whether there is a place for a session now. It is not held: who comes first has it.
+    ///
+    /// # Errors
+    /// Those of [`Registry::admit`].
+    pub fn has_place(&self, accept: &Accept) -> Result<(), Refusal> {
+        let limit = accept.config.limits.max_sessions;
+        let of_bot = self.per_bot.get(&accept.bot).map_or(0, |count| *count);
+        let places = self.load.borrow().places();
+        if self.is_draining() || (places >= self.max_sessions && !self.is_lent_by(None)) {
+            return Err(self.refusal_of_a_full_node());
+        }
+        if of_bot >= limit && !self.is_lent_by(Some(&accept.bot)) {
+            return Err(Refusal::BotBusy { bot: accept.bot.clone(), limit });
+        }
+        Ok(())
+    }
+
+    /// Whether a chat waits that would give its place: of any bot, or of this one.
+    fn is_lent_by(&self, bot: Option<&BotName>) -> bool {
+        self.lent.iter().any(|lent| bot.is_none_or(|bot| *bot == lent.place.bot))
+    }
+
     fn refusal_of_a_full_node(&self) -> Refusal {
         if self.is_draining() { Refusal::Draining } else { Refusal::NodeFull { limit: self.max_sessions } }
     }
@@ -338,6 +360,24 @@ mod tests {
         drop(only);
         assert_eq!(registry.admit(&offer(), &accept("echo", 9)).unwrap_err(), Refusal::Draining);
         assert_eq!(registry.active(), 0);
+    }
+
+    #[test]
+    fn who_asks_for_a_place_hears_what_admission_would_say_and_takes_none() {
+        let registry = Registry::new(2);
+        for _ in 0..9 {
+            assert_eq!(registry.has_place(&accept("demo", 1)), Ok(()));
+        }
+        assert_eq!(registry.active(), 0);
+        let _first = registry.admit(&offer(), &accept("demo", 1)).unwrap();
+        for full in [false, true] {
+            let _second = full.then(|| registry.admit(&offer(), &accept("echo", 9)).unwrap());
+            let told = registry.has_place(&accept("demo", 1));
+            assert_eq!(told, registry.admit(&offer(), &accept("demo", 1)).map(drop));
+            assert_eq!(told == Err(Refusal::NodeFull { limit: 2 }), full);
+        }
+        registry.start_draining();
+        assert_eq!(registry.has_place(&accept("echo", 9)), Err(Refusal::Draining));
     }
 
     #[test]

@@ -56,22 +56,43 @@ pub fn admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
     try_admit(state, request).inspect_err(|refusal| count_refusal(door, refusal))
 }
 
+/// Whether somebody would answer, and how. No place is held, and nothing counted.
+///
+/// # Errors
+/// Those of [`admit`].
+pub fn would_admit(state: &AppState, request: Request) -> Result<Accept, Refusal> {
+    let (_, accept) = route(state, request)?;
+    state.registry.has_place(&accept)?;
+    Ok(accept)
+}
+
 /// Counts and logs a refusal. For what only a door can find out; [`admit`] counts its own.
 pub fn count_refusal(door: Door, refusal: &Refusal) {
-    let (door, code) = (door.as_str(), PublicError::from(refusal).answer().code);
-    metrics::counter!("tandem_refusals_total", "door" => door, "code" => code).increment(1);
-    info!(door, code, "refused a call");
+    let code = count_silently(door, refusal);
+    info!(door = door.as_str(), code, "refused a call");
+}
+
+/// For who logs it with more than its code, which this gives.
+pub fn count_silently(door: Door, refusal: &Refusal) -> &'static str {
+    let code = PublicError::from(refusal).answer().code;
+    metrics::counter!("tandem_refusals_total", "door" => door.as_str(), "code" => code).increment(1);
+    code
 }
 
 fn try_admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
+    let (offer, accept) = route(state, request)?;
+    let permit = state.registry.admit(&offer, &accept)?;
+    let before = Before::default();
+    Ok(Admitted { state: state.clone(), offer, accept, permit, before, people: false, keys: false })
+}
+
+fn route(state: &AppState, request: Request) -> Result<(CallOffer, Accept), Refusal> {
     let bot = BotName::new(&request.bot).map_err(|_| Refusal::UnknownBot(request.bot))?;
     let session = SessionId::new(state.node());
     let Request { door, modality, caller, .. } = request;
     let offer = CallOffer { session, door, modality, bot, caller };
     let accept = state.router.route(&offer)?;
-    let permit = state.registry.admit(&offer, &accept)?;
-    let before = Before::default();
-    Ok(Admitted { state: state.clone(), offer, accept, permit, before, people: false, keys: false })
+    Ok((offer, accept))
 }
 
 impl Admitted {

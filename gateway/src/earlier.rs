@@ -14,8 +14,9 @@ use crate::state::AppState;
 
 /// Records that are looked at, at most: each is a file to read, and a channel that is quiet for a while begins a session anew.
 const RECORDS_MAX: usize = 64;
-/// Words from which no older record is looked at, bytes: about 16,000 tokens, several times what a model is told word for word.
-const ENOUGH: usize = 64 * 1024;
+/// Words from which no older record is looked at, bytes: half of what a model is told word for word. The notes that more would
+/// need are of one session, and each of a chain would make them anew.
+const ENOUGH: usize = 8 * 1024;
 /// How long a session that is about to end may take to write its record: a chat may follow a call on its heels.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -53,12 +54,21 @@ pub async fn read(state: &AppState, earlier: SessionId) -> Result<Before, Unread
     Ok(Before { session: Some(earlier), lines: ledgers.into_iter().rev().flatten().collect() })
 }
 
-/// The same where nobody can be told: the session then begins anew.
-pub async fn read_or_begin(state: &AppState, earlier: SessionId) -> Before {
-    read(state, earlier).await.unwrap_or_else(|error| {
-        warn!(session = %earlier, error = &error as &dyn std::error::Error, "a conversation begins anew");
-        Before { session: Some(earlier), lines: Vec::new() }
-    })
+/// The same where nobody can be told. `sound` is the last session of the conversation whose record could be read, if any: when
+/// this one's is lost, the conversation goes on behind that one, or else begins anew.
+pub async fn read_or_begin(state: &AppState, earlier: SessionId, sound: &mut Option<SessionId>) -> Before {
+    for session in [Some(earlier), sound.take()].into_iter().flatten() {
+        match read(state, session).await {
+            Ok(before) => {
+                *sound = Some(session);
+                return before;
+            }
+            Err(error) => {
+                warn!(%session, error = &error as &dyn std::error::Error, "a conversation goes on without it")
+            }
+        }
+    }
+    Before { session: Some(earlier), lines: Vec::new() }
 }
 
 /// Its last lines are in the record once it has ended. One that goes on is taken as it is.

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::*;
 use crate::cli::call::phone::Phone;
 use crate::cli::call::script::{Line, Step, When};
+use crate::earlier;
 use crate::telemetry;
 
 /// A process has one recorder; the nodes of these tests share it.
@@ -365,6 +366,39 @@ async fn what_was_said_in_a_session_is_for_those_with_a_key() {
     let error = told(&mut socket, "started").await;
     assert_eq!((&error["code"], &error["fatal"]), (&"not_found".into(), &true.into()), "{error}");
     assert!(error["message"].as_str().unwrap().contains(&nobody.to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_outlives_a_lost_record_and_takes_no_more_from_its_chain_than_fits() {
+    let running = start().await;
+    let mut socket = chat(&running, &serde_json::json!({ "type": "start", "mode": "text" })).await;
+    let session: SessionId = told(&mut socket, "started").await["session"].as_str().unwrap().parse().unwrap();
+    bye(&mut socket).await;
+    let state = &running.node.state;
+    assert!(state.registry.idle_within(Duration::from_secs(10)).await);
+    let mut record = state.calls.read(session).await.unwrap().unwrap();
+    record.ledger.truncate(1);
+    record.ledger[0].heard = "x".repeat(6_000).into();
+    // Three sessions, each behind the one before it.
+    for _ in 0..3 {
+        record.continues = Some(record.session);
+        record.session = SessionId::new(NodeId(0));
+        state.calls.begin(record.clone()).await.unwrap();
+    }
+    let mut sound = None;
+    let before = earlier::read_or_begin(state, record.session, &mut sound).await;
+    assert_eq!((before.session, sound), (Some(record.session), Some(record.session)));
+    assert_eq!(before.lines.len(), 2, "a third one would have each session of the chain make notes anew");
+    let lost = SessionId::new(NodeId(0));
+    let before = earlier::read_or_begin(state, lost, &mut sound).await;
+    assert_eq!(
+        (before.session, before.lines.len()),
+        (Some(record.session), 2),
+        "it goes on behind the last that is there"
+    );
+    assert_eq!(sound, Some(record.session));
+    let before = earlier::read_or_begin(state, lost, &mut None).await;
+    assert_eq!((before.session, before.lines.len()), (Some(lost), 0));
 }
 
 /// A node with a bot `when` that asks for a day by phone, and a bot `clinic` whose model knows of that question or does not.

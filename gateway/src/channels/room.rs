@@ -45,6 +45,8 @@ pub(super) struct Room {
     session: Option<Wire>,
     /// The conversation's last session: the next one continues it.
     last: Option<SessionId>,
+    /// The last one whose record could be read.
+    sound: Option<SessionId>,
     /// What came along with a question is being fetched. Dropped with the session that was to be asked.
     fetching: Option<BoxFuture<'static, Input>>,
     /// At most one post at a time, and what shows the typing.
@@ -105,6 +107,7 @@ impl Room {
             kept: Vec::new(),
             session: None,
             last: None,
+            sound: None,
             fetching: None,
             leaving,
             typing: None,
@@ -265,7 +268,7 @@ impl Room {
                 let ((to_room, commands), (events, from_room)) = (mpsc::channel(RING), mpsc::channel(RING));
                 let (session, seat) = (admitted.session(), admitted.seat());
                 let admitted = match self.last.replace(session) {
-                    Some(last) => admitted.continuing(earlier::read_or_begin(&self.state, last).await),
+                    Some(last) => admitted.continuing(earlier::read_or_begin(&self.state, last, &mut self.sound).await),
                     None => admitted,
                 };
                 // Only there does somebody sit behind the chat.

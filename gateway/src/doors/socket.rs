@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -42,6 +43,8 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 /// Frames between the core and the socket: two frames of audio and a mark behind each leave in one write. What else waits, waits
 /// in the core, which knows what may be dropped.
 const IN_FLIGHT: usize = 4;
+/// What our pings carry (RFC 6455 section 5.5.3: a pong carries what its ping did).
+const PING: &[u8] = b"tandem";
 /// How far ahead a timer is set that nobody needs.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -304,10 +307,16 @@ async fn next_of(session: &mut Option<StreamSession>) -> Vec<StreamInput> {
     }
 }
 
+/// Its answer is told from what the far end sends of its own accord.
+pub(super) fn ping() -> Message {
+    Message::Ping(Bytes::from_static(PING))
+}
+
 fn input(read: Option<Result<Message, axum::Error>>) -> StreamInput {
     match read {
         Some(Ok(Message::Text(text))) => StreamInput::Text { frame: text.as_str().to_owned() },
         Some(Ok(Message::Binary(bytes))) => StreamInput::Binary { frame: bytes.into() },
+        Some(Ok(Message::Pong(payload))) if *payload == *PING => StreamInput::Pong,
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => StreamInput::Heartbeat,
         Some(Ok(Message::Close(_))) => StreamInput::Gone { closed: true },
         Some(Err(_)) | None => StreamInput::Gone { closed: false },
@@ -365,6 +374,16 @@ mod tests {
             (Some("https://tandem.example.evil"), "tandem.example", false),
         ] {
             assert_eq!(same_origin(&headers(origin, host)), served, "{origin:?} {host}");
+        }
+    }
+
+    #[test]
+    fn only_the_answer_to_our_ping_passes_for_it() {
+        let Message::Ping(payload) = ping() else { panic!("no ping") };
+        assert_eq!(input(Some(Ok(Message::Pong(payload.clone())))), StreamInput::Pong);
+        for theirs in [Message::Ping(payload), Message::Pong(Bytes::new()), Message::Pong(Bytes::from_static(b"else"))]
+        {
+            assert_eq!(input(Some(Ok(theirs))), StreamInput::Heartbeat);
         }
     }
 

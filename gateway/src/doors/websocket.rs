@@ -11,7 +11,7 @@ use tandem_contract::Private;
 use tandem_media::Time;
 use tandem_signaling::stream::{Outgoing, ServerMessage, Start, StreamCore, StreamEffect, StreamInput};
 
-use super::socket::{ATTACHED_MESSAGE_MAX, Counts, Protocol, accept, close, close_of};
+use super::socket::{ATTACHED_MESSAGE_MAX, Counts, Protocol, accept, close, close_of, ping};
 use super::stream_session::{Opened, Refused, open};
 use crate::public_errors::PublicError;
 use crate::state::AppState;
@@ -89,7 +89,7 @@ fn frame(item: Outgoing) -> Message {
             problem(code, error.to_string(), error.fatal())
         }
         Outgoing::Audio { audio } => Message::Binary(audio.encode()),
-        Outgoing::Ping => Message::Ping(axum::body::Bytes::new()),
+        Outgoing::Ping => ping(),
         Outgoing::Close { closing } => Message::Close(Some(close(&closing))),
     }
 }

@@ -50,8 +50,10 @@ pub enum StreamInput {
     Binary {
         frame: Vec<u8>,
     },
-    /// A WebSocket ping or pong of the client.
+    /// A WebSocket ping of the client, or a pong that nobody asked for (RFC 6455 section 5.5.3).
     Heartbeat,
+    /// It answers our ping.
+    Pong,
     /// The connection is closed (by a close frame) or broken.
     Gone {
         closed: bool,
@@ -177,7 +179,7 @@ impl StreamCore {
         match input {
             StreamInput::Text { frame } => self.on_text(now, &frame, out),
             StreamInput::Binary { frame } => self.on_binary(now, &frame, out),
-            StreamInput::Heartbeat => self.heard_from = now,
+            StreamInput::Heartbeat | StreamInput::Pong => self.heard_from = now,
             StreamInput::Gone { closed } => self.on_gone(closed, out),
             StreamInput::TakenOver => self.on_taken_over(out),
             StreamInput::Accepted { started, resumed } => self.on_accepted(now, started, resumed, out),

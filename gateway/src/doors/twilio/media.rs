@@ -1,6 +1,5 @@
 //! `/ws/twilio/media`: the audio of one call.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::http::HeaderMap;
@@ -15,7 +14,7 @@ use super::signature::is_signed;
 use super::tickets::Ticket;
 use super::{MEDIA_PATH, admitted, authority};
 use crate::answer::{self, Request};
-use crate::doors::socket::{Counts, Protocol, accept, close, close_of};
+use crate::doors::socket::{Counts, Protocol, accept, close, close_of, ping};
 use crate::doors::stream_session::{Opened, Refused, StreamSession};
 use crate::state::AppState;
 
@@ -54,7 +53,7 @@ impl Protocol for Twilio {
     fn poll_message(&mut self, now: Time) -> Option<Message> {
         Some(match self.core.poll_send(now)? {
             TwilioOut::Text { text } => Message::Text(text.into()),
-            TwilioOut::Ping => Message::Ping(Bytes::new()),
+            TwilioOut::Ping => ping(),
             TwilioOut::Close { closing } => {
                 // Twilio shows nobody why.
                 if let Closing::Problem { error } = &closing {

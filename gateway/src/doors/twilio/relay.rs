@@ -18,7 +18,7 @@ use super::tickets::Ticket;
 use super::voice::{refuse, signed_form, twiml};
 use super::{ACTION_PATH, RELAY_PATH, admitted, authority, escaped};
 use crate::answer::{self, Request};
-use crate::doors::socket::{Counts, Protocol, accept, close, close_of};
+use crate::doors::socket::{Counts, Protocol, accept, close, close_of, ping};
 use crate::doors::stream_session::{Opened, Refused, StreamSession};
 use crate::state::AppState;
 
@@ -62,7 +62,7 @@ impl Protocol for Relay {
     fn poll_message(&mut self, _: Time) -> Option<Message> {
         Some(match self.core.poll_send()? {
             RelayOut::Text { text } => Message::Text(text.into_inner().into()),
-            RelayOut::Ping => Message::Ping(Bytes::new()),
+            RelayOut::Ping => ping(),
             RelayOut::Close { closing } => {
                 // Twilio shows nobody why.
                 if let Closing::Problem { error } = &closing {

@@ -61,8 +61,8 @@ pub(super) async fn answer(
     let bot = bot.unwrap_or_else(|| settings.bot.clone());
     let request = Request { door: Door::Twilio, modality: Modality::Voice, bot, caller: caller.clone() };
     // The call takes its place when its stream comes; here it is only asked whether there is one.
-    let accept = match answer::admit(&state, request) {
-        Ok(admitted) => admitted.accept().clone(),
+    let accept = match answer::would_admit(&state, request) {
+        Ok(accept) => accept,
         Err(refusal) => return refused(&refusal),
     };
     let ticket = Ticket { bot: accept.bot.clone(), caller };
@@ -83,7 +83,10 @@ pub(super) async fn answer(
 fn refused(refusal: &Refusal) -> Response {
     if let Refusal::UnknownBot(name) = refusal {
         let mend = "mend `?bot=` of the number's webhook at Twilio (or twilio.bot), or put the bot's file into the folder of bots";
-        warn!(bot = name, mend, "Twilio asks for a bot that is not there");
+        let code = answer::count_silently(Door::Twilio, refusal);
+        warn!(bot = name, code, mend, "Twilio asks for a bot that is not there");
+    } else {
+        answer::count_refusal(Door::Twilio, refusal);
     }
     twiml(match refusal {
         Refusal::UnknownBot(_) | Refusal::Forbidden(_) => NOBODY.to_owned(),

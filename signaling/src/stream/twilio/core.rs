@@ -106,7 +106,8 @@ impl TwilioCore {
             StreamInput::Text { frame } => self.on_text(now, &frame, out),
             // Twilio sends none; it may one day.
             StreamInput::Binary { .. } => self.heard_from = now,
-            StreamInput::Heartbeat => self.on_heartbeat(now),
+            StreamInput::Heartbeat => self.heard_from = now,
+            StreamInput::Pong => self.on_pong(now),
             StreamInput::Gone { .. } => self.on_gone(now, out),
             StreamInput::Accepted { .. } => self.on_accepted(out),
             StreamInput::Leg { command } => self.on_command(now, command, out),
@@ -240,7 +241,7 @@ impl TwilioCore {
         }
     }
 
-    fn on_heartbeat(&mut self, now: Time) {
+    fn on_pong(&mut self, now: Time) {
         self.heard_from = now;
         if let Some(pinged) = self.pinged.take() {
             self.line.measured(now.since(pinged));
@@ -301,6 +302,12 @@ impl TwilioCore {
         }
     }
 
+    /// Before the leg ends: what a network that stands still holds up was not heard.
+    fn settle_at_last(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.settle(now, out);
+        out.extend(self.line.lost(now).into_iter().map(told));
+    }
+
     fn tell_withheld(&self, utterance: u32, out: &mut Vec<Effect>) {
         if let Some(audio) = self.line.withheld(utterance) {
             let (utterance, offset) = (UtteranceId(utterance), u64::from(audio.offset));
@@ -354,7 +361,7 @@ impl TwilioCore {
 
     /// Twilio closes when the call is over; `stop` comes before it, but not always.
     fn on_gone(&mut self, now: Time, out: &mut Vec<Effect>) {
-        self.settle(now, out);
+        self.settle_at_last(now, out);
         if matches!(self.state, State::Running | State::Starting) {
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason: LegEnd::CallerHungUp } });
         }
@@ -363,7 +370,7 @@ impl TwilioCore {
 
     fn leave(&mut self, now: Time, reason: LegEnd, out: &mut Vec<Effect>) {
         if self.state == State::Running {
-            self.settle(now, out);
+            self.settle_at_last(now, out);
             self.state = State::Farewell { since: now };
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason } });
         }
@@ -376,7 +383,7 @@ impl TwilioCore {
     }
 
     fn problem(&mut self, now: Time, error: StreamError, out: &mut Vec<Effect>) {
-        self.settle(now, out);
+        self.settle_at_last(now, out);
         if matches!(self.state, State::Running | State::Starting) {
             out.push(StreamEffect::Leg { event: LegEvent::Ended { reason: LegEnd::WireLost } });
         }

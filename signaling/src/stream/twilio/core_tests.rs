@@ -200,7 +200,7 @@ fn marks_that_a_clear_throws_back_are_not_heard() {
 fn interrupted_behind_a_network() -> World {
     let mut world = World::running();
     world.now = ms(100);
-    world.input(StreamInput::Heartbeat);
+    world.input(StreamInput::Pong);
     for frame in 0..25 {
         world.now = ms(u64::from(frame) * 20);
         world.audio(1, frame);
@@ -238,6 +238,67 @@ fn a_network_that_stands_still_is_not_heard() {
     assert!(world.told.contains(&LegEvent::Withheld { utterance: UtteranceId(1), offset: 2_080 }));
 }
 
+/// A round trip of 100 ms, and a short utterance 1 that ran dry: nine frames, all behind a mark, from 100 ms on.
+fn short_words_behind_a_network() -> World {
+    let mut world = World::running();
+    world.now = ms(100);
+    world.input(StreamInput::Pong);
+    for frame in 0..9 {
+        world.now = ms(100 + u64::from(frame) * 20);
+        world.audio(1, frame);
+    }
+    world
+}
+
+#[test]
+fn a_clear_of_which_all_marks_come_back_still_says_what_was_heard() {
+    let mut world = short_words_behind_a_network();
+    world.now = ms(350);
+    world.clear(1);
+    assert_eq!((world.played(1), world.core.timeout()), (None, Some(ms(450))));
+    world.now = ms(400);
+    world.text(r#"{"event":"mark","mark":{"name":"0.1.1440"}}"#);
+    world.now = ms(450);
+    world.timeout();
+    assert_eq!(world.played(1), Some(1_440));
+    assert!(!world.told.iter().any(|event| matches!(event, LegEvent::Withheld { .. })), "nothing is left to say");
+}
+
+#[test]
+fn who_hangs_up_behind_a_network_that_stands_still_has_not_heard_what_it_held_up() {
+    let ends = [
+        StreamInput::Text { frame: r#"{"event":"stop","stop":{"callSid":"CA1"}}"#.to_owned() },
+        StreamInput::Gone { closed: false },
+        StreamInput::Text { frame: "{".to_owned() },
+        StreamInput::Leg { command: LegCommand::HangUp },
+    ];
+    for end in ends {
+        for stands_still in [true, false] {
+            let mut world = short_words_behind_a_network();
+            world.now = ms(250);
+            world.text(r#"{"event":"mark","mark":{"name":"0.1.160"}}"#);
+            // The next mark is due at 320 ms of our clock and jitter.
+            world.now = ms(if stands_still { 600 } else { 290 });
+            world.input(end.clone());
+            let told = LegEvent::Played { utterance: UtteranceId(1), offset: 160 };
+            assert_eq!(world.told.iter().filter(|event| **event == told).count(), 1 + usize::from(stands_still));
+            assert!(matches!(world.told.last(), Some(LegEvent::Ended { .. })), "{end:?}: {:?}", world.told);
+        }
+    }
+}
+
+#[test]
+fn a_ping_of_the_far_end_is_no_answer_to_ours() {
+    let mut world = World::running();
+    world.input(StreamInput::Heartbeat);
+    world.now = ms(100);
+    world.input(StreamInput::Pong);
+    world.audio(1, 0);
+    world.now = ms(150);
+    world.clear(1);
+    assert_eq!(world.core.timeout(), Some(ms(250)), "the way there and back takes 100 ms");
+}
+
 #[test]
 fn a_far_end_that_sends_no_marks_is_taken_at_our_word() {
     let mut world = World::running();
@@ -273,7 +334,7 @@ fn interrupted(mut peer: Peer, cut: u64, resume_after: Option<u64>, pongs: Optio
         world.now = ms(at);
         world.timeout();
         if pongs == Some(at) {
-            world.input(StreamInput::Heartbeat);
+            world.input(StreamInput::Pong);
         }
         for text in peer.run(world.now) {
             world.text(&text);
@@ -312,7 +373,7 @@ fn cleared_late(delay: u64, begun: u64, late: u64) -> (Vec<i16>, usize, usize) {
             world.text(&text);
         }
         if at == delay * 2 {
-            world.input(StreamInput::Heartbeat);
+            world.input(StreamInput::Pong);
         }
         if at == begun + late {
             world.clear(1);

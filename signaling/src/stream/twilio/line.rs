@@ -98,6 +98,8 @@ struct Clearing {
     at: Time,
     /// From then on the far end may have answered the clear.
     until: Time,
+    /// What marks say that came back since.
+    heard: Vec<Played>,
     /// What was on its way, or played, and no mark has come back.
     sent: VecDeque<Sent>,
     /// What did not reach the far end any more.
@@ -168,7 +170,9 @@ impl Line {
             let of_last = clears.wrapping_add(1) == self.clears;
             let clearing = self.clearing.as_mut().filter(|clearing| of_last && now < clearing.until)?;
             let at = clearing.sent.iter().position(is_marked)?;
-            clearing.sent.drain(..=at);
+            for sent in clearing.sent.drain(..=at) {
+                note(&mut clearing.heard, sent.audio.utterance, end(&sent.audio));
+            }
             return None;
         }
         let at = self.ahead.iter().position(is_marked)?;
@@ -195,7 +199,7 @@ impl Line {
         let (sent, newer): (VecDeque<_>, VecDeque<_>) =
             ahead.into_iter().partition(|sent| sent.audio.utterance <= utterance);
         let until = now + self.round_trip.unwrap_or_default().min(ROUND_TRIP_MAX);
-        self.clearing = Some(Clearing { at: now, until, sent, behind: VecDeque::new() });
+        self.clearing = Some(Clearing { at: now, until, heard: Vec::new(), sent, behind: VecDeque::new() });
         newer.into_iter().filter_map(|sent| if stuck { Some(sent.audio) } else { sent.split(now).1 }).collect()
     }
 
@@ -206,9 +210,8 @@ impl Line {
 
     /// How much was heard of each utterance that the last clear came upon, as far as it is known now.
     pub(super) fn settle(&mut self, now: Time) -> Vec<Played> {
-        let Some(Clearing { at, sent, behind, .. }) = self.clearing.take() else { return Vec::new() };
+        let Some(Clearing { at, mut heard, sent, behind, .. }) = self.clearing.take() else { return Vec::new() };
         let at = if self.is_stuck(&sent, now) { Time::ZERO } else { at };
-        let mut heard: Vec<Played> = Vec::new();
         for sent in sent {
             let (utterance, begins) = (sent.audio.utterance, sent.audio.offset);
             let (offset, rest) = sent.split(at);
@@ -226,6 +229,15 @@ impl Line {
             self.keep(audio);
         }
         heard
+    }
+
+    /// Nothing more will be heard. Gives what was, where a network that stands still held up the rest.
+    pub(super) fn lost(&mut self, now: Time) -> Vec<Played> {
+        if !self.is_stuck(&self.ahead, now) {
+            return Vec::new();
+        }
+        self.clear(now, u32::MAX);
+        self.settle(now)
     }
 
     /// Whether a mark should have come back by now, and has not.
@@ -265,6 +277,14 @@ impl Line {
     pub(super) fn resume(&mut self, utterance: u32) -> VecDeque<AgentAudio> {
         let withheld = std::mem::take(&mut self.withheld);
         if withheld.iter().any(|audio| audio.utterance == utterance) { withheld } else { VecDeque::new() }
+    }
+}
+
+/// It was played to there; in order.
+fn note(heard: &mut Vec<Played>, utterance: u32, offset: u32) {
+    match heard.last_mut().filter(|last| last.utterance == utterance) {
+        Some(last) => last.offset = offset,
+        None => heard.push(Played { utterance, offset }),
     }
 }
 

@@ -102,7 +102,7 @@ impl RelayCore {
         match input {
             StreamInput::Text { frame } => self.on_text(now, &frame, out),
             // Twilio sends none; it may one day.
-            StreamInput::Binary { .. } | StreamInput::Heartbeat => self.heard_from = now,
+            StreamInput::Binary { .. } | StreamInput::Heartbeat | StreamInput::Pong => self.heard_from = now,
             StreamInput::Gone { .. } => self.on_gone(out),
             StreamInput::Accepted { .. } => self.on_accepted(out),
             StreamInput::Leg { command } => self.on_command(now, command, out),
