@@ -100,6 +100,13 @@ impl Registry {
     }
 
     fn reserve(self: &Arc<Self>, offer: &CallOffer, accept: &Accept) -> Result<Permit, Refusal> {
+        let limit = accept.config.limits.max_sessions;
+        // First: on a full node nobody gives a place up for a bot that has none to give.
+        let mut of_bot = self.per_bot.entry(accept.bot.clone()).or_insert(0);
+        if *of_bot >= limit {
+            let busy = Refusal::BotBusy { bot: accept.bot.clone(), limit };
+            return Err(if self.is_draining() { Refusal::Draining } else { busy });
+        }
         // Taken before the flag is read: a drain that begins in between waits for this permit, or this permit sees it.
         let admitted = self.load.send_if_modified(|load| {
             let free = load.places() < self.max_sessions;
@@ -112,13 +119,6 @@ impl Registry {
         if self.is_draining() {
             self.leave();
             return Err(Refusal::Draining);
-        }
-        let limit = accept.config.limits.max_sessions;
-        let mut of_bot = self.per_bot.entry(accept.bot.clone()).or_insert(0);
-        if *of_bot >= limit {
-            drop(of_bot);
-            self.leave();
-            return Err(Refusal::BotBusy { bot: accept.bot.clone(), limit });
         }
         *of_bot += 1;
         drop(of_bot);
@@ -424,7 +424,12 @@ mod tests {
 
     #[test]
     fn a_chat_gives_no_place_to_another_bot_whose_own_are_taken() {
-        let registry = Registry::new(9);
+        for node in [9, 2] {
+            gives_no_place(&Registry::new(node));
+        }
+    }
+
+    fn gives_no_place(registry: &Arc<Registry>) {
         let chat = registry.admit(&offer(), &accept("demo", 1)).unwrap();
         let _call = registry.admit(&offer(), &accept("echo", 1)).unwrap();
         let (seat, gone) = (chat.seat(), CancellationToken::new());

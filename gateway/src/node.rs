@@ -151,6 +151,7 @@ impl Node {
             () = hurry => info!("told twice: running sessions end now"),
         }
         if registry.active() > 0 {
+            self.state.chats.channels.cut_off();
             registry.tell_all(&SessionCommand::Drain { now: true });
             if !registry.idle_within(LAST_WORDS).await {
                 warn!(sessions = registry.active(), "sessions did not end in time");

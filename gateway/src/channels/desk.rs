@@ -2,6 +2,7 @@
 //! the entry's guard, so that none is lost to a room that ends at this moment. Before that they are kept on disk: none is lost to a
 //! node that ends, either.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -42,14 +43,17 @@ pub(super) struct Key {
 pub struct Channels {
     pub(super) chatwoot: Option<Arc<Chatwoot>>,
     pub(super) messages: Option<Arc<TwilioMessages>>,
-    rooms: Arc<DashMap<Key, mpsc::Sender<Delivered>>>,
-    spool: Spool,
+    rooms: Arc<DashMap<Key, mpsc::Sender<Vec<Delivered>>>>,
+    pub(super) spool: Spool,
     close: CancellationToken,
+    pub(super) cut_off: CancellationToken,
 }
 
-/// News in a room's inbox.
+/// One webhook's news in a room's inbox.
 pub(super) struct Delivered {
     pub(super) ticket: Ticket,
+    /// Who writes.
+    pub(super) caller: Private<String>,
     pub(super) inputs: Vec<Input>,
 }
 
@@ -75,12 +79,18 @@ impl Channels {
             rooms: Arc::default(),
             spool: Spool::open(&settings.data.dir)?,
             close: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
         })
     }
 
     /// From now on no conversation begins; those that are there end when they have answered. What comes is kept for the next start.
     pub fn close(&self) {
         self.close.cancel();
+    }
+
+    /// The sessions are about to be ended: what they were asked is for the next start.
+    pub fn cut_off(&self) {
+        self.cut_off.cancel();
     }
 
     /// Keeps news and hands them to their conversation, which begins with the first.
@@ -93,11 +103,14 @@ impl Channels {
     ) -> Result<(), Busy> {
         let key = Key { door: channel.door(), place: news.place, bot: bot.to_owned() };
         let kept = Kept { key, caller: news.caller, inputs: news.inputs };
-        if kept.inputs.is_empty() || begins_nothing(&kept.inputs) && !self.rooms.contains_key(&kept.key) {
+        // The next start has to know what became of a conversation whose messages wait for it.
+        let matters = self.close.is_cancelled() || self.rooms.contains_key(&kept.key) || !begins_nothing(&kept.inputs);
+        if kept.inputs.is_empty() || !matters {
             return Ok(());
         }
         let ticket = self.spool.keep(&kept).await.map_err(unkept)?;
-        let delivered = self.deliver(state, channel, kept, ticket);
+        let Kept { key, caller, inputs } = kept;
+        let delivered = self.deliver(state, channel, key, vec![Delivered { ticket, caller, inputs }]);
         if delivered.is_err() {
             self.spool.remove(ticket).await;
         }
@@ -110,10 +123,15 @@ impl Channels {
         if !left.is_empty() {
             info!(webhooks = left.len(), "an earlier process had not dealt with these yet");
         }
-        for (ticket, kept) in left {
-            let Some(channel) = self.channel(kept.key.door) else { continue };
-            if self.deliver(state, channel, kept, ticket).is_err() {
-                warn!("too much was left of one conversation; the next start takes the rest");
+        // All of one conversation at once: whose it became is known before anything is said.
+        let mut conversations: HashMap<Key, Vec<Delivered>> = HashMap::new();
+        for (ticket, Kept { key, caller, inputs }) in left {
+            conversations.entry(key).or_default().push(Delivered { ticket, caller, inputs });
+        }
+        for (key, news) in conversations {
+            let Some(channel) = self.channel(key.door) else { continue };
+            if self.deliver(state, channel, key, news).is_err() {
+                warn!("too many conversations were left; the next start takes the rest");
             }
         }
     }
@@ -132,46 +150,52 @@ impl Channels {
         }
     }
 
-    fn deliver(
-        &self,
-        state: &AppState,
-        channel: Arc<dyn Channel>,
-        Kept { key, caller, inputs }: Kept,
-        ticket: Ticket,
-    ) -> Result<(), Busy> {
-        let full = self.rooms.len() >= CONVERSATIONS_MAX;
-        let inbox = match self.rooms.entry(key) {
-            Entry::Occupied(room) if !room.get().is_closed() => room.into_ref(),
-            _ if begins_nothing(&inputs) => {
-                self.forget(state, ticket);
-                return Ok(());
-            }
-            // The next start begins it.
-            _ if self.close.is_cancelled() => return Ok(()),
-            Entry::Vacant(_) if full => return Err(Busy::Full),
-            entry => {
-                let (sender, inbox) = mpsc::channel(INBOX);
-                let key = entry.key().clone();
-                self.begin(state, channel, key, caller, inbox);
-                entry.insert(sender)
-            }
-        };
-        inbox.try_send(Delivered { ticket, inputs }).map_err(|_| Busy::Full)
-    }
-
-    fn begin(
+    pub(super) fn deliver(
         &self,
         state: &AppState,
         channel: Arc<dyn Channel>,
         key: Key,
-        caller: Private<String>,
-        inbox: mpsc::Receiver<Delivered>,
-    ) {
+        mut news: Vec<Delivered>,
+    ) -> Result<(), Busy> {
+        news.iter_mut().for_each(Delivered::in_order_of_arrival);
+        let full = self.rooms.len() >= CONVERSATIONS_MAX;
+        let inbox = match self.rooms.entry(key) {
+            Entry::Occupied(room) if !room.get().is_closed() => room.into_ref(),
+            // The next start begins it.
+            _ if self.close.is_cancelled() => return Ok(()),
+            _ if news.iter().all(|news| begins_nothing(&news.inputs)) => {
+                news.iter().for_each(|news| self.forget(state, news.ticket));
+                return Ok(());
+            }
+            Entry::Vacant(_) if full => return Err(Busy::Full),
+            entry => {
+                let (sender, inbox) = mpsc::channel(INBOX);
+                let key = entry.key().clone();
+                self.begin(state, channel, key, inbox);
+                entry.insert(sender)
+            }
+        };
+        inbox.try_send(news).map_err(|_| Busy::Full)
+    }
+
+    fn begin(&self, state: &AppState, channel: Arc<dyn Channel>, key: Key, inbox: mpsc::Receiver<Vec<Delivered>>) {
         let (rooms, close) = (Arc::clone(&self.rooms), self.close.clone());
-        let room = Room::new(state.clone(), channel, key.clone(), caller, inbox);
+        let room = Room::new(state.clone(), channel, key.clone(), inbox);
         // Under the same guard as `deliver`: what was put into the inbox before is taken first.
-        let leave = move |inbox: &mpsc::Receiver<Delivered>| rooms.remove_if(&key, |_, _| inbox.is_empty()).is_some();
+        let leave =
+            move |inbox: &mpsc::Receiver<Vec<Delivered>>| rooms.remove_if(&key, |_, _| inbox.is_empty()).is_some();
         state.tasks.spawn(room.run(close, leave));
+    }
+}
+
+impl Delivered {
+    /// Where the channel tells no order it is that in which the webhooks came: the disk keeps several at once.
+    fn in_order_of_arrival(&mut self) {
+        for input in &mut self.inputs {
+            if let Input::Message { message } = input {
+                message.order = message.order.or(Some(self.ticket.number()));
+            }
+        }
     }
 }
 

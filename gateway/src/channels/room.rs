@@ -37,9 +37,10 @@ pub(super) struct Room {
     state: AppState,
     channel: Arc<dyn Channel>,
     key: Key,
-    caller: Private<String>,
+    /// None before their first message.
+    caller: Option<Private<String>>,
     core: Conversation,
-    inbox: mpsc::Receiver<Delivered>,
+    inbox: mpsc::Receiver<Vec<Delivered>>,
     /// Webhooks that still matter.
     kept: Vec<Kept>,
     session: Option<Wire>,
@@ -92,8 +93,7 @@ impl Room {
         state: AppState,
         channel: Arc<dyn Channel>,
         key: Key,
-        caller: Private<String>,
-        inbox: mpsc::Receiver<Delivered>,
+        inbox: mpsc::Receiver<Vec<Delivered>>,
     ) -> Self {
         let core = Conversation::new(state.clock.now(), channel.limit());
         let (leaving, effects) = (JoinSet::new(), Vec::new());
@@ -101,7 +101,7 @@ impl Room {
             state,
             channel,
             key,
-            caller,
+            caller: None,
             core,
             inbox,
             kept: Vec::new(),
@@ -121,7 +121,7 @@ impl Room {
     pub(super) async fn run(
         mut self,
         close: CancellationToken,
-        leave: impl Fn(&mpsc::Receiver<Delivered>) -> bool + Send + 'static,
+        leave: impl Fn(&mpsc::Receiver<Vec<Delivered>>) -> bool + Send + 'static,
     ) {
         let mut closing = false;
         loop {
@@ -133,14 +133,13 @@ impl Room {
                 }
             };
             let input = tokio::select! {
-                Some(news) = self.inbox.recv() => {
-                    self.kept.push(Kept::of(&news));
-                    for input in news.inputs {
-                        self.take(Some(input)).await;
+                Some(delivered) = self.inbox.recv() => {
+                    for news in delivered {
+                        self.deliver(news).await;
                     }
                     None
                 }
-                input = heard(&mut self.session) => Some(input),
+                input = heard(&mut self.session, &self.state.chats.channels.cut_off) => Some(input),
                 input = fetched(&mut self.fetching) => Some(input),
                 Some(posted) = self.leaving.join_next() => match posted {
                     Ok(Left::Shown) => {
@@ -165,6 +164,18 @@ impl Room {
             if std::mem::take(&mut self.over) && leave(&self.inbox) {
                 return;
             }
+        }
+    }
+
+    async fn deliver(&mut self, news: Delivered) {
+        let kept = Kept::of(&news);
+        // Who writes first, unless it is a person at work: the conversation is the caller's.
+        if self.caller.is_none() && !kept.ids.is_empty() {
+            self.caller = Some(news.caller);
+        }
+        self.kept.push(kept);
+        for input in news.inputs {
+            self.take(Some(input)).await;
         }
     }
 
@@ -260,7 +271,7 @@ impl Room {
             door: self.key.door,
             modality: Modality::Text,
             bot: self.key.bot.clone(),
-            caller: self.caller.clone(),
+            caller: self.caller.clone().unwrap_or_else(|| Private::new(String::new())),
         };
         match answer::admit(&self.state, request) {
             Ok(admitted) => {
@@ -334,8 +345,8 @@ async fn fetched(fetching: &mut Option<BoxFuture<'static, Input>>) -> Input {
     input
 }
 
-/// The next news of the session.
-async fn heard(session: &mut Option<Wire>) -> Input {
+/// The next news of the session. `cut_off`: the node gives no session more time.
+async fn heard(session: &mut Option<Wire>, cut_off: &CancellationToken) -> Input {
     let Some(wire) = session else { return pending().await };
     loop {
         let command = tokio::select! {
@@ -363,6 +374,9 @@ async fn heard(session: &mut Option<Wire>) -> Input {
         let run = wire.run;
         if matches!(news, SessionNews::HungUp | SessionNews::Gone) {
             *session = None;
+            if cut_off.is_cancelled() {
+                return Input::Session { run, news: SessionNews::CutOff };
+            }
         }
         return Input::Session { run, news };
     }

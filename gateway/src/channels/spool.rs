@@ -14,7 +14,7 @@ use tandem_contract::ports::StoreError;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use super::conversation::Input;
+use super::conversation::{Input, TEXT_FOR};
 use super::desk::Key;
 use crate::store::{keep, make_folder, on_blocking_pool};
 
@@ -22,8 +22,10 @@ use crate::store::{keep, make_folder, on_blocking_pool};
 const FOLDER: &str = "channels";
 /// News that are kept at most. More are refused: that many callers do not wait for one node.
 const KEPT_MAX: usize = 20_000;
-/// What is older is not dealt with any more: nobody waits for that answer.
+/// What is older does not matter any more: a person who took a conversation over has it no longer than that, by what is kept.
 const TOO_OLD: Duration = Duration::from_secs(24 * 3600);
+/// Messages that are older are not answered any more: nobody waits, and meanwhile a person may have answered.
+const ANSWERED_WITHIN: Duration = TEXT_FOR;
 
 /// News as they are kept.
 #[derive(Serialize, Deserialize)]
@@ -36,6 +38,20 @@ pub(super) struct Kept {
 /// Of one file: when it was written, in microseconds since 1970-01-01 UTC, and later than all before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
+
+impl Kept {
+    /// None where an answer would come too late.
+    fn unless_late(self, age: Duration) -> Option<Self> {
+        let asks = self.inputs.iter().any(|input| matches!(input, Input::Message { .. }));
+        (!asks || age <= ANSWERED_WITHIN).then_some(self)
+    }
+}
+
+impl Ticket {
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// Why news are not kept.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +103,11 @@ impl Spool {
         Ok(written.map(|()| ticket)?)
     }
 
+    #[cfg(test)]
+    pub(super) fn fill(&self) {
+        self.kept.store(KEPT_MAX, Ordering::Relaxed);
+    }
+
     pub(super) async fn remove(&self, ticket: Ticket) {
         self.kept.fetch_sub(1, Ordering::Relaxed);
         let path = self.path(ticket);
@@ -109,14 +130,18 @@ impl Spool {
         });
         let mut left = Vec::new();
         for ticket in tickets {
-            if Duration::from_micros(now.saturating_sub(ticket.0)) > TOO_OLD {
-                info!(ticket = ticket.0, "a webhook from before a long pause is dropped");
-                self.remove(ticket).await;
-                continue;
-            }
+            let age = Duration::from_micros(now.saturating_sub(ticket.0));
             let path = self.path(ticket);
-            match on_blocking_pool(FOLDER, move || read(&path)).await {
-                Ok(news) => left.push((ticket, news)),
+            let news = match age > TOO_OLD {
+                true => Ok(None),
+                false => on_blocking_pool(FOLDER, move || read(&path)).await.map(|news| news.unless_late(age)),
+            };
+            match news {
+                Ok(Some(news)) => left.push((ticket, news)),
+                Ok(None) => {
+                    info!(ticket = ticket.0, "a webhook from before a long pause is dropped");
+                    self.remove(ticket).await;
+                }
                 // One that was cut off was not acknowledged either.
                 Err(error) => warn!(error = &error as &dyn std::error::Error, "a webhook that was left cannot be read"),
             }
@@ -170,7 +195,7 @@ mod tests {
 
     use super::*;
     use crate::channels::Place;
-    use crate::channels::conversation::Standing;
+    use crate::channels::conversation::{Inbound, Standing};
 
     fn news(conversation: &str) -> Kept {
         let place = Place { account: "7".to_owned().into(), conversation: conversation.to_owned().into() };
@@ -214,6 +239,20 @@ mod tests {
         let next = Spool::open(data.path()).unwrap();
         assert_eq!(conversations(&next.left().await), ["a"]);
         assert!(!spool.path(old).exists() && spool.path(cut_off).exists());
+    }
+
+    #[tokio::test]
+    async fn a_late_message_is_dropped_and_what_a_person_wrote_is_not() {
+        let data = tempfile::tempdir().unwrap();
+        let spool = Spool::open(data.path()).unwrap();
+        let late = now() - u64::try_from(ANSWERED_WITHIN.as_micros()).unwrap() - 1;
+        let message = Inbound { id: "1".to_owned(), order: None, text: "x".to_owned().into(), links: Vec::new() };
+        let written = Input::Written { text: "x".to_owned().into(), at: None };
+        for (number, input) in [(0, Input::Message { message }), (1, written)] {
+            let news = Kept { inputs: vec![input], ..news(&number.to_string()) };
+            std::fs::write(spool.path(Ticket(late - number)), serde_json::to_vec(&news).unwrap()).unwrap();
+        }
+        assert_eq!(conversations(&Spool::open(data.path()).unwrap().left().await), ["1"]);
     }
 
     #[tokio::test]

@@ -135,12 +135,13 @@ impl Event {
                 | "conversation_resolved"
         );
         let (event, own_account) = (self.event.clone(), self.account.as_ref().map(|account| account.id));
-        if let (Some(set), Some(own)) = (account, own_account)
-            && set != own
+        let (conversation, message) = self.parts(about_message)?;
+        let mut named = own_account.into_iter().chain(conversation.account());
+        if let Some(set) = account
+            && named.any(|own| own != set)
         {
             return Err(Unreadable::Malformed("it is of another account than chatwoot.account_id"));
         }
-        let (conversation, message) = self.parts(about_message)?;
         let id = conversation.id;
         if !(about_message || about_conversation && id.is_some()) {
             return Ok(News::nothing(event, conversation.company()));
@@ -501,6 +502,11 @@ mod tests {
         event["account"]["id"] = json!(8);
         let event: Event = serde_json::from_value(event).unwrap();
         assert!(event.news(ChatwootStatus::Open, Some(7), b"").is_err());
+        for name in ["conversation_opened", "conversation_resolved"] {
+            let event: Event = serde_json::from_value(told_to_an_agent_bot(name, "open", 1.0)).unwrap();
+            assert!(event.clone().news(ChatwootStatus::Open, Some(7), b"").is_ok());
+            assert!(event.news(ChatwootStatus::Open, Some(8), b"").is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ use self::bench::{Bench, Question, Taken};
 pub use self::hold::Standing;
 use self::hold::{Hold, Turn};
 use self::owed::Owed;
-pub use self::post::{Delivery, Post};
+pub use self::post::{Delivery, Post, TEXT_FOR};
 use self::post::{Outcome, Tray};
 use super::attached::Link;
 use super::split::{Limit, split};
@@ -103,6 +103,8 @@ pub enum SessionNews {
     HungUp,
     /// It ended by itself.
     Gone,
+    /// The node gave it no more time.
+    CutOff,
     /// While it waited for the caller, its place was given to another session.
     Displaced,
 }
@@ -245,9 +247,10 @@ impl Conversation {
         self.closing
     }
 
-    /// Whether its session does nothing but wait.
+    /// Whether its session does nothing but wait. What waits for a channel that is down needs no session.
     pub fn waits_for_caller(&self) -> bool {
-        matches!(self.talk, Talk::Ready { .. }) && self.bench.is_empty() && self.tray.is_empty() && !self.transferring
+        let left = self.tray.is_empty() || self.tray.due().is_some();
+        matches!(self.talk, Talk::Ready { .. }) && self.bench.is_empty() && left && !self.transferring
     }
 
     /// When `handle_timeout` wants to be called.
@@ -352,6 +355,10 @@ impl Conversation {
                 self.tray.put(Post::HandOver);
             }
             SessionNews::HungUp | SessionNews::Gone => self.gone(now, news == SessionNews::HungUp, out),
+            SessionNews::CutOff => {
+                self.closing = true;
+                self.gone(now, false, out);
+            }
             SessionNews::Displaced => self.displaced = true,
         }
     }
@@ -371,12 +378,17 @@ impl Conversation {
     }
 
     /// The session is over. What waited for a session that was not even told of it would open one after the other; what was being
-    /// fetched for one that had listened is for the next. What a node that ends has cut off stays owed, for its next start.
+    /// fetched for one that had listened is for the next. What a node that ends has cut off stays owed, for its next start; the part of
+    /// an answer that was there is not sent.
     fn gone(&mut self, now: Time, politely: bool, out: &mut Vec<Effect>) {
         if self.talk == Talk::Opening && !self.closing {
             self.bench.clear();
         }
-        let cut_off = self.closing && self.talk == Talk::Busy && self.reply.is_empty();
+        let asked = self.talk == Talk::Busy && !(politely && !self.reply.is_empty());
+        if self.closing {
+            self.owed.ask(self.fetching.take().iter().flat_map(Question::ids));
+        }
+        let cut_off = self.closing && (asked || self.talk == Talk::Fetching);
         let unanswered = cut_off.then(|| self.owed.clone());
         let dropped = self.fetching.take().map_or(0, |question| self.bench.put_back(now, question));
         if dropped > 0 {

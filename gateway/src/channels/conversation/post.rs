@@ -8,10 +8,13 @@ use tandem_contract::Private;
 use tandem_media::Time;
 use tracing::warn;
 
-/// Tries of one post. With the waits between them half a minute: longer than a restart of the other side.
-const TRIES: u8 = 5;
-/// The wait before the second try; it doubles with each.
+/// How long a message to the caller is tried while the channel is down: nobody waits longer for an answer.
+pub const TEXT_FOR: Duration = Duration::from_secs(3_600);
+/// How long the hand-over is: longer than a restart of the other side. The session waits for it, and has other ways to go on.
+const HAND_OVER_FOR: Duration = Duration::from_secs(30);
+/// The wait before the second try. It doubles with each, this often at most: to about a minute.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
+const DOUBLED_MAX: u8 = 5;
 /// Own messages that are remembered, to be known when the channel tells of them: more than one reply has.
 const OWN_MAX: usize = 32;
 
@@ -50,7 +53,10 @@ pub struct Tray {
     leaving: Option<Post>,
     /// The bot was silenced while a post was leaving: it does not go a second time.
     silenced: bool,
-    tries: u8,
+    /// How often the wait has doubled.
+    doubled: u8,
+    /// When the first post could not leave that still waits.
+    down: Option<Time>,
     again: Option<Time>,
     own: VecDeque<Private<String>>,
 }
@@ -68,7 +74,7 @@ impl Tray {
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.silenced = self.leaving.is_some();
-        (self.tries, self.again) = (0, None);
+        (self.doubled, self.down, self.again) = (0, None, None);
     }
 
     /// When the next post may leave that could not before.
@@ -96,19 +102,21 @@ impl Tray {
         let Some(post) = self.leaving.take() else { return Outcome::Other };
         let hand_over = post == Post::HandOver;
         let silenced = std::mem::take(&mut self.silenced);
-        if delivery == Delivery::Later && !silenced && self.tries + 1 < TRIES {
-            self.again = Some(now + FIRST_WAIT * (1 << self.tries));
-            self.tries += 1;
+        let patience = if hand_over { HAND_OVER_FOR } else { TEXT_FOR };
+        let down = *self.down.get_or_insert(now);
+        if delivery == Delivery::Later && !silenced && now < down + patience {
+            self.again = Some(now + FIRST_WAIT * (1 << self.doubled));
+            self.doubled = DOUBLED_MAX.min(self.doubled + 1);
             self.waiting.push_front(post);
             return Outcome::Other;
         }
-        self.tries = 0;
+        (self.doubled, self.down) = (0, None);
         match (delivery, hand_over) {
             (Delivery::Done, true) => Outcome::HandedOver,
             (Delivery::Done, false) => Outcome::Other,
             (_, true) => Outcome::NotHandedOver,
             (_, false) => {
-                warn!("a message did not reach the channel; the rest of the reply is dropped");
+                warn!("a message did not reach the channel; it is dropped, and what waited behind it");
                 self.waiting.retain(|post| *post == Post::HandOver);
                 Outcome::Other
             }

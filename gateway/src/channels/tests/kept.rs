@@ -2,9 +2,14 @@
 
 use std::future::pending;
 
+use tandem_contract::call::Door;
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::channels::conversation::{Inbound, Input};
+use crate::channels::desk::{Delivered, Key};
+use crate::channels::spool::Kept;
+use crate::channels::{Channel, Place};
 
 /// A node that is gone at once, in the middle of whatever it did: what of it the next one finds.
 fn killed(life: Runtime, world: World) -> (TempDir, Peer, Peer) {
@@ -80,6 +85,8 @@ fn a_killed_node_knows_after_its_next_start_that_a_person_has_taken_over() {
         world.chatwoot(&status_changed("open", 4.0)).await;
         world.chatwoot(&in_person(103, "one more thing", 5.0)).await;
         assert_eq!(asked(&world.model.json("/chat/completions").await), ["one more thing"]);
+        let record = world.node.state.calls.list(None, 1).await.unwrap().pop().unwrap();
+        assert_eq!(record.caller.reveal(), "456", "not the person at work");
         world.channel.json("/conversations/123/messages").await;
         let World { node, folder, .. } = world;
         node.drain(pending()).await;
@@ -119,4 +126,75 @@ async fn what_comes_while_a_node_ends_is_answered_by_the_next_one() {
 
     let mut world = World::on(folder, model, channel).await;
     assert_eq!(world.channel.json("/conversations/124/messages").await["content"], "Answer 1.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_takes_while_its_answer_waits_for_the_next_start_is_theirs() {
+    let world = World::start(|number| says(&format!("Answer {number}.")), ok).await;
+    world.node.state.chats.channels.close();
+    let of = |number: u64, mut event: Value| {
+        let conversation =
+            if event["conversation"].is_object() { &mut event["conversation"]["id"] } else { &mut event["id"] };
+        *conversation = json!(number);
+        event
+    };
+    for event in
+        [of(123, incoming(100, "Hello")), of(124, incoming(101, "Hello")), of(123, status_changed("pending", 2.0))]
+    {
+        assert_eq!(world.chatwoot(&event).await, StatusCode::ACCEPTED);
+    }
+    let World { node, model, channel, folder, .. } = world;
+    node.drain(pending()).await;
+    assert_eq!(left(&folder), 3);
+
+    let mut world = World::on(folder, model, channel).await;
+    world.channel.json("/conversations/124/messages").await;
+    let World { node, folder, mut channel, mut model, .. } = world;
+    node.drain(pending()).await;
+    assert_eq!(left(&folder), 0);
+    model.asked.close();
+    let mut questions = 0;
+    while model.asked.recv().await.is_some() {
+        questions += 1;
+    }
+    assert_eq!(questions, 1, "the person's is not asked");
+    channel.asked.close();
+    while let Some(asked) = channel.asked.recv().await {
+        assert!(!asked.path.contains("/123/messages"), "{}", asked.path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_the_disk_kept_in_another_order_are_asked_as_they_came() {
+    let mut world = World::start(|number| says(&format!("Answer {number}.")), ok).await;
+    let (state, mut taken) = (world.node.state.clone(), Vec::new());
+    let channels = &state.chats.channels;
+    let key = || {
+        let place = Place { account: "+1415".to_owned().into(), conversation: "+15005550006".to_owned().into() };
+        Key { door: Door::Messages, place, bot: "clinic".to_owned() }
+    };
+    for text in ["first", "second"] {
+        let message = Inbound { id: text.to_owned(), order: None, text: text.to_owned().into(), links: Vec::new() };
+        let caller = || "+15005550006".to_owned().into();
+        let kept = Kept { key: key(), caller: caller(), inputs: vec![Input::Message { message }] };
+        let ticket = channels.spool.keep(&kept).await.unwrap();
+        taken.push(Delivered { ticket, caller: caller(), inputs: kept.inputs });
+    }
+    for news in taken.into_iter().rev() {
+        let channel = channels.messages.clone().unwrap() as Arc<dyn Channel>;
+        channels.deliver(&state, channel, key(), vec![news]).unwrap();
+    }
+    assert_eq!(asked(&world.model.json("/chat/completions").await), ["first\nsecond"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_cannot_be_kept_is_refused_in_a_way_that_is_sent_again() {
+    let world = World::start(|_| says("Hello!"), ok).await;
+    let folder = world.folder.path().join("data/channels");
+    std::fs::remove_dir(&folder).unwrap();
+    assert_eq!(world.chatwoot(&incoming(100, "Hello")).await, StatusCode::INTERNAL_SERVER_ERROR);
+    std::fs::create_dir(&folder).unwrap();
+    world.node.state.chats.channels.spool.fill();
+    assert_eq!(world.chatwoot(&incoming(100, "Hello")).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(world.node.state.registry.active(), 0, "nothing is done half");
 }

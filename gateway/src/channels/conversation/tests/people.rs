@@ -101,6 +101,20 @@ fn a_transfer_leaves_behind_the_last_words_and_ends_the_session() {
 }
 
 #[test]
+fn a_transfer_that_the_channel_cannot_take_for_long_goes_back_to_the_bot() {
+    let mut world = World::ready();
+    world.pass(QUIET);
+    let run = world.core.run;
+    world.news(SessionNews::Transfer);
+    let asked = world.now;
+    while !world.has(&Effect::Transferred { run, done: false }) {
+        world.posted(Delivery::Later);
+        world.pass(Duration::from_secs(16));
+    }
+    assert!(world.now < asked + Duration::from_secs(120), "its session waits for it");
+}
+
+#[test]
 fn a_transfer_that_fails_goes_back_to_the_bot() {
     let mut world = World::ready();
     world.pass(QUIET);

@@ -82,3 +82,44 @@ fn a_node_that_ends_owes_what_it_has_not_answered() {
     world.news(SessionNews::Refused { again: true });
     assert!(world.has(&Effect::Forget) && world.core.owes("1"));
 }
+
+#[test]
+fn what_is_cut_off_in_the_middle_of_its_answer_stays_owed_and_half_an_answer_does_not_leave() {
+    for news in [SessionNews::CutOff, SessionNews::Gone] {
+        let mut world = World::ready();
+        world.pass(QUIET);
+        // The room may hear of the end of its session before it hears of the node's.
+        if news != SessionNews::CutOff {
+            world.give(Input::Closing);
+        }
+        world.news(SessionNews::Text { text: "It costs".to_owned().into() });
+        world.news(news.clone());
+        assert!(world.sent().is_empty() && world.has(&Effect::Forget), "{news:?}");
+        assert!(world.core.owes("1"), "{news:?}");
+    }
+    let mut world = World::ready();
+    world.pass(QUIET);
+    world.give(Input::Closing);
+    world.news(SessionNews::Text { text: "Goodbye.".to_owned().into() });
+    world.news(SessionNews::HungUp);
+    assert_eq!(world.sent(), ["Goodbye."], "its own end is an answer");
+    world.posted(Delivery::Done);
+    assert!(!world.core.owes("1"));
+}
+
+#[test]
+fn what_is_cut_off_before_it_is_asked_stays_owed() {
+    // While its session begins; while what came along is fetched, also for the second time.
+    let mut world = World::new();
+    world.writes("1", "hello");
+    world.news(SessionNews::CutOff);
+    assert!(world.core.owes("1") && world.has(&Effect::Forget));
+    let mut world = World::ready();
+    world.shows("2", "Look", 0..1);
+    world.pass(QUIET);
+    world.news(SessionNews::Gone);
+    world.news(SessionNews::Typing { on: false });
+    world.pass(QUIET);
+    world.news(SessionNews::CutOff);
+    assert!(world.core.owes("1") && world.core.owes("2"));
+}
