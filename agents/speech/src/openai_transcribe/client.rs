@@ -8,8 +8,9 @@ use std::sync::Arc;
 use reqwest::Client;
 use reqwest::header::AUTHORIZATION;
 use tandem_media::resample::resample;
-use tandem_models::{Endpoint, SetupError};
+use tandem_models::{Endpoint, ModelError, SetupError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::config::{KEY_SETTING, OpenAiTranscribeConfig};
@@ -55,6 +56,22 @@ impl OpenAiTranscribe {
         let places = Arc::new(Semaphore::new(config.max_connections));
         let (model, limit) = (config.model.into(), config.max_connections);
         Ok(Self { endpoint, model, places, limit, tasks: TaskTracker::new() })
+    }
+
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The same account, and its recognitions, for another model.
+    #[must_use]
+    pub fn with_model(&self, model: &str) -> Self {
+        let (endpoint, places) = (self.endpoint.clone(), Arc::clone(&self.places));
+        Self { endpoint, model: model.into(), places, limit: self.limit, tasks: self.tasks.clone() }
+    }
+
+    /// See [`Endpoint::warm`].
+    pub fn warm(&self) {
+        self.endpoint.warm();
     }
 }
 
@@ -140,9 +157,21 @@ impl Utterance {
             rate => (resample(&samples, rate, RATE_MAX).map_err(|error| failed(error.to_string(), false))?, RATE_MAX),
         };
         let body = form(&self.model, language, &samples, rate);
-        let answer = self.endpoint.upload(&content_type(), body, ANSWER_MAX).await.map_err(SpeechError::from)?;
+        let answer = self.upload(&body).await.map_err(SpeechError::from)?;
         let Answer { text } = serde_json::from_slice(&answer)
             .map_err(|error| failed(format!("it sent what is no transcription ({error})"), true))?;
         Ok(text.trim().to_owned())
+    }
+
+    /// What fails is asked for once more, in what is left of the time: these words are nowhere else.
+    async fn upload(&self, body: &[u8]) -> Result<Vec<u8>, ModelError> {
+        let began = Instant::now();
+        match self.endpoint.upload(&content_type(), body.to_vec(), ANSWER_MAX).await {
+            Err(ModelError::Failed { .. }) => {
+                let endpoint = self.endpoint.clone().after(began.elapsed());
+                endpoint.upload(&content_type(), body.to_vec(), ANSWER_MAX).await
+            }
+            answered => answered,
+        }
     }
 }
