@@ -34,6 +34,33 @@ fn fake(asked: &Asked) -> Partner {
     })
 }
 
+/// The socket of one utterance.
+fn single(asked: &Asked) -> Partner {
+    assert!(asked.path.contains("/stream-input?"), "{asked:?}");
+    let (mut partner, mut ended) = (fake(asked), false);
+    Box::new(move |heard| {
+        let Heard::Text(text) = heard else { return Vec::new() };
+        assert!(!std::mem::take(&mut ended), "nothing follows the end of the text: {text}");
+        let mut message: Value = serde_json::from_str(&text).unwrap();
+        assert!(message.get("context_id").is_none(), "{text}");
+        message["context_id"] = "only".into();
+        ended = message["text"] == "";
+        if ended {
+            message["close_context"] = true.into();
+        }
+        let mut steps = partner(Heard::Text(message.to_string()));
+        for step in &mut steps {
+            if let Step::Send(text) = step {
+                let mut message: Value = serde_json::from_str(text).unwrap();
+                message.as_object_mut().unwrap().remove("contextId");
+                *text = message.to_string();
+            }
+        }
+        steps.extend(ended.then(|| Step::Close(1000, String::new())));
+        steps
+    })
+}
+
 impl Fake {
     fn take(&mut self, message: &Value) -> Vec<Step> {
         if message.get("close_socket").is_some() {
@@ -128,6 +155,58 @@ async fn keeps_to_its_word_when_the_vendor_does_not() {
         key: ("xi-api-key", "KEY"),
     })
     .await;
+}
+
+fn in_singles(config: ElevenLabsConfig) -> std::sync::Arc<dyn Voice> {
+    vendor(ElevenLabsConfig { socket: Socket::Single, ..config }).line("", 8_000, Some("en-US")).unwrap()
+}
+
+fn well_in_singles() -> FakeVendor {
+    FakeVendor::answering(|_, asked| {
+        let asked = asked.clone();
+        Script::Socket(std::sync::Arc::new(move || single(&asked)))
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_socket_for_each_utterance_conforms() {
+    let fake = well_in_singles();
+    voice_conformance::run(in_singles(config(fake.url("/v1"), Limits::default()))).await;
+}
+
+#[tokio::test]
+async fn a_socket_for_each_utterance_keeps_to_its_word_when_the_vendor_does_not() {
+    crate::voice_vendor_conformance::run(Vendor {
+        make: |base, key, limits| {
+            let key = Some(key.to_owned().into());
+            in_singles(ElevenLabsConfig { key, ..config(base, limits) })
+        },
+        answer: Answer::Socket(single),
+        is_audio: |step| matches!(step, Step::Send(text) if text.contains("\"audio\":\"")),
+        key: ("xi-api-key", "KEY"),
+    })
+    .await;
+}
+
+/// Also where the node may have no second connection: then it is dialled when it is needed.
+#[tokio::test]
+async fn the_socket_of_the_next_utterance_is_dialled_while_one_is_spoken() {
+    for (max_connections, dialled) in [(10, 3), (1, 2)] {
+        let fake = well_in_singles();
+        let voice = in_singles(ElevenLabsConfig { max_connections, ..config(fake.url(""), Limits::default()) });
+        for text in ["Room 20.", "Good day."] {
+            let (words, _) = words(voice.as_ref(), text).await;
+            let said: Vec<_> = words.into_iter().map(|(word, ..)| word).collect();
+            assert_eq!(said.join(" "), text);
+        }
+        let mut asked = 0;
+        while asked < dialled {
+            asked += fake.asked().len();
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(asked, dialled);
+    }
 }
 
 /// The words of an utterance, and how much audio there was.

@@ -11,6 +11,7 @@
 mod address;
 pub(crate) mod contexts;
 pub(crate) mod pcm;
+mod single;
 pub(crate) mod speaking;
 mod task;
 pub(crate) mod words;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use address::{Scheme, address, segment};
 pub(crate) use contexts::nothing;
 use contexts::{Contexts, Engine, Protocol};
+use single::Dialled;
 use speaking::Outlet;
 use task::{Speak, Task};
 
@@ -64,14 +66,37 @@ impl Lines {
         url: String,
         info: EngineInfo,
     ) -> Result<Arc<dyn Voice>, SpeechError> {
+        let Dialled { speak, .. } = self.dial(protocol, url)?;
+        Ok(Arc::new(LineVoice { engine: self.engine.name.clone(), info, speak }))
+    }
+
+    /// For a vendor whose connection carries one utterance; otherwise as [`Lines::line`]. A conversation that speaks has two
+    /// connections where two are to be had: the next is dialled ahead.
+    ///
+    /// # Errors
+    /// `Busy` when the node has all the connections that it may have.
+    pub(crate) fn singles<P: Protocol + Clone>(
+        &self,
+        protocol: P,
+        url: String,
+        info: EngineInfo,
+    ) -> Result<Arc<dyn Voice>, SpeechError> {
+        let first = self.dial(protocol.clone(), url.clone())?;
+        // Full: as for a line.
+        let (speak, asked) = mpsc::channel(WAITING);
+        let lines = self.clone();
+        self.tasks.spawn(single::run(first, move || lines.dial(protocol.clone(), url.clone()), asked));
+        Ok(Arc::new(LineVoice { engine: self.engine.name.clone(), info, speak }))
+    }
+
+    fn dial<P: Protocol>(&self, protocol: P, url: String) -> Result<Dialled, SpeechError> {
         let busy = |_| SpeechError::Busy { engine: self.engine.name.clone(), limit: self.most };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
         // Full: the session has asked for more than it can say, and is told that the line is busy.
         let (speak, asked) = mpsc::channel(WAITING);
         let contexts = Contexts::new(protocol, self.engine.clone(), self.limits);
         let task = Task { dialer: self.dialer.clone(), url, contexts, asked };
-        self.tasks.spawn(hold(place, task));
-        Ok(Arc::new(LineVoice { engine: self.engine.name.clone(), info, speak }))
+        Ok(Dialled { speak, task: self.tasks.spawn(hold(place, task)) })
     }
 }
 
