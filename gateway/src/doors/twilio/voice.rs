@@ -10,11 +10,13 @@ use serde::Deserialize;
 use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{CallOffer, Door, Modality};
 use tandem_contract::{BotName, Private, SessionId};
+use tandem_signaling::stream::twilio::RATE;
 use tracing::info;
 
 use super::signature::is_signed;
 use super::tickets::Ticket;
 use super::{MEDIA_PATH, authority, relay};
+use crate::answer::Dialled;
 use crate::settings::TwilioSettings;
 use crate::state::AppState;
 
@@ -60,10 +62,16 @@ pub(super) async fn answer(
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many calls are about to begin");
     };
     let authority = authority(settings, &headers);
+    let config = config(&state, bot);
+    if let (Mode::Media, Some(config)) = (mode, &config) {
+        // Twilio takes a while to connect its stream.
+        let dialled = Dialled::for_bot(&state, config, Some(RATE));
+        state.access.tickets.keep_dialled(token.clone(), dialled);
+    }
     let authority: String = authority.chars().filter(|c| !matches!(c, '"' | '<' | '>' | '&')).collect();
     twiml(match mode {
         Mode::Media => stream(&authority, &token),
-        Mode::Relay => relay::connect(&authority, &token, config(&state, bot).as_deref()),
+        Mode::Relay => relay::connect(&authority, &token, config.as_deref()),
     })
 }
 
