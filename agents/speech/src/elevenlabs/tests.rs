@@ -13,6 +13,8 @@ use super::*;
 use crate::voice_vendor_conformance::{Answer, Vendor};
 use crate::{SpeakRequest, SpeechError, Voice, VoiceEvent, voice_conformance};
 
+/// The deadline of what does not come, not a speed.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What the fake says of a character, and of a chunk, milliseconds.
 const CHARACTER: usize = 60;
 const CHUNK: usize = 250;
@@ -201,12 +203,42 @@ async fn the_socket_of_the_next_utterance_is_dialled_while_one_is_spoken() {
             assert_eq!(said.join(" "), text);
         }
         let mut asked = 0;
-        while asked < dialled {
-            asked += fake.asked().len();
-            tokio::task::yield_now().await;
-        }
+        let all = async {
+            while asked < dialled {
+                asked += fake.asked().len();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("it is dialled ahead");
         assert_eq!(asked, dialled);
     }
+}
+
+/// The vendor stands still in the middle of what nobody listens to any more.
+#[tokio::test]
+async fn who_interrupts_an_utterance_does_not_wait_for_its_socket() {
+    let fake = FakeVendor::answering(|number, asked| {
+        let asked = asked.clone();
+        Script::Socket(std::sync::Arc::new(move || {
+            let mut partner = single(&asked);
+            Box::new(move |heard| {
+                let mut steps = partner(heard);
+                if number == 0 && steps.len() > 1 {
+                    steps.truncate(1);
+                    steps.push(Step::Stall);
+                }
+                steps
+            })
+        }))
+    })
+    .unwrap();
+    let patient = Limits { first: PATIENCE * 2, gap: PATIENCE * 2 };
+    let voice = in_singles(config(fake.url(""), patient));
+    let mut interrupted = voice.speak(SpeakRequest { text: "I could go on and on.".to_owned(), rate: 8_000 }).unwrap();
+    interrupted.recv().await.unwrap();
+    drop(interrupted);
+    let next = tokio::time::timeout(PATIENCE, words(voice.as_ref(), "Good day.")).await.expect("at once");
+    assert_eq!(next.0.len(), 2);
 }
 
 /// The words of an utterance, and how much audio there was.
