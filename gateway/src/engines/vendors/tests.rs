@@ -300,3 +300,16 @@ async fn elevenlabs_is_spoken_to_over_the_socket_of_the_settings() {
         assert!(path.contains(way), "{path}");
     }
 }
+
+#[tokio::test]
+async fn where_no_connection_is_left_the_next_vendor_speaks() {
+    let vendor = FakeVendor::start([Script::socket(|| |_: Heard| Vec::new())]).unwrap();
+    let url = vendor.socket_url("");
+    let settings = keyed(&format!(
+        "[elevenlabs]\nbase_url = '{url}'\nmax_concurrent = 1\n[cartesia]\nbase_url = '{url}'\n[deepgram]\napi_key = 'k'\n"
+    ));
+    let vendors = SpeechVendors::open(&settings).unwrap();
+    let calls: Vec<_> = (0..2).map(|_| vendors.voice(&BotConfig::default(), 8_000, &stand_in()).unwrap()).collect();
+    let names: Vec<_> = calls.iter().map(|voice| voice.info().name).collect();
+    assert_eq!(names, ["elevenlabs eleven_flash_v2_5", "cartesia sonic-3"]);
+}
