@@ -103,9 +103,12 @@ mod tests {
         assert!(tickets.take_dialled("came").is_some() && tickets.take_dialled("came").is_none());
         assert_eq!(Arc::strong_count(&voice), 2, "ours, and one that is kept");
         over.send(()).unwrap();
-        while Arc::strong_count(&voice) > 1 {
-            tokio::task::yield_now().await;
-        }
+        let gone = async {
+            while Arc::strong_count(&voice) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIFE, gone).await.expect("it is dropped");
         assert!(tickets.take_dialled("never came").is_none());
     }
 

@@ -156,12 +156,15 @@ async fn another_vendor_hears_what_was_said_to_one_that_died() {
 
 /// The first that a vendor is asked for.
 async fn first_asked(vendor: &FakeVendor) -> Asked {
-    loop {
-        if let Some(asked) = vendor.asked().into_iter().next() {
-            return asked;
+    let asked = async {
+        loop {
+            if let Some(asked) = vendor.asked().into_iter().next() {
+                return asked;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), asked).await.expect("it is asked")
 }
 
 /// Deepgram tells of eager ends only where its address asks for them.
