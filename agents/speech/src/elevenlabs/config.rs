@@ -15,8 +15,8 @@ pub struct ElevenLabsConfig {
     /// None: as they are stored with the voice.
     pub voice_settings: Option<VoiceSettings>,
     pub socket: Socket,
-    /// Connections of this node at once, one a conversation (`Single`: two while it speaks). What the vendor's plan counts is who speaks at a moment, not who
-    /// is connected; this bounds our own sockets.
+    /// Connections of this node at once, one a conversation (`Single`: two while it speaks). What the vendor's plan counts is
+    /// who speaks at a moment, not who is connected; this bounds our own sockets.
     pub max_connections: usize,
     pub limits: Limits,
 }

@@ -214,6 +214,35 @@ async fn the_socket_of_the_next_utterance_is_dialled_while_one_is_spoken() {
     }
 }
 
+/// All of a node's connections are taken: who speaks keeps their own between two utterances, and beyond an interruption.
+#[tokio::test]
+async fn a_conversation_keeps_its_place_from_socket_to_socket() {
+    let fake = well_in_singles();
+    let limited = ElevenLabsConfig { max_connections: 1, ..config(fake.url(""), Limits::default()) };
+    let node = vendor(ElevenLabsConfig { socket: Socket::Single, ..limited });
+    let voice = node.line("", 8_000, None).unwrap();
+    for interrupted in [false, true, false] {
+        if interrupted {
+            let request = SpeakRequest { text: "I could go on and on.".to_owned(), rate: 8_000 };
+            voice.speak(request).unwrap().recv().await.unwrap();
+        } else {
+            words(voice.as_ref(), "Good day.").await;
+        }
+        // Until its connection is closed, and after.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            assert!(matches!(node.line("", 8_000, None).map(drop), Err(SpeechError::Busy { limit: 1, .. })));
+        }
+    }
+    drop(voice);
+    let free = async {
+        while node.line("", 8_000, None).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, free).await.expect("its place is free again");
+}
+
 /// The vendor stands still in the middle of what nobody listens to any more.
 #[tokio::test]
 async fn who_interrupts_an_utterance_does_not_wait_for_its_socket() {

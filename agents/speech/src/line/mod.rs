@@ -66,7 +66,7 @@ impl Lines {
         url: String,
         info: EngineInfo,
     ) -> Result<Arc<dyn Voice>, SpeechError> {
-        let Dialled { speak, .. } = self.dial(protocol, url)?;
+        let Dialled { speak, .. } = self.dial(protocol, url, Some(self.place()?));
         Ok(Arc::new(LineVoice { engine: self.engine.name.clone(), info, speak }))
     }
 
@@ -81,26 +81,32 @@ impl Lines {
         url: String,
         info: EngineInfo,
     ) -> Result<Arc<dyn Voice>, SpeechError> {
-        let first = self.dial(protocol.clone(), url.clone())?;
+        let own = self.place()?;
+        let first = self.dial(protocol.clone(), url.clone(), None);
         // Full: as for a line.
         let (speak, asked) = mpsc::channel(WAITING);
-        let lines = self.clone();
-        self.tasks.spawn(single::run(first, move || lines.dial(protocol.clone(), url.clone()), asked));
+        let (lines, others) = (self.clone(), self.clone());
+        let dial = move || lines.dial(protocol.clone(), url.clone(), None);
+        self.tasks.spawn(single::Conversation { own, asked }.run(first, dial, move || others.place().ok()));
         Ok(Arc::new(LineVoice { engine: self.engine.name.clone(), info, speak }))
     }
 
-    fn dial<P: Protocol>(&self, protocol: P, url: String) -> Result<Dialled, SpeechError> {
+    fn place(&self) -> Result<OwnedSemaphorePermit, SpeechError> {
         let busy = |_| SpeechError::Busy { engine: self.engine.name.clone(), limit: self.most };
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
+        Arc::clone(&self.places).try_acquire_owned().map_err(busy)
+    }
+
+    /// `place`: its own, until it has ended; none where the conversation holds one for it.
+    fn dial<P: Protocol>(&self, protocol: P, url: String, place: Option<OwnedSemaphorePermit>) -> Dialled {
         // Full: the session has asked for more than it can say, and is told that the line is busy.
         let (speak, asked) = mpsc::channel(WAITING);
         let contexts = Contexts::new(protocol, self.engine.clone(), self.limits);
         let task = Task { dialer: self.dialer.clone(), url, contexts, asked };
-        Ok(Dialled { speak, task: self.tasks.spawn(hold(place, task)) })
+        Dialled { speak, task: self.tasks.spawn(hold(place, task)) }
     }
 }
 
-async fn hold<P: Protocol>(place: OwnedSemaphorePermit, task: Task<P>) {
+async fn hold<P: Protocol>(place: Option<OwnedSemaphorePermit>, task: Task<P>) {
     task.run().await;
     drop(place);
 }
