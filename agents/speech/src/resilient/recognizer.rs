@@ -138,6 +138,38 @@ impl Ears {
         }
         resting.pop_front()
     }
+
+    /// The utterance from its beginning. `Err(None)`: this one is not there.
+    async fn heard_by(
+        &mut self,
+        at: usize,
+        request: &RecognizeRequest,
+        utterance: &mut Utterance,
+    ) -> Result<(), Option<SpeechError>> {
+        let ear = &mut self.ears[at];
+        let recognizer = ear.recognizer().ok_or(None)?;
+        let heard = match recognizer.listen(request.clone()) {
+            Ok(recognition) => utterance.heard_by(recognition).await,
+            Err(error) => Err(error),
+        };
+        match heard {
+            Ok(counts) => {
+                if counts {
+                    ear.count(None);
+                    self.at = if ear.health.is_some() { at } else { self.at };
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // What it cannot do is no fault of it.
+                if !matches!(error, SpeechError::NotSupported { .. }) {
+                    ear.count(Some(&error));
+                }
+                warn!(recognizer = recognizer.info().name, %error, "a recognizer failed; the utterance is heard again");
+                Err(Some(error))
+            }
+        }
+    }
 }
 
 async fn run(mut ears: Ears, mut starts: mpsc::Receiver<Start>) {
@@ -150,36 +182,33 @@ async fn run(mut ears: Ears, mut starts: mpsc::Receiver<Start>) {
 /// One utterance, by the first that can.
 async fn hear(ears: &mut Ears, request: RecognizeRequest, mut utterance: Utterance) {
     let mut last = None;
+    // Who hears it a second time, if nobody else can hear such a thing at all.
+    let mut second = None;
     let (mut left, mut resting) = (ears.order(), VecDeque::new());
     while let Some(at) = ears.next(&mut left, &mut resting) {
         let mut again = true;
-        while let Some(recognizer) = ears.ears[at].recognizer() {
-            let error = match recognizer.listen(request.clone()) {
-                Ok(recognition) => match utterance.heard_by(recognition).await {
-                    Ok(counts) => {
-                        if counts {
-                            ears.ears[at].count(None);
-                            ears.at = if ears.ears[at].health.is_some() { at } else { ears.at };
-                        }
-                        return;
-                    }
-                    Err(error) => error,
-                },
-                Err(error) => error,
+        loop {
+            let error = match ears.heard_by(at, &request, &mut utterance).await {
+                Ok(()) => return,
+                Err(None) => break,
+                Err(Some(error)) => error,
             };
-            // What it cannot do is no fault of it.
-            if !matches!(error, SpeechError::NotSupported { .. }) {
-                ears.ears[at].count(Some(&error));
-            }
-            warn!(recognizer = recognizer.info().name, %error, "a recognizer failed; the utterance is heard again");
             // A socket that died in silence is dialled anew, unless the caller waits already and somebody else can hear.
-            let retry = matches!(error, SpeechError::Failed { retry: true, .. });
-            let alone = left.is_empty() && resting.is_empty();
+            let may = std::mem::take(&mut again) && matches!(error, SpeechError::Failed { retry: true, .. });
+            let repeated = may && utterance.may_be_repeated(left.is_empty() && resting.is_empty());
+            if !matches!(error, SpeechError::NotSupported { .. }) {
+                second = (may && !repeated).then_some(at);
+            }
             last = last.or(Some(error));
-            if !(std::mem::take(&mut again) && retry && utterance.may_be_repeated(alone)) {
+            if !repeated {
                 break;
             }
         }
+    }
+    if let Some(at) = second.filter(|_| utterance.may_be_repeated(true))
+        && ears.heard_by(at, &request, &mut utterance).await.is_ok()
+    {
+        return;
     }
     let error = last.unwrap_or_else(|| SpeechError::Unavailable {
         engine: "speech".to_owned(),

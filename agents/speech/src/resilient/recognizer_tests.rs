@@ -87,10 +87,24 @@ async fn what_was_said_to_a_vendor_that_died_is_heard_by_the_other() {
     assert_eq!((second.asked().len(), opened.load(Ordering::Relaxed)), (1, 1));
 }
 
-/// Alone. The first line dies in the middle of the utterance, or when it is asked what it has understood.
+/// Hears answers of a grammar, and is asked for free speech.
+struct OfGrammars;
+
+impl Recognizer for OfGrammars {
+    fn info(&self) -> EngineInfo {
+        EngineInfo { name: "of grammars".to_owned(), quality: "none".to_owned() }
+    }
+
+    fn listen(&self, _: RecognizeRequest) -> Result<Recognition, SpeechError> {
+        Err(SpeechError::NotSupported { engine: self.info().name, what: "hear free speech".to_owned() })
+    }
+}
+
+/// Alone, or before one that cannot hear such a thing. The first line dies in the middle of the utterance, or when it is asked
+/// what it has understood.
 #[tokio::test]
 async fn what_was_said_to_a_line_that_died_is_heard_by_the_next() {
-    for at_the_end in [false, true] {
+    for (at_the_end, alone) in [(false, true), (true, true), (false, false), (true, false)] {
         let dies = move |frames: usize, heard: &Heard| match heard {
             Heard::Binary(_) => frames == 38 && !at_the_end,
             Heard::Text(_) => at_the_end,
@@ -107,8 +121,10 @@ async fn what_was_said_to_a_line_that_died_is_heard_by_the_next() {
             _ => Nova::script(asked),
         })
         .unwrap();
-        let recognizer = ResilientRecognizer::new(line(vendor.url(""), 8_000), 8_000, Arc::default(), Vec::new());
-        assert!(is_yes(&spoken(&recognizer, &yes()).await), "{at_the_end}");
+        let refuses: StandIn<dyn Recognizer> = StandIn { open: Box::new(|| Some(Arc::new(OfGrammars))), health: None };
+        let others = if alone { Vec::new() } else { vec![refuses] };
+        let recognizer = ResilientRecognizer::new(line(vendor.url(""), 8_000), 8_000, Arc::default(), others);
+        assert!(is_yes(&spoken(&recognizer, &yes()).await), "{at_the_end} {alone}");
         assert_eq!(vendor.asked().len(), 2);
     }
 }
