@@ -1,9 +1,10 @@
 //! Voices that stand in inside the turn. Nothing is said twice: another voice speaks only what was not begun.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
@@ -12,6 +13,12 @@ use crate::{EngineInfo, SpeakRequest, SpeechError, Voice, VoiceEvent};
 
 /// Events on their way from a vendor to a session. Full: the vendor's line waits, and keeps the rest itself.
 const EVENTS: usize = 8;
+
+/// So long after it was asked for do vendors, one after the other, have for the first audio; then what is installed here
+/// speaks. It is what a single vendor has: a caller who hears nothing for longer hangs up.
+const FIRST_WITHIN: Duration = Duration::from_secs(8);
+/// With less of it left no further vendor is asked: it could hardly speak in time, and would be paid for nothing.
+const WORTH_ASKING: Duration = Duration::from_secs(2);
 
 /// The metric of what became of requests, by `outcome`.
 const REQUESTS: &str = "tandem_voice_requests_total";
@@ -27,7 +34,7 @@ impl ResilientVoice {
     /// `health` is the vendor's, shared by all its voices. `others` stand in, in this order.
     pub fn new(first: Arc<dyn Voice>, health: Arc<Health>, others: Vec<StandIn<dyn Voice>>) -> Self {
         let (info, tasks) = (first.info(), health.tasks.clone());
-        let first = Mouth { opened: OnceLock::from(Some(first)), open: Box::new(|| None), health: Some(health) };
+        let first = Mouth { opened: OnceLock::from(first), open: Box::new(|| None), health: Some(health) };
         let others = others.into_iter().map(|StandIn { open, health }| Mouth { opened: OnceLock::new(), open, health });
         Self { info, mouths: std::iter::once(first).chain(others).collect(), tasks }
     }
@@ -54,14 +61,21 @@ impl Voice for ResilientVoice {
 
 /// One that may speak, once it was needed.
 struct Mouth {
-    opened: OnceLock<Option<Arc<dyn Voice>>>,
+    opened: OnceLock<Arc<dyn Voice>>,
     open: Open<dyn Voice>,
     health: Option<Arc<Health>>,
 }
 
 impl Mouth {
+    /// None: it cannot be had at the moment, and is tried again the next time.
     fn voice(&self) -> Option<&Arc<dyn Voice>> {
-        self.opened.get_or_init(|| (self.open)()).as_ref()
+        match self.opened.get() {
+            Some(voice) => Some(voice),
+            None => {
+                let voice = (self.open)()?;
+                Some(self.opened.get_or_init(|| voice))
+            }
+        }
     }
 
     fn admits(&self) -> bool {
@@ -77,7 +91,7 @@ impl Mouth {
             health.count(REQUESTS, error);
         }
         if let Some(error) = error {
-            let voice = self.voice().map(|voice| voice.info().name);
+            let voice = self.opened.get().map(|voice| voice.info().name);
             warn!(voice, %error, "a voice failed; another speaks, unless words were heard");
         }
     }
@@ -123,8 +137,8 @@ impl Speaking {
     /// Words that were announced and not spoken are announced once more where another voice speaks them: the same words, by
     /// its own times.
     async fn run(self, mut at: usize, mut events: mpsc::Receiver<VoiceEvent>) {
-        let mut begun = false;
-        while let Some(event) = events.recv().await {
+        let (first, mut begun) = (at, false);
+        while let Some(event) = self.next(&mut events, at != first && !begun).await {
             let mouth = &self.mouths[at];
             match &event {
                 VoiceEvent::Audio(_) if !begun => {
@@ -136,7 +150,11 @@ impl Speaking {
                 VoiceEvent::Done => mouth.count(None),
                 VoiceEvent::Failed(error) => {
                     mouth.count(Some(error));
-                    if !begun && let Ok(next) = begin(&self.mouths, at + 1, &self.request) {
+                    // Who has interrupted wants nobody to speak.
+                    if !begun
+                        && !self.to.is_closed()
+                        && let Ok(next) = begin(&self.mouths, self.successor(at), &self.request)
+                    {
                         Begun { at, events } = next;
                         continue;
                     }
@@ -147,6 +165,24 @@ impl Speaking {
                 return;
             }
         }
+    }
+
+    /// `limited`: what does not come in time has failed. The first vendor's time is its own affair.
+    async fn next(&self, events: &mut mpsc::Receiver<VoiceEvent>, limited: bool) -> Option<VoiceEvent> {
+        if !limited {
+            return events.recv().await;
+        }
+        timeout_at(self.asked + FIRST_WITHIN, events.recv()).await.unwrap_or_else(|_| {
+            let why = "it did not speak in what was left of the time".to_owned();
+            Some(VoiceEvent::Failed(SpeechError::Failed { engine: "the voice".to_owned(), why, retry: true }))
+        })
+    }
+
+    /// Whom to ask behind this one: where little time is left, what is installed here.
+    fn successor(&self, at: usize) -> usize {
+        let late = self.asked.elapsed() + WORTH_ASKING > FIRST_WITHIN;
+        let installed = || self.mouths.iter().skip(at + 1).position(|mouth| mouth.health.is_none());
+        at + 1 + installed().filter(|_| late).unwrap_or_default()
     }
 }
 
@@ -246,6 +282,78 @@ mod tests {
             assert_eq!((asked, opened.load(Ordering::Relaxed)), ([5, 5], 1), "each has a breaker of its own");
             assert!(!health.admits());
         }
+    }
+
+    /// Says what the test makes it say, to who asked.
+    struct Led(mpsc::Sender<mpsc::Sender<VoiceEvent>>);
+
+    impl Voice for Led {
+        fn info(&self) -> EngineInfo {
+            EngineInfo { name: "led".to_owned(), quality: "none".to_owned() }
+        }
+
+        fn speak(&self, _: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
+            let (to, events) = mpsc::channel(4);
+            self.0.try_send(to).unwrap();
+            Ok(events)
+        }
+    }
+
+    /// Two vendors before what is installed, and who asks them.
+    fn two_led() -> ([mpsc::Receiver<mpsc::Sender<VoiceEvent>>; 2], ResilientVoice) {
+        let (first, one) = mpsc::channel(4);
+        let (second, two) = mpsc::channel(4);
+        let open: Open<dyn Voice> = Box::new(move || Some(Arc::new(Led(second.clone()))));
+        let second = StandIn { open, health: Some(Arc::default()) };
+        ([one, two], ResilientVoice::new(Arc::new(Led(first)), Arc::default(), vec![second, installed()]))
+    }
+
+    fn good_morning(voice: &ResilientVoice) -> mpsc::Receiver<VoiceEvent> {
+        voice.speak(SpeakRequest { text: "Good morning".to_owned(), rate: 8000 }).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chain_has_the_time_of_one_vendor() {
+        // When the first has failed, and whether the second is asked then.
+        for (failed, second) in [(5, true), (7, false)] {
+            let ([mut one, mut two], voice) = two_led();
+            let began = Instant::now();
+            let mut events = good_morning(&voice);
+            let stalled = one.recv().await.unwrap();
+            tokio::time::advance(Duration::from_secs(failed)).await;
+            stalled.send(VoiceEvent::Failed(error())).await.unwrap();
+            let most = if second { FIRST_WITHIN } else { Duration::from_secs(failed) };
+            let heard = timeout_at(began + most + Duration::from_millis(100), events.recv()).await.expect("in time");
+            assert!(matches!(heard, Some(VoiceEvent::Audio(_) | VoiceEvent::Words(_))), "{heard:?}");
+            assert_eq!(two.try_recv().is_ok(), second);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_asked_for_what_nobody_hears() {
+        let ([mut one, mut two], voice) = two_led();
+        drop(good_morning(&voice));
+        one.recv().await.unwrap().send(VoiceEvent::Failed(error())).await.unwrap();
+        voice.tasks.close();
+        voice.tasks.wait().await;
+        assert!(two.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_was_busy_once_is_asked_again() {
+        let (next, mut asked) = mpsc::channel(4);
+        let tries = AtomicUsize::new(0);
+        let open: Open<dyn Voice> = Box::new(move || match tries.fetch_add(1, Ordering::Relaxed) {
+            0 => None,
+            _ => Some(Arc::new(Led(next.clone()))),
+        });
+        let first = Arc::new(Breaks { after_audio: false, at_once: true, asked: AtomicUsize::new(0) });
+        let second = StandIn { open, health: Some(Arc::default()) };
+        let voice = ResilientVoice::new(first, Arc::default(), vec![second, installed()]);
+        assert_eq!(said(&voice).await.1, Some(VoiceEvent::Done), "what is installed speaks");
+        let mut events = good_morning(&voice);
+        asked.try_recv().unwrap().send(VoiceEvent::Done).await.unwrap();
+        assert_eq!(events.recv().await, Some(VoiceEvent::Done));
     }
 
     #[tokio::test]
