@@ -157,21 +157,26 @@ impl Utterance {
             rate => (resample(&samples, rate, RATE_MAX).map_err(|error| failed(error.to_string(), false))?, RATE_MAX),
         };
         let body = form(&self.model, language, &samples, rate);
-        let answer = self.upload(&body).await.map_err(SpeechError::from)?;
+        let answer = self.upload(&body).await?;
         let Answer { text } = serde_json::from_slice(&answer)
             .map_err(|error| failed(format!("it sent what is no transcription ({error})"), true))?;
         Ok(text.trim().to_owned())
     }
 
-    /// What fails is asked for once more, in what is left of the time: these words are nowhere else.
-    async fn upload(&self, body: &[u8]) -> Result<Vec<u8>, ModelError> {
+    /// What fails is asked for once more, in what is left of the time: these words are nowhere else. What fails twice is not to
+    /// be repeated by whoever listens.
+    async fn upload(&self, body: &[u8]) -> Result<Vec<u8>, SpeechError> {
         let began = Instant::now();
         match self.endpoint.upload(&content_type(), body.to_vec(), ANSWER_MAX).await {
             Err(ModelError::Failed { .. }) => {
                 let endpoint = self.endpoint.clone().after(began.elapsed());
-                endpoint.upload(&content_type(), body.to_vec(), ANSWER_MAX).await
+                let answered = endpoint.upload(&content_type(), body.to_vec(), ANSWER_MAX).await;
+                answered.map_err(|error| match SpeechError::from(error) {
+                    SpeechError::Failed { engine, why, .. } => SpeechError::Failed { engine, why, retry: false },
+                    other => other,
+                })
             }
-            answered => answered,
+            answered => answered.map_err(SpeechError::from),
         }
     }
 }
