@@ -133,12 +133,13 @@ async fn vendors_are_dialled_while_it_rings_and_hung_up_when_the_caller_gives_up
     world.both_are_hung_up().await;
 }
 
-async fn announced(world: &World) -> String {
-    let url = "https://voice.example/twilio/voice?bot=clinic";
+/// The token of a call that Twilio announces, by this webhook.
+async fn announced(world: &World, webhook: &str) -> String {
+    let url = format!("https://voice.example{webhook}");
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOKEN.as_bytes());
     let signature = STANDARD.encode(hmac::sign(&key, format!("{url}From+15550111").as_bytes()));
     let address = world.node.state.settings.http.addr;
-    let request = client_builder().build().unwrap().post(format!("http://{address}/twilio/voice?bot=clinic"));
+    let request = client_builder().build().unwrap().post(format!("http://{address}{webhook}"));
     let answer = request.header("x-twilio-signature", signature).body("From=%2B15550111").send().await.unwrap();
     let twiml = answer.text().await.unwrap();
     let (_, token) = twiml.split_once("name=\"token\" value=\"").unwrap_or_else(|| panic!("{twiml}"));
@@ -152,7 +153,7 @@ async fn vendors_are_dialled_when_twilio_announces_a_call() {
     use tokio_tungstenite::{connect_async, tungstenite::Message};
 
     let mut world = World::start().await;
-    let token = announced(&world).await;
+    let token = announced(&world, "/twilio/voice?bot=clinic").await;
     world.all_are_dialled().await;
     assert_eq!(world.node.state.registry.active(), 0, "there is no session yet");
     let address = world.node.state.settings.http.addr;
@@ -184,4 +185,25 @@ async fn vendors_are_dialled_when_twilio_announces_a_call() {
         }
     }
     assert_eq!(opened, 0, "the stream has what was dialled for it");
+}
+
+/// Twilio hears and speaks: the model alone is ours.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_to_the_model_is_opened_when_a_relay_is_announced() {
+    let world = World::start().await;
+    let token = announced(&world, "/twilio/voice?bot=clinic&mode=relay").await;
+    tokio::time::timeout(PATIENCE, world.model.accept()).await.expect("a connection to the model").unwrap();
+    assert!(world.node.state.access.tickets.take_dialled(&token).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_dialled_for_a_call_that_will_not_be_admitted() {
+    let world = World::start().await;
+    let dialled = async || {
+        let token = announced(&world, "/twilio/voice?bot=clinic").await;
+        world.node.state.access.tickets.take_dialled(&token).is_some()
+    };
+    assert!(dialled().await);
+    world.node.state.registry.start_draining();
+    assert!(!dialled().await);
 }

@@ -62,7 +62,9 @@ impl Models {
 
     /// A session of this bot is about to begin: opens the way to its model, which nobody waits for. Inside a runtime.
     pub fn warm(&self, config: &BotConfig) {
-        if let Some(tiers) = self.tiers(config) {
+        if config.asks_a_model()
+            && let Some(tiers) = self.tiers(config)
+        {
             tiers.of(config.tier().unwrap_or_default()).warm();
         }
     }

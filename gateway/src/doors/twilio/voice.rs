@@ -62,25 +62,40 @@ pub(super) async fn answer(
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many calls are about to begin");
     };
     let authority = authority(settings, &headers);
-    let config = config(&state, bot);
-    if let (Mode::Media, Some(config)) = (mode, &config) {
-        // Twilio takes a while to connect its stream.
-        let dialled = Dialled::for_bot(&state, config, Some(RATE));
-        state.access.tickets.keep_dialled(token.clone(), dialled);
+    let expected = expected(&state, bot);
+    if let Some(Expected { config, has_place: true }) = &expected {
+        // Twilio takes a while to connect.
+        match mode {
+            Mode::Media => {
+                let dialled = Dialled::for_bot(&state, config, Some(RATE));
+                state.access.tickets.keep_dialled(token.clone(), dialled);
+            }
+            Mode::Relay => state.models.warm(config),
+        }
     }
     let authority: String = authority.chars().filter(|c| !matches!(c, '"' | '<' | '>' | '&')).collect();
     twiml(match mode {
         Mode::Media => stream(&authority, &token),
-        Mode::Relay => relay::connect(&authority, &token, config.as_deref()),
+        Mode::Relay => relay::connect(&authority, &token, expected.as_ref().map(|expected| expected.config.as_ref())),
     })
 }
 
-/// What the bot says of language and voice. None: nobody has such a bot, as the relay will find too.
-fn config(state: &AppState, bot: BotName) -> Option<Arc<BotConfig>> {
+/// A call that Twilio has announced.
+struct Expected {
+    config: Arc<BotConfig>,
+    /// It would be admitted at the moment.
+    has_place: bool,
+}
+
+/// None: nobody has such a bot, as the stream will find too.
+fn expected(state: &AppState, bot: BotName) -> Option<Expected> {
     let session = SessionId::new(state.node());
     let caller = Private::new(String::new());
     let offer = CallOffer { session, door: Door::Twilio, modality: Modality::Voice, bot, caller };
-    state.router.route(&offer).ok().map(|accept| accept.config)
+    let accept = state.router.route(&offer).ok()?;
+    // The call takes its place when its stream comes.
+    let has_place = state.registry.admit(&offer, &accept).is_ok();
+    Some(Expected { config: accept.config, has_place })
 }
 
 /// The parameters of a webhook that Twilio signed.

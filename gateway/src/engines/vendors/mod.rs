@@ -60,7 +60,7 @@ struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// What the bot says of no vendor.
     fn of(config: &'a BotConfig, rate: u32) -> Self {
-        let ahead = config.turn_policy().preemptive_generation;
+        let ahead = config.asks_a_model() && config.turn_policy().preemptive_generation;
         Self { model: None, voice: "", rate, language: config.language(), ahead }
     }
 }

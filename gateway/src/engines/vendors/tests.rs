@@ -154,6 +154,23 @@ async fn another_vendor_hears_what_was_said_to_one_that_died() {
     assert!(openai.asked()[0].body.len() > 6_400, "the whole utterance");
 }
 
+/// The words are nowhere else: they are sent once more, and only once, whoever repeats them.
+#[tokio::test]
+async fn a_failed_transcription_is_uploaded_twice_and_not_more_often() {
+    let vendor = FakeVendor::start([Script::status(503, "{}")]).unwrap();
+    let mut settings = Settings::default();
+    settings.openai.base_url = vendor.url("/v1");
+    let vendors = SpeechVendors::open(&settings).unwrap();
+    let recognizer = vendors.recognizer(&config(r#"{"stt_provider": "openai"}"#), 8_000, None).unwrap();
+    let request = RecognizeRequest { grammar: Grammar::Open, rate: 8_000, language: "en-US".to_owned() };
+    let mut recognition = recognizer.listen(request).unwrap();
+    recognition.audio.send(RecognizerInput::Audio(Arc::from([100i16; 160].as_slice()))).await.unwrap();
+    recognition.audio.send(RecognizerInput::Finish).await.unwrap();
+    let last = recognition.events.recv().await;
+    assert!(matches!(&last, Some(RecognizerEvent::Failed(SpeechError::Failed { .. }))), "{last:?}");
+    assert_eq!(vendor.asked().len(), 2);
+}
+
 /// The first that a vendor is asked for.
 async fn first_asked(vendor: &FakeVendor) -> Asked {
     let asked = async {
@@ -170,11 +187,13 @@ async fn first_asked(vendor: &FakeVendor) -> Asked {
 /// Deepgram tells of eager ends only where its address asks for them.
 #[tokio::test]
 async fn flux_tells_of_probable_ends_where_a_model_is_asked_ahead() {
-    let with_a_model = r#"{"livekit_config": {}}"#;
-    let without = r#"{"turn": {"preemptive_generation": false}}"#;
+    let with_a_model = r#"{"system_prompt": {"role": "You are a clinic."}}"#;
+    let without = r#"{"system_prompt": {"role": "You are a clinic."}, "turn": {"preemptive_generation": false}}"#;
+    let no_model = r#"{"livekit_config": {}}"#;
     for (bot, deepgram, thresholds) in [
         (with_a_model, "", "&eot_threshold=0.7&eager_eot_threshold=0.5&eot_timeout_ms=5000"),
         (without, "", "&eot_threshold=0.7&eot_timeout_ms=5000"),
+        (no_model, "", "&eot_threshold=0.7&eot_timeout_ms=5000"),
         (with_a_model, "eager_eot_threshold = 0", "&eot_threshold=0.7&eot_timeout_ms=5000"),
         (
             with_a_model,
