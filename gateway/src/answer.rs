@@ -1,10 +1,12 @@
-//! How a conversation begins, whatever its door: request -> route -> admission -> (the door opens its wire) -> session.
+//! How a conversation begins, whatever its door: request -> route -> admission -> vendors dialled -> (the door opens its wire)
+//! -> session.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tandem_agents::brain::Abilities;
-use tandem_agents::session::{Before, SessionSetup, SignalingLeg};
+use tandem_agents::session::{Before, SessionSetup, SignalingLeg, SpeechSet};
+use tandem_contract::bot::BotConfig;
 use tandem_contract::call::{Accept, CallOffer, Door, Modality, Refusal};
 use tandem_contract::event::SessionEvent;
 use tandem_contract::{BotName, Private, SessionId};
@@ -45,6 +47,22 @@ pub struct Admitted {
     before: Before,
     people: bool,
     keys: bool,
+    dialled: Option<Dialled>,
+}
+
+/// What will hear and speak, dialled before there is a session. Dropping it hangs up.
+pub struct Dialled {
+    /// Hz of the audio that it is for; none for chat.
+    pub(crate) rate: Option<u32>,
+    pub(crate) speech: SpeechSet,
+}
+
+impl Dialled {
+    /// Dials, and opens the way to the language model. Inside a runtime; returns at once.
+    pub fn for_bot(state: &AppState, config: &BotConfig, rate: Option<u32>) -> Self {
+        state.models.warm(config);
+        Self { rate, speech: (state.speech)(config, rate) }
+    }
 }
 
 /// Asks router and admission.
@@ -83,7 +101,8 @@ fn try_admit(state: &AppState, request: Request) -> Result<Admitted, Refusal> {
     let (offer, accept) = route(state, request)?;
     let permit = state.registry.admit(&offer, &accept)?;
     let before = Before::default();
-    Ok(Admitted { state: state.clone(), offer, accept, permit, before, people: false, keys: false })
+    let state = state.clone();
+    Ok(Admitted { state, offer, accept, permit, before, people: false, keys: false, dialled: None })
 }
 
 fn route(state: &AppState, request: Request) -> Result<(CallOffer, Accept), Refusal> {
@@ -123,6 +142,20 @@ impl Admitted {
         Self { keys, ..self }
     }
 
+    /// Dials its vendors now: they are there when the door has done what it has to do, and a phone has rung. `rate`: Hz of the
+    /// audio of its wire; none for chat.
+    pub fn dial(self, rate: Option<u32>) -> Self {
+        match self.dialled {
+            None => Self { dialled: Some(Dialled::for_bot(&self.state, &self.accept.config, rate)), ..self },
+            Some(_) => self,
+        }
+    }
+
+    /// What was dialled when the call was announced.
+    pub fn with_dialled(self, dialled: Option<Dialled>) -> Self {
+        Self { dialled, ..self }
+    }
+
     /// How the audio half of the leg is to be, on this wire.
     pub fn leg_setup(&self, wire: WireSetup) -> LegSetup {
         let inactivity = matches!(wire, WireSetup::Rtp { .. }).then_some(INACTIVITY);
@@ -131,7 +164,9 @@ impl Admitted {
 
     /// Starts the session on its wire. `media` is none for chat. The receiver misses no event of the session.
     pub fn start(self, leg: SignalingLeg, media: Option<LegHandle>) -> broadcast::Receiver<SessionEvent> {
-        let Self { state, offer, accept, permit, before, people, keys } = self;
+        let rate = media.as_ref().map(|media| media.rate);
+        let Self { state, offer, accept, permit, before, people, keys, dialled } = self;
+        let dialled = dialled.filter(|dialled| dialled.rate == rate);
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let events = broadcast::Sender::new(EVENTS);
         let watcher = events.subscribe();
@@ -145,7 +180,7 @@ impl Admitted {
         let setup = SessionSetup {
             brain: (state.brain)(&offer, &equipped, abilities),
             model,
-            speech: (state.speech)(&accept.config, media.as_ref().map(|media| media.rate)),
+            speech: dialled.unwrap_or_else(|| Dialled::for_bot(&state, &accept.config, rate)).speech,
             offer,
             accept,
             before,
@@ -171,3 +206,7 @@ impl Admitted {
         watcher
     }
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

@@ -347,6 +347,90 @@ async fn what_a_caller_says_to_a_recognizer_that_dies_is_heard_by_another() {
     assert!(audio > 16_000, "a second and more of 8 kHz, from the first word on: {audio} bytes");
 }
 
+/// Flux that hears the same of whoever speaks, by the milliseconds of them: it takes the turn for over and is wrong, and in the
+/// end it is asked.
+fn wavering() -> Script {
+    let turn = |event: &str, text: &str| {
+        let words: Vec<_> =
+            text.split(' ').map(|word| serde_json::json!({ "word": word, "confidence": 0.9 })).collect();
+        let info = serde_json::json!({ "type": "TurnInfo", "request_id": "r", "sequence_id": 1, "event": event,
+            "turn_index": 0, "audio_window_start": 0.0, "audio_window_end": 1.0, "transcript": text, "words": words,
+            "end_of_turn_confidence": 0.6 });
+        Fault::Send(info.to_string())
+    };
+    Script::socket(move || {
+        let mut heard_ms = 0;
+        let mut ahead: std::collections::VecDeque<_> = [
+            (400, "StartOfTurn", "what"),
+            (700, "EagerEndOfTurn", "what time"),
+            (1_300, "TurnResumed", "what time do"),
+            (1_500, "Update", "what time do you open"),
+        ]
+        .into();
+        move |heard| match heard {
+            Heard::Binary(bytes) => {
+                heard_ms += bytes.len() / 8;
+                let due = ahead.iter().take_while(|(at, ..)| *at <= heard_ms).count();
+                ahead.drain(..due).map(|(_, event, text)| turn(event, text)).collect()
+            }
+            Heard::Text(text) if text.contains("ForceEndTurn") => vec![turn("EndOfTurn", "what time do you open")],
+            Heard::Opened | Heard::Text(_) => Vec::new(),
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_flux_asked_for_too_early_is_asked_again_and_only_then_heard() {
+    let Ok(voice) = tandem_speech::catalog::SpeechCatalog::detect().voice("flite", None) else {
+        return println!("SKIPPED-PEER flite");
+    };
+    let says = |text: &str| {
+        let choice = serde_json::json!({ "index": 0, "delta": { "content": text }, "finish_reason": null });
+        Fault::event(&serde_json::json!({ "choices": [choice] }).to_string())
+    };
+    let (early, right) = (says("Time is a river. "), says("We open at nine."));
+    let stop = Fault::event(r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);
+    let model = FakeVendor::answering(move |_, asked| {
+        let steps = match asked.body.contains("what time do you open") {
+            true => vec![right.clone(), stop.clone(), Fault::event("[DONE]")],
+            false => vec![early.clone(), Fault::Stall],
+        };
+        Script::Stream { content_type: "text/event-stream", steps }
+    })
+    .unwrap();
+    let flux = FakeVendor::start([wavering()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bots = folder.path().join("data/bots");
+    std::fs::create_dir_all(&bots).unwrap();
+    let bot = serde_json::json!({ "system_prompt": { "role": "You are a shop.", "greeting": "Hello there." },
+        "livekit_config": { "tts_provider": "flite" } });
+    std::fs::write(bots.join("shop.json"), bot.to_string()).unwrap();
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut settings = Settings::default();
+    (settings.http.addr, settings.sip.addr) = (free, free);
+    settings.data.dir = folder.path().join("data");
+    settings.deepgram.base_url = flux.socket_url("");
+    settings.deepgram.model = "flux-general-en".to_owned();
+    settings.openai.base_url = model.url("/v1");
+    let node = Node::start(settings, METRICS.clone()).await.unwrap();
+    let phone = Phone::open(Some(Ipv4Addr::LOCALHOST.into()), false, voice).await.unwrap();
+    let uri = format!("sip:shop@{}", node.state.settings.sip.addr);
+    let line = Line::Say("Good morning to you, I would like to know what time you open on Saturday".into());
+    let steps = vec![Step { when: When::Politely, line }];
+    let finished = phone.call(&uri, steps, Duration::from_secs(60)).await.unwrap();
+    assert!(node.state.registry.idle_within(Duration::from_secs(10)).await);
+    assert!(flux.asked()[0].path.contains("&eager_eot_threshold=0.5"));
+    let asked = model.asked();
+    let asks = |body: &str, text: &str| body.contains(&format!("\"{text}\""));
+    assert!(asks(&asked[0].body, "what time"), "before the caller's end: {}", asked[0].body);
+    assert!(asked[1..].iter().any(|asked| asks(&asked.body, "what time do you open")), "{}", asked.len());
+    let record = node.state.calls.read(finished.session.unwrap()).await.unwrap().unwrap();
+    let heard = |speaker| record.ledger.iter().filter(move |entry| entry.speaker == speaker);
+    let caller: Vec<_> = heard(Speaker::Caller).map(|entry| entry.heard.reveal().as_str()).collect();
+    let agent: Vec<_> = heard(Speaker::Agent).map(|entry| entry.heard.reveal().as_str()).collect();
+    assert_eq!((caller, agent), (vec!["what time do you open"], vec!["Hello there.", "We open at nine."]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_in_a_session_is_for_those_with_a_key() {
     let running = start().await;

@@ -139,6 +139,10 @@ impl LanguageModel for Cached {
         self.chain.name()
     }
 
+    fn warm(&self) {
+        self.chain.warm();
+    }
+
     /// An answer that was kept costs no tokens: it has no `Usage`.
     fn complete(&self, mut request: Completion) -> ModelStream {
         // Who pays nothing is of no organization.

@@ -1,6 +1,7 @@
 //! HTTP as all vendors speak it: a POST of JSON, answered by server-sent events (WHATWG HTML, section 9.2) or by plain bytes,
 //! or by a status that says what is wrong.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::ModelError;
 use crate::answer::Fault;
+use crate::warm::{Warmth, front_door};
 
 /// Largest answer, bytes. Bounds what a broken vendor can make us keep; the longest answers of models are far below.
 const ANSWER_MAX: usize = 8 << 20;
@@ -69,6 +71,7 @@ pub struct Endpoint {
     pub(crate) url: String,
     pub(crate) headers: HeaderMap,
     pub(crate) limits: Limits,
+    pub(crate) warmth: Arc<Warmth>,
 }
 
 impl Endpoint {
@@ -85,7 +88,8 @@ impl Endpoint {
         limits: Limits,
     ) -> Result<Self, SetupError> {
         client.post(&url).build().map_err(|source| SetupError::Url { url: url.clone(), source })?;
-        Ok(Self { client, vendor: vendor.to_owned(), setting, url, headers: HeaderMap::new(), limits })
+        let (vendor, headers, warmth) = (vendor.to_owned(), HeaderMap::new(), Arc::new(Warmth::new()));
+        Ok(Self { client, vendor, setting, url, headers, limits, warmth })
     }
 
     /// With the key in a header that hides itself in logs.
@@ -112,14 +116,19 @@ impl Endpoint {
         Self { url, ..self }
     }
 
-    /// The same vendor with other limits.
+    /// The same vendor with what is left of its time, where so much of it is spent on a request that failed.
     #[must_use]
-    pub fn within(self, limits: Limits) -> Self {
+    pub fn after(self, spent: Duration) -> Self {
+        let limits = Limits { first: self.limits.first.saturating_sub(spent), ..self.limits };
         Self { limits, ..self }
     }
 
-    pub fn limits(&self) -> Limits {
-        self.limits
+    /// It will soon be asked: opens a connection to it, in a task of its own, unless that was done a moment ago. Nothing is
+    /// asked of the vendor that it would count, and nobody is told when it fails. Inside a tokio runtime.
+    pub fn warm(&self) {
+        if let Some(knock) = front_door(&self.client, &self.url) {
+            self.warmth.knock(&self.client, knock, self.limits.first);
+        }
     }
 
     /// Sends the request; yields the events of the answer. An error is the last item.

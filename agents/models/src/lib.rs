@@ -24,6 +24,7 @@ pub mod route;
 mod scripted;
 pub mod spending;
 mod turns;
+mod warm;
 
 pub use client::client_builder;
 pub use http::{Endpoint, Limits, SetupError};
@@ -251,4 +252,7 @@ pub trait LanguageModel: Send + Sync {
     fn name(&self) -> &str;
     /// Asks. Nothing happens before the stream is polled; it must be polled inside a tokio runtime.
     fn complete(&self, request: Completion) -> ModelStream;
+    /// It will soon be asked: what can be got ready before, is. Inside a tokio runtime; returns at once, and nothing depends on
+    /// it.
+    fn warm(&self) {}
 }

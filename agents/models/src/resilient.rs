@@ -49,6 +49,11 @@ impl LanguageModel for Resilient {
         &self.name
     }
 
+    /// The one that is asked first.
+    fn warm(&self) {
+        self.chain[0].model.warm();
+    }
+
     fn complete(&self, request: Completion) -> ModelStream {
         let (chain, began) = (self.chain.clone(), self.began);
         Box::pin(async_stream::stream! {

@@ -252,6 +252,10 @@ impl LanguageModel for Metered {
         self.model.name()
     }
 
+    fn warm(&self) {
+        self.model.warm();
+    }
+
     fn complete(&self, request: Completion) -> ModelStream {
         let Some(payer) = request.payer.clone() else { return self.model.complete(request) };
         let (model, spending, name) = (Arc::clone(&self.model), Arc::clone(&self.spending), self.name().to_owned());

@@ -9,6 +9,7 @@ pub mod deepgram;
 pub mod elevenlabs;
 pub mod espeak_ng;
 pub mod flite;
+pub mod language;
 mod line;
 pub mod openai_speech;
 pub mod openai_transcribe;
@@ -82,6 +83,13 @@ pub enum SpeechError {
     RateLimited { engine: String },
     #[error("{engine} failed: {why}")]
     Failed { engine: String, why: String, retry: bool },
+}
+
+impl SpeechError {
+    /// Whether another attempt, later, may fare better by itself.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::RateLimited { .. } | Self::Failed { retry: true, .. })
+    }
 }
 
 /// What goes wrong over HTTP, in the words of speech.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use serde_json::Value;
-use tandem_models::{Endpoint, Limits, ModelError};
+use tandem_models::{Endpoint, ModelError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -47,6 +47,11 @@ impl Posts {
         Self { engine: engine.to_owned(), endpoint, places, most, tasks: TaskTracker::new() }
     }
 
+    /// See [`Endpoint::warm`].
+    pub(crate) fn warm(&self) {
+        self.endpoint.warm();
+    }
+
     /// Asks for it at once; inside a runtime.
     ///
     /// # Errors
@@ -79,11 +84,9 @@ async fn run(endpoint: Endpoint, body: Value, speaking: Speaking, _place: OwnedS
 /// What breaks off before the first audio is asked for once more; what has begun is not, since it would be heard twice.
 async fn speak(endpoint: Endpoint, body: Value, mut speaking: Speaking) {
     let began = Instant::now();
-    let limits = endpoint.limits();
     let error = match take(endpoint.clone(), body.clone(), &mut speaking).await {
         Err(Some(ModelError::Failed { .. })) if !speaking.has_begun() => {
-            let first = limits.first.saturating_sub(began.elapsed());
-            take(endpoint.within(Limits { first, ..limits }), body, &mut speaking).await
+            take(endpoint.after(began.elapsed()), body, &mut speaking).await
         }
         taken => taken,
     };

@@ -134,6 +134,30 @@ pub(crate) async fn run(vendor: Vendor) {
     breaks_off(&vendor).await;
     stands_still(&vendor).await;
     forgets_what_was_dropped(&vendor).await;
+    if matches!(vendor.answer, Answer::Socket(_)) {
+        a_refused_key_is_not_tried_again(&vendor).await;
+    }
+}
+
+/// A line that nobody speaks over. Hours pass, as far as it knows.
+async fn a_refused_key_is_not_tried_again(vendor: &Arc<Vendor>) {
+    let fake = FakeVendor::start([Script::status(401, "{}")]).unwrap();
+    let voice = vendor.voice(&fake, AMPLE);
+    let mut asked = 0;
+    while asked == 0 {
+        asked += fake.asked().len();
+        tokio::task::yield_now().await;
+    }
+    // What the line makes of the answer, and what it does then, takes turns of the runtime.
+    for _ in 0..200 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::resume();
+        tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
+    }
+    assert!(matches!(error(&say(voice.as_ref(), TEXT).await), SpeechError::Unauthorized { .. }));
+    asked += fake.asked().len();
+    assert!((2..=3).contains(&asked), "{asked}: at first, when somebody wants to speak, and for the next utterance");
 }
 
 async fn answers(vendor: &Arc<Vendor>) {

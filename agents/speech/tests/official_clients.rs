@@ -115,7 +115,7 @@ async fn deepgram_is_deepgram() {
         ..nova.clone()
     };
     for config in [nova, flux] {
-        says_yes(Deepgram::new(config).unwrap().line(8_000, "en-US").as_ref()).await.unwrap();
+        says_yes(Deepgram::new(config).unwrap().line(8_000, "en-US", true).as_ref()).await.unwrap();
     }
     let aura = AuraConfig { base_url, key: key(), ..AuraConfig::default() };
     let aura = Aura::new(client_builder().build().unwrap(), aura).unwrap();

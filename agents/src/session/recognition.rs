@@ -161,14 +161,15 @@ impl SessionCore {
             return;
         }
         match event {
-            RecognizerEvent::Partial { text } => {
+            // An answer that its grammar knows to have only begun is not over, however it sounded.
+            RecognizerEvent::EndOfTurn { text, eager: true, .. } if self.ears.ending(&text) != Ending::Unfinished => {
+                self.ahead_eager(now, &text);
+                self.partial(now, &text, Ending::Complete);
+            }
+            RecognizerEvent::Partial { text } | RecognizerEvent::EndOfTurn { text, eager: true, .. } => {
                 let ending = self.ears.ending(&text);
                 self.ahead_words(now, &text, ending);
                 self.partial(now, &text, ending);
-            }
-            RecognizerEvent::EndOfTurn { text, eager: true, .. } => {
-                self.ahead_eager(now, &text);
-                self.partial(now, &text, Ending::Complete);
             }
             RecognizerEvent::TurnResumed => {
                 self.ahead_resumed();

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use tandem_agents::session::SignalingLeg;
 use tandem_contract::call::{Door, Modality, Refusal};
+use tandem_media::codec;
 use tandem_media::leg::{MediaCommand, RtpRemote};
 use tandem_media::worker::{WireSetup, WorkerError};
 use tandem_signaling::sip::{IncomingCall, OfferedMedia, SipError, SipRefusal};
@@ -27,7 +28,8 @@ pub async fn serve(state: AppState, mut calls: mpsc::Receiver<IncomingCall>, clo
 
 async fn set_up(state: AppState, mut call: IncomingCall) {
     let admitted = match admit(&state, &call) {
-        Ok(admitted) => admitted,
+        // Whatever is agreed: telephones speak G.711, and the worker's legs have its rate.
+        Ok(admitted) => admitted.dial(Some(codec::RATE)),
         Err(refusal) => return refuse(call, &refusal),
     };
     let ringing = admitted.accept().config.turn_policy().answer_after();

@@ -127,7 +127,7 @@ async fn resume(state: &AppState, id: SessionId, token: Option<&Private<String>>
 impl StreamSession {
     /// `rate`: Hz of the audio of both directions; none for chat.
     pub(super) async fn begin(state: &AppState, admitted: Admitted, rate: Option<u32>) -> Result<Self, Refused> {
-        let id = admitted.session();
+        let (id, admitted) = (admitted.session(), admitted.dial(rate));
         let (media, port) = match rate {
             None => (None, None),
             Some(rate) => {

@@ -60,6 +60,15 @@ impl Models {
         self.tiers(config).is_some()
     }
 
+    /// A session of this bot is about to begin: opens the way to its model, which nobody waits for. Inside a runtime.
+    pub fn warm(&self, config: &BotConfig) {
+        if config.asks_a_model()
+            && let Some(tiers) = self.tiers(config)
+        {
+            tiers.of(config.tier().unwrap_or_default()).warm();
+        }
+    }
+
     /// The model of one session: the bot's own and then its fallback, as far as their vendors are here, else the node's of the
     /// tier that it wants. Its budget, and those of its bot and its organization, are in force.
     pub fn session(&self, accept: &Accept, session: SessionId) -> Option<Arc<dyn LanguageModel>> {

@@ -196,3 +196,14 @@ fn vendors_that_are_named_and_not_set_are_told() {
     settings.openai.base_url = "http://127.0.0.1:9/v1".to_owned();
     assert_eq!(unset(&seed, &settings), places[1..]);
 }
+
+#[tokio::test]
+async fn the_way_to_a_model_is_opened_for_who_asks_one() {
+    let mut settings = Settings::default();
+    settings.openai.base_url = "http://127.0.0.1:9/v1".to_owned();
+    let (models, _) = Models::open(&settings).unwrap();
+    models.warm(&BotConfig::default());
+    assert!(models.tiers.is_empty(), "its flow answers");
+    models.warm(&bot(r#"{"provider": "openai", "model": "gpt-4o"}"#));
+    assert_eq!(models.tiers.len(), 1);
+}

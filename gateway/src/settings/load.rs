@@ -287,6 +287,18 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
             return bad(key, dollars.to_string(), "an amount of US dollars is wanted, or 0 for no limit");
         }
     }
+    if let Some((key, value, why)) = settings.deepgram.fault() {
+        return bad(key, value, why);
+    }
+    for (key, most) in [
+        ("deepgram.max_concurrent", settings.deepgram.max_concurrent),
+        ("elevenlabs.max_concurrent", settings.elevenlabs.max_concurrent),
+        ("cartesia.max_concurrent", settings.cartesia.max_concurrent),
+    ] {
+        if most == 0 {
+            return bad(key, "0".into(), "a vendor that nobody may ask is no use: leave its key away instead");
+        }
+    }
     if let Some((key, why)) = settings.secrets.fault() {
         return bad(&key, "[hidden]".into(), &why);
     }
@@ -456,6 +468,24 @@ mod tests {
         let hosts = parse_with("", &[("TANDEM_TOOLS_PRIVATE_HOSTS", "crm.internal, 10.0.0.5")]).unwrap();
         assert_eq!(hosts.tools.private_hosts.0.len(), 2);
         assert!(parse_with("", &[("TANDEM_TOOLS_HOSTS", "crm.internal")]).is_err());
+    }
+
+    #[test]
+    fn when_flux_ends_a_turn_is_within_what_deepgram_takes() {
+        for (settings, key) in [
+            ("eot_threshold = 0.4", "deepgram.eot_threshold = 0.4"),
+            ("eager_eot_threshold = 0.2", "deepgram.eager_eot_threshold = 0.2"),
+            ("eager_eot_threshold = 0.8", "deepgram.eager_eot_threshold = 0.8"),
+            ("eot_timeout_ms = 100", "deepgram.eot_timeout_ms = 100"),
+            ("max_concurrent = 0", "deepgram.max_concurrent = 0"),
+        ] {
+            let error = parse_with(&format!("[deepgram]\n{settings}"), &[]).unwrap_err();
+            assert!(error.contains(key), "{error}");
+        }
+        let strict = [("TANDEM_DEEPGRAM_EOT_THRESHOLD", "0.9"), ("TANDEM_DEEPGRAM_EAGER_EOT_THRESHOLD", "0.9")];
+        let settings = parse_with("", &strict).unwrap();
+        assert_eq!((settings.deepgram.eot_threshold, settings.deepgram.eager_eot_threshold), (0.9, 0.9));
+        assert!(parse_with("[deepgram]\neager_eot_threshold = 0", &[]).is_ok());
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub use costs::{ModelsSettings, micro};
 pub use load::load;
 pub use tools::{Host, SecretsSettings, ToolsSettings};
 pub use vendors::{
-    AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, GeminiSettings, OpenAiSettings,
-    TwilioSettings,
+    AnthropicSettings, CartesiaSettings, DeepgramSettings, ElevenLabsSettings, ElevenLabsSocket, GeminiSettings,
+    OpenAiSettings, TwilioSettings,
 };
 
 /// All settings of a node.

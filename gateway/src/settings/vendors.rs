@@ -5,6 +5,7 @@
 //! does all that it sells; another server that speaks like it does what the settings name a model or a voice for (most
 //! servers that speak like OpenAI have language models alone).
 
+use reqwest::Url;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tandem_models::anthropic::AnthropicConfig;
@@ -16,6 +17,24 @@ use tandem_speech::elevenlabs::ElevenLabsConfig;
 use tandem_speech::openai_speech::OpenAiSpeechConfig;
 
 use super::Secret;
+
+/// Connections with a vendor of speech, where nothing else is set: what a full node has calls, by its own default.
+const MAX_CONCURRENT: u32 = 1_000;
+
+/// Whether an address is that of a vendor's own server, however it is written: by its origin (RFC 6454), in which a WebSocket is
+/// no other scheme than what it begins as.
+fn is_at(url: &str, own: &str) -> bool {
+    let origin = |url: &str| {
+        let (scheme, rest) = url.trim().split_once("://").unwrap_or(("https", url.trim()));
+        let scheme = match scheme {
+            "ws" => "http",
+            "wss" => "https",
+            other => other,
+        };
+        Url::parse(&format!("{scheme}://{rest}")).ok().map(|url| url.origin())
+    };
+    origin(url).is_some_and(|of_url| Some(of_url) == origin(own))
+}
 
 /// A language model, a voice and a recognizer: OpenAI, or any server that speaks its `/v1/chat/completions` (vLLM, Ollama,
 /// llama.cpp). Bots with a `system_prompt` or an `llm_config` and without a `flow` are answered by the model.
@@ -68,7 +87,7 @@ impl OpenAiSettings {
     }
 
     fn is_openai(&self) -> bool {
-        self.base_url.trim_end_matches('/') == OpenAiConfig::BASE_URL
+        is_at(&self.base_url, OpenAiConfig::BASE_URL)
     }
 }
 
@@ -87,7 +106,7 @@ pub struct AnthropicSettings {
 impl AnthropicSettings {
     /// Whether there is a model to ask: with a key, or at a proxy of one's own that adds it.
     pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url.trim_end_matches('/') != AnthropicConfig::BASE_URL
+        self.api_key.value().is_some() || !is_at(&self.base_url, AnthropicConfig::BASE_URL)
     }
 }
 
@@ -113,7 +132,7 @@ pub struct GeminiSettings {
 impl GeminiSettings {
     /// Whether there is a model to ask: with a key, or at a proxy of one's own that adds it.
     pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url.trim_end_matches('/') != GeminiConfig::BASE_URL
+        self.api_key.value().is_some() || !is_at(&self.base_url, GeminiConfig::BASE_URL)
     }
 }
 
@@ -139,14 +158,41 @@ pub struct DeepgramSettings {
     /// The voice of bots that name none in `livekit_config.tts_voice_id`; its name ends with its language. Empty:
     /// `aura-2-thalia-en`; a server at another address then speaks only for bots whose `tts_provider` is `deepgram`.
     pub voice: String,
+    /// From which confidence a `flux` model holds a turn for over: 0.5 to 0.9, or 1 to leave it to Tandem.
+    pub eot_threshold: f64,
+    /// From which confidence it holds a turn for probably over: 0.3 to 0.9, at most `eot_threshold`. The language model is then
+    /// asked, and its answer thrown away if the caller goes on; bots without `turn.preemptive_generation` do without. 0: never.
+    pub eager_eot_threshold: f64,
+    /// Silence, in milliseconds, after which it holds a turn for over in any case: 500 to 60000.
+    pub eot_timeout_ms: u32,
+    /// Connections of its recognizer at once, one a call; and as many requests for its voice. More are told that it is busy,
+    /// and others stand in. What your contract with Deepgram has is the most that is of use.
+    pub max_concurrent: u32,
 }
 
 impl DeepgramSettings {
     const BASE_URL: &str = "wss://api.deepgram.com";
 
+    /// The key that holds what cannot be, its value, and what is wanted.
+    pub(super) fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+        let Self { eot_threshold: end, eager_eot_threshold: eager, eot_timeout_ms: timeout, .. } = self;
+        if !(0.5..=1.0).contains(end) {
+            return Some(("deepgram.eot_threshold", end.to_string(), "0.5 to 0.9 is wanted, or 1"));
+        }
+        if *eager != 0.0 && !(0.3..=0.9).contains(eager) {
+            return Some(("deepgram.eager_eot_threshold", eager.to_string(), "0.3 to 0.9 is wanted, or 0 for never"));
+        }
+        if eager > end {
+            let why = "a turn is probably over before it is over: at most deepgram.eot_threshold is wanted";
+            return Some(("deepgram.eager_eot_threshold", eager.to_string(), why));
+        }
+        let timely = (500..=60_000).contains(timeout);
+        (!timely).then(|| ("deepgram.eot_timeout_ms", timeout.to_string(), "500 to 60000 milliseconds are wanted"))
+    }
+
     /// Whether there is a recognizer to ask: with a key, or on a server of one's own.
     pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url != Self::BASE_URL
+        self.api_key.value().is_some() || !is_at(&self.base_url, Self::BASE_URL)
     }
 
     /// The voice of the node.
@@ -156,7 +202,7 @@ impl DeepgramSettings {
 
     /// Whether bots that name no voice get this one.
     pub fn speaks_unasked(&self) -> bool {
-        self.is_set() && (self.base_url == Self::BASE_URL || !self.voice.is_empty())
+        self.is_set() && (is_at(&self.base_url, Self::BASE_URL) || !self.voice.is_empty())
     }
 }
 
@@ -167,8 +213,21 @@ impl Default for DeepgramSettings {
             base_url: Self::BASE_URL.to_owned(),
             model: "nova-3".to_owned(),
             voice: String::new(),
+            eot_threshold: 0.7,
+            eager_eot_threshold: 0.5,
+            eot_timeout_ms: 5_000,
+            max_concurrent: MAX_CONCURRENT,
         }
     }
+}
+
+/// Which of ElevenLabs' two WebSockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ElevenLabsSocket {
+    #[default]
+    Multi,
+    Single,
 }
 
 /// The voice of bots whose `livekit_config.tts_provider` is `elevenlabs` or nothing.
@@ -183,12 +242,18 @@ pub struct ElevenLabsSettings {
     pub model: String,
     /// The voice of bots that name none in `livekit_config.tts_voice_id`.
     pub voice: String,
+    /// `multi` has one connection a call (`/multi-stream-input`), `single` one for each utterance, the next dialled ahead
+    /// (`/stream-input`): for models and servers that know no contexts.
+    pub socket: ElevenLabsSocket,
+    /// Connections at once, one a call; with `socket` `single` two while it speaks. More calls are told that it is busy, and
+    /// others speak.
+    pub max_concurrent: u32,
 }
 
 impl ElevenLabsSettings {
     /// Whether there is a voice to ask for: with a key, or on a server of one's own.
     pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url != ElevenLabsConfig::BASE_URL
+        self.api_key.value().is_some() || !is_at(&self.base_url, ElevenLabsConfig::BASE_URL)
     }
 }
 
@@ -199,6 +264,8 @@ impl Default for ElevenLabsSettings {
             base_url: ElevenLabsConfig::BASE_URL.to_owned(),
             model: ElevenLabsConfig::MODEL.to_owned(),
             voice: ElevenLabsConfig::VOICE.to_owned(),
+            socket: ElevenLabsSocket::default(),
+            max_concurrent: MAX_CONCURRENT,
         }
     }
 }
@@ -215,12 +282,14 @@ pub struct CartesiaSettings {
     pub model: String,
     /// The voice of bots that name none in `livekit_config.tts_voice_id`.
     pub voice: String,
+    /// Connections at once, one a call. More calls are told that it is busy, and others speak.
+    pub max_concurrent: u32,
 }
 
 impl CartesiaSettings {
     /// Whether there is a voice to ask for: with a key, or on a server of one's own.
     pub fn is_set(&self) -> bool {
-        self.api_key.value().is_some() || self.base_url != CartesiaConfig::BASE_URL
+        self.api_key.value().is_some() || !is_at(&self.base_url, CartesiaConfig::BASE_URL)
     }
 }
 
@@ -231,6 +300,7 @@ impl Default for CartesiaSettings {
             base_url: CartesiaConfig::BASE_URL.to_owned(),
             model: CartesiaConfig::MODEL.to_owned(),
             voice: CartesiaConfig::VOICE.to_owned(),
+            max_concurrent: MAX_CONCURRENT,
         }
     }
 }
@@ -269,5 +339,25 @@ impl Default for TwilioSettings {
 impl TwilioSettings {
     pub fn sends_messages(&self) -> bool {
         self.auth_token.value().is_some() && !self.account_sid.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendors_own_address_is_known_however_it_is_written() {
+        let own = "wss://api.deepgram.com";
+        for url in ["https://api.deepgram.com", "wss://API.deepgram.com:443/v1/", " api.deepgram.com ", own] {
+            assert!(is_at(url, own), "{url}");
+        }
+        for url in ["ws://api.deepgram.com", "https://api.eu.deepgram.com", "http://127.0.0.1:9100", ""] {
+            assert!(!is_at(url, own), "{url}");
+        }
+        let deepgram = DeepgramSettings { base_url: "https://api.deepgram.com/".into(), ..DeepgramSettings::default() };
+        assert!(!deepgram.is_set(), "without a key");
+        let api_key: Secret = toml::Value::from("k").try_into().unwrap();
+        assert!(DeepgramSettings { api_key, ..deepgram }.speaks_unasked());
     }
 }

@@ -44,4 +44,8 @@ impl LanguageModel for Anthropic {
         let body = serde_json::to_value(request(&self.config, &asked)).unwrap_or_default();
         answer::stream(self.endpoint.clone(), body, Assembly::default())
     }
+
+    fn warm(&self) {
+        self.endpoint.warm();
+    }
 }

@@ -46,4 +46,8 @@ impl LanguageModel for Gemini {
         let body = serde_json::to_value(request(&self.config, &asked)).unwrap_or_default();
         answer::stream(self.endpoint.clone(), body, Assembly::after(&asked.messages))
     }
+
+    fn warm(&self) {
+        self.endpoint.warm();
+    }
 }

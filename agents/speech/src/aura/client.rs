@@ -40,6 +40,11 @@ impl Aura {
         Ok(Self { config: Arc::new(config), base, posts })
     }
 
+    /// See [`Endpoint::warm`].
+    pub fn warm(&self) {
+        self.posts.warm();
+    }
+
     /// `voice`: a model of the vendor's ("aura-2-thalia-en"), or nothing for the node's own.
     ///
     /// # Errors

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use tokio_tungstenite::tungstenite::http::HeaderName;
 
 use super::config::CartesiaConfig;
-use super::map::{CartesiaProtocol, language};
+use super::map::CartesiaProtocol;
+use crate::language::primary;
 use crate::line::contexts::Engine;
 use crate::line::{Lines, Scheme, address, segment};
 use crate::socket::Dialer;
@@ -32,6 +33,12 @@ impl Cartesia {
         Ok(Self { config, lines })
     }
 
+    /// The same account, and its connections, for another model.
+    #[must_use]
+    pub fn with_model(&self, model: &str) -> Self {
+        Self { config: CartesiaConfig { model: model.to_owned(), ..self.config.clone() }, lines: self.lines.clone() }
+    }
+
     /// A voice for one conversation, which dials at once; inside a runtime. `voice`: an id of the vendor's, or nothing for the
     /// node's own. `rate`: Hz of the leg; other rates are converted from it. `language`: BCP 47.
     ///
@@ -42,7 +49,8 @@ impl Cartesia {
         let voice = segment(ENGINE, "voice", if voice.is_empty() { &config.voice } else { voice })?.to_owned();
         let base = address(&config.base_url, Scheme::WebSocket, "/tts/websocket");
         let url = format!("{base}/tts/websocket?cartesia_version={VERSION}");
-        let protocol = CartesiaProtocol { model: config.model.clone(), voice, rate, language: language(spoken) };
+        let protocol =
+            CartesiaProtocol { model: config.model.clone(), voice, rate, language: spoken.and_then(primary) };
         self.lines.line(protocol, url, self.info())
     }
 

@@ -18,12 +18,6 @@ fn format(rate: u32) -> OutputFormat {
     OutputFormat { container: "raw", encoding, sample_rate }
 }
 
-/// The language's first part, as the vendor has it.
-pub(super) fn language(tag: Option<&str>) -> Option<String> {
-    let code = tag?.split(['-', '_']).next().filter(|code| !code.is_empty())?;
-    Some(code.to_ascii_lowercase())
-}
-
 pub(super) struct CartesiaProtocol {
     pub(super) model: String,
     pub(super) voice: String,
@@ -114,7 +108,7 @@ mod tests {
     use super::*;
 
     fn protocol() -> CartesiaProtocol {
-        CartesiaProtocol { model: "sonic-3".into(), voice: "v".into(), rate: 8_000, language: language(Some("en-US")) }
+        CartesiaProtocol { model: "sonic-3".into(), voice: "v".into(), rate: 8_000, language: Some("en".into()) }
     }
 
     #[test]
@@ -129,6 +123,9 @@ mod tests {
                 r#""add_timestamps":true,"use_normalized_timestamps":false,"continue":false}"#
             )]
         );
+        let any = CartesiaProtocol { language: None, ..protocol() };
+        any.speak("8", "Good day.", &mut out);
+        assert!(!out[1].contains("language"), "{}", out[1]);
         assert_eq!(protocol().cancel("7").unwrap(), r#"{"context_id":"7","cancel":true}"#);
     }
 

@@ -36,14 +36,26 @@ impl Deepgram {
         Ok(Self { config, dialer, places, tasks: TaskTracker::new() })
     }
 
+    pub fn model(&self) -> &str {
+        &self.config.model
+    }
+
+    /// The same account, and its connections, for another model.
+    #[must_use]
+    pub fn with_model(&self, model: &str) -> Self {
+        let config = DeepgramConfig { model: model.to_owned(), ..self.config.clone() };
+        Self { config, dialer: self.dialer.clone(), places: Arc::clone(&self.places), tasks: self.tasks.clone() }
+    }
+
     /// A line for one conversation: it dials at once, so that it is open when the caller speaks, and ends when the handle is
-    /// dropped. Takes audio of `rate` Hz only; `language` is BCP 47, or "multi". Must be called inside a tokio runtime.
-    pub fn line(&self, rate: u32, language: &str) -> Arc<dyn Recognizer> {
+    /// dropped. Takes audio of `rate` Hz only; `language` is BCP 47, or "multi"; `ahead`: whether somebody begins to answer
+    /// where a turn is only probably over. Must be called inside a tokio runtime.
+    pub fn line(&self, rate: u32, language: &str, ahead: bool) -> Arc<dyn Recognizer> {
         let encoding = Encoding::of(rate);
         let plan = Plan {
             engine: ENGINE,
             dialer: self.dialer.clone(),
-            url: self.config.url(rate, encoding, language),
+            url: self.config.url(rate, encoding, language, ahead),
             rate,
             encoding,
             keep_alive: (!self.config.is_flux()).then_some(wire::KEEP_ALIVE),

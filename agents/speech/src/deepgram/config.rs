@@ -2,6 +2,7 @@
 
 use tandem_contract::Private;
 
+use crate::language::primary;
 use crate::recognizer_line::Encoding;
 
 /// The setting that holds the key.
@@ -29,9 +30,9 @@ pub struct DeepgramConfig {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FluxConfig {
     /// 0.5 to 1; with 1 it ends no turn by its own judgement.
-    pub eot_threshold: Option<f32>,
-    /// 0.3 to 0.9. None: no eager ends.
-    pub eager_eot_threshold: Option<f32>,
+    pub eot_threshold: Option<f64>,
+    /// 0.3 to 0.9, and no more than `eot_threshold`. None: no eager ends.
+    pub eager_eot_threshold: Option<f64>,
     /// 500 to 60,000 ms of silence after which a turn is over in any case.
     pub eot_timeout_ms: Option<u32>,
 }
@@ -53,9 +54,12 @@ impl DeepgramConfig {
         self.model.starts_with("flux")
     }
 
-    /// The address of a line.
-    pub(super) fn url(&self, rate: u32, encoding: Encoding, language: &str) -> String {
-        if self.is_flux() { self.flux_url(rate, encoding, language) } else { self.nova_url(rate, encoding, language) }
+    /// The address of a line. `ahead`: whether eager ends are of use.
+    pub(super) fn url(&self, rate: u32, encoding: Encoding, language: &str, ahead: bool) -> String {
+        match self.is_flux() {
+            true => self.flux_url(rate, encoding, language, ahead),
+            false => self.nova_url(rate, encoding, language),
+        }
     }
 
     /// Numbers come as they were said: "numerals" and smart formatting make Deepgram wait for the
@@ -72,21 +76,22 @@ impl DeepgramConfig {
 }
 
 impl DeepgramConfig {
-    fn flux_url(&self, rate: u32, encoding: Encoding, language: &str) -> String {
+    fn flux_url(&self, rate: u32, encoding: Encoding, language: &str, ahead: bool) -> String {
         let (base, model) = (base(&self.base_url), escaped(&self.model));
         let mut url = format!("{base}/v2/listen?model={model}&{}", audio(rate, encoding));
         let FluxConfig { eot_threshold, eager_eot_threshold, eot_timeout_ms } = &self.flux;
         for (name, value) in [
             ("eot_threshold", eot_threshold.map(|value| value.to_string())),
-            ("eager_eot_threshold", eager_eot_threshold.map(|value| value.to_string())),
+            ("eager_eot_threshold", eager_eot_threshold.filter(|_| ahead).map(|value| value.to_string())),
             ("eot_timeout_ms", eot_timeout_ms.map(|value| value.to_string())),
         ] {
             url.extend(value.map(|value| format!("&{name}={value}")));
         }
         // Others have one language and take no hint.
-        if self.model.ends_with("multi") && language != "multi" {
-            let (primary, _) = language.split_once('-').unwrap_or((language, ""));
-            url.push_str(&format!("&language_hint={}", escaped(primary)));
+        if self.model.ends_with("multi")
+            && let Some(language) = primary(language)
+        {
+            url.push_str(&format!("&language_hint={language}"));
         }
         url
     }
@@ -143,11 +148,11 @@ mod tests {
     fn the_query_says_what_is_sent() {
         let config = DeepgramConfig::default();
         assert_eq!(
-            config.url(8_000, Encoding::of(8_000), "en-US"),
+            config.url(8_000, Encoding::of(8_000), "en-US", true),
             "wss://api.deepgram.com/v1/listen?model=nova-3&language=en-US&encoding=mulaw&sample_rate=8000&channels=1\
              &interim_results=true&punctuate=true&endpointing=false&vad_events=false"
         );
-        let url = config.url(48_000, Encoding::of(48_000), "e&n");
+        let url = config.url(48_000, Encoding::of(48_000), "e&n", true);
         assert!(url.contains("&language=e%26n&encoding=linear16&sample_rate=48000&"), "{url}");
     }
     #[test]
@@ -155,12 +160,14 @@ mod tests {
         let flux = FluxConfig { eot_threshold: Some(0.8), eager_eot_threshold: Some(0.5), eot_timeout_ms: Some(3_000) };
         let config = DeepgramConfig { model: "flux-general-multi".to_owned(), flux, ..DeepgramConfig::default() };
         assert_eq!(
-            config.url(8_000, Encoding::of(8_000), "de-DE"),
+            config.url(8_000, Encoding::of(8_000), "de-DE", true),
             "wss://api.deepgram.com/v2/listen?model=flux-general-multi&encoding=mulaw&sample_rate=8000\
              &eot_threshold=0.8&eager_eot_threshold=0.5&eot_timeout_ms=3000&language_hint=de"
         );
+        let calm = config.url(8_000, Encoding::of(8_000), "multi", false);
+        assert!(calm.ends_with("&eot_threshold=0.8&eot_timeout_ms=3000"), "{calm}");
         let config = DeepgramConfig { model: "flux-general-en".to_owned(), ..DeepgramConfig::default() };
-        let url = config.url(16_000, Encoding::of(16_000), "en-US");
+        let url = config.url(16_000, Encoding::of(16_000), "en-US", true);
         assert!(url.ends_with("/v2/listen?model=flux-general-en&encoding=linear16&sample_rate=16000"), "{url}");
     }
 }

@@ -44,7 +44,7 @@ fn overheard() -> (FakeVendor, Receiver<String>) {
 async fn conforms() {
     let fake = FakeVendor::answering(|_, asked| script(asked, None)).unwrap();
     let deepgram = deepgram(&fake.url(""));
-    let at = |rate| deepgram.line(rate, "en-US");
+    let at = |rate| deepgram.line(rate, "en-US", true);
     recognizer_conformance::run(&Subject { at: &at, yes: &yes(), grammars: false }).await;
     let asked = fake.asked();
     assert_eq!(asked[0].headers["authorization"], "Token KEY");
@@ -54,7 +54,7 @@ async fn conforms() {
 #[tokio::test]
 async fn survives_what_a_vendor_can_do() {
     socket_conformance::run(&SocketVendor {
-        line: |url| deepgram(url).line(8_000, "en-US"),
+        line: |url| deepgram(url).line(8_000, "en-US", true),
         script: |asked| script(asked, None),
         setting: KEY_SETTING,
         error: r#"{"type":"Error","variant":"ServerError","description":"no","message":"no"}"#,
@@ -73,7 +73,7 @@ async fn silence_without_an_answer_is_rejected() {
         })
     })
     .unwrap();
-    let line = deepgram(&fake.url("")).line(8_000, "en-US");
+    let line = deepgram(&fake.url("")).line(8_000, "en-US", true);
     assert_eq!(spoken(line.as_ref(), &[0; 4_000]).await, RecognizerEvent::Rejected);
     assert!(matches!(spoken(line.as_ref(), &yes()).await, RecognizerEvent::Final { .. }));
     assert_eq!(fake.asked().len(), 1, "it is the same socket");
@@ -82,7 +82,7 @@ async fn silence_without_an_answer_is_rejected() {
 #[tokio::test]
 async fn a_silent_line_is_kept_and_a_dropped_one_says_farewell() {
     let (fake, texts) = overheard();
-    let line = deepgram(&fake.url("")).line(8_000, "en-US");
+    let line = deepgram(&fake.url("")).line(8_000, "en-US", true);
     assert!(matches!(spoken(line.as_ref(), &yes()).await, RecognizerEvent::Final { .. }));
     assert_eq!(texts.recv().unwrap(), r#"{"type":"Finalize"}"#);
     tokio::time::pause();
@@ -99,11 +99,11 @@ async fn a_silent_line_is_kept_and_a_dropped_one_says_farewell() {
 async fn a_node_has_so_many_connections() {
     let fake = FakeVendor::answering(|_, asked| script(asked, None)).unwrap();
     let deepgram = deepgram(&fake.url(""));
-    let mut lines: Vec<_> = (0..5).map(|_| deepgram.line(8_000, "en-US")).collect();
+    let mut lines: Vec<_> = (0..5).map(|_| deepgram.line(8_000, "en-US", true)).collect();
     for line in &lines {
         assert!(matches!(spoken(line.as_ref(), &yes()).await, RecognizerEvent::Final { .. }));
     }
-    let one_more = deepgram.line(8_000, "en-US");
+    let one_more = deepgram.line(8_000, "en-US", true);
     let busy = spoken(one_more.as_ref(), &yes()).await;
     assert!(matches!(&busy, RecognizerEvent::Failed(crate::SpeechError::Busy { limit: 5, .. })), "{busy:?}");
     // A call ends: its place is free as soon as its farewell is said.
@@ -122,7 +122,7 @@ async fn a_node_has_so_many_connections() {
 #[tokio::test]
 async fn a_line_has_one_rate() {
     let fake = FakeVendor::answering(|_, asked| script(asked, None)).unwrap();
-    let line = deepgram(&fake.url("")).line(8_000, "en-US");
+    let line = deepgram(&fake.url("")).line(8_000, "en-US", true);
     let request = crate::RecognizeRequest { grammar: crate::Grammar::Open, rate: 16_000, language: "en".to_owned() };
     let error = Recognizer::listen(line.as_ref(), request).unwrap_err();
     assert_eq!(error.to_string(), "deepgram cannot take audio of 16000 Hz on a line of 8000 Hz");

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::http::HeaderName;
 
-use super::config::ElevenLabsConfig;
-use super::map::{ElevenLabsProtocol, query};
+use super::config::{ElevenLabsConfig, Socket};
+use super::map::{ElevenLabsProtocol, SingleProtocol, query};
 use crate::line::contexts::Engine;
 use crate::line::{Lines, Scheme, address, segment};
 use crate::socket::Dialer;
@@ -31,6 +31,15 @@ impl ElevenLabs {
         Ok(Self { config, lines })
     }
 
+    /// The same account, and its connections, for another model.
+    ///
+    /// # Errors
+    /// `NotSupported` for what is no id.
+    pub fn with_model(&self, model: &str) -> Result<Self, SpeechError> {
+        let config = ElevenLabsConfig { model: segment(ENGINE, "model", model)?.to_owned(), ..self.config.clone() };
+        Ok(Self { config, lines: self.lines.clone() })
+    }
+
     /// A voice for one conversation, which dials at once; inside a runtime. `voice`: an id of the vendor's, or nothing for the
     /// node's own. `rate`: Hz of the leg; other rates are converted from it. `language`: BCP 47, a hint for the models that
     /// take one.
@@ -42,9 +51,12 @@ impl ElevenLabs {
         let voice = segment(ENGINE, "voice", if voice.is_empty() { &config.voice } else { voice })?;
         let base = address(&config.base_url, Scheme::WebSocket, "/v1");
         let query = query(&config.model, rate, language);
-        let url = format!("{base}/v1/text-to-speech/{voice}/multi-stream-input?{query}");
+        let url = |way: &str| format!("{base}/v1/text-to-speech/{voice}/{way}?{query}");
         let protocol = ElevenLabsProtocol { rate, voice_settings: config.voice_settings.clone() };
-        self.lines.line(protocol, url, self.info())
+        match config.socket {
+            Socket::Multi => self.lines.line(protocol, url("multi-stream-input"), self.info()),
+            Socket::Single => self.lines.singles(SingleProtocol(protocol), url("stream-input"), self.info()),
+        }
     }
 
     pub fn info(&self) -> EngineInfo {

@@ -14,10 +14,21 @@ pub struct ElevenLabsConfig {
     pub voice: String,
     /// None: as they are stored with the voice.
     pub voice_settings: Option<VoiceSettings>,
-    /// Connections of this node at once, one a conversation. What the vendor's plan counts is who speaks at a moment, not who
-    /// is connected; this bounds our own sockets.
+    pub socket: Socket,
+    /// Connections of this node at once, one a conversation (`Single`: two while it speaks). What the vendor's plan counts is
+    /// who speaks at a moment, not who is connected; this bounds our own sockets.
     pub max_connections: usize,
     pub limits: Limits,
+}
+
+/// Which of the vendor's two WebSockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Socket {
+    /// One a conversation, an utterance in a context of its own (`/multi-stream-input`).
+    #[default]
+    Multi,
+    /// One an utterance (`/stream-input`): what models and servers know that have no contexts.
+    Single,
 }
 
 /// How a voice speaks; what is none is as it is stored with the voice.
@@ -58,6 +69,7 @@ impl Default for ElevenLabsConfig {
             model: Self::MODEL.to_owned(),
             voice: Self::VOICE.to_owned(),
             voice_settings: None,
+            socket: Socket::default(),
             max_connections: Self::MAX_CONNECTIONS,
             limits: Limits::default(),
         }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::config::VoiceSettings;
-use super::wire::{Alignment, CLOSE_SOCKET, CloseContext, KEEP_ALIVE, Message, Open, Text};
+use super::wire::{Alignment, CLOSE_SOCKET, CloseContext, END_OF_TEXT, KEEP_ALIVE, Message, Open, Text};
+use crate::language::primary;
 use crate::line::contexts::{Problem, Protocol, Said};
 use crate::line::pcm::Encoding;
 use crate::line::speaking::Source;
@@ -30,9 +31,8 @@ pub(super) fn query(model: &str, rate: u32, language: Option<&str>) -> String {
     let (format, _) = format(rate);
     let language = language
         .filter(|_| TOLD_LANGUAGE.contains(&model))
-        .and_then(|tag| tag.split(['-', '_']).next())
-        .filter(|code| !code.is_empty() && code.chars().all(|c| c.is_ascii_alphabetic()))
-        .map(|code| format!("&language_code={}", code.to_ascii_lowercase()))
+        .and_then(primary)
+        .map(|code| format!("&language_code={code}"))
         .unwrap_or_default();
     format!(
         "model_id={model}&output_format={format}&auto_mode=true&sync_alignment=true\
@@ -40,9 +40,18 @@ pub(super) fn query(model: &str, rate: u32, language: Option<&str>) -> String {
     )
 }
 
+#[derive(Clone)]
 pub(super) struct ElevenLabsProtocol {
     pub(super) rate: u32,
     pub(super) voice_settings: Option<VoiceSettings>,
+}
+
+impl ElevenLabsProtocol {
+    fn say(&self, context_id: Option<&str>, text: &str, out: &mut Vec<String>) {
+        let spoken = format!("{text} ");
+        out.push(json(&Open { text: " ", context_id, voice_settings: self.voice_settings.as_ref() }));
+        out.push(json(&Text { text: &spoken, context_id, flush: true }));
+    }
 }
 
 impl Protocol for ElevenLabsProtocol {
@@ -59,10 +68,7 @@ impl Protocol for ElevenLabsProtocol {
 
     /// The context is closed at once: what was flushed is spoken first, and without it there is no word of the end.
     fn speak(&self, context: &str, text: &str, out: &mut Vec<String>) {
-        let spoken = format!("{text} ");
-        let voice_settings = self.voice_settings.as_ref();
-        out.push(json(&Open { text: " ", context_id: context, voice_settings }));
-        out.push(json(&Text { text: &spoken, context_id: context, flush: true }));
+        self.say(Some(context), text, out);
         out.push(json(&CloseContext { context_id: context, close_context: true }));
     }
 
@@ -90,6 +96,42 @@ impl Protocol for ElevenLabsProtocol {
             error,
         });
         Ok(())
+    }
+}
+
+/// The same over a socket that carries one utterance. Nothing names it.
+#[derive(Clone)]
+pub(super) struct SingleProtocol(pub(super) ElevenLabsProtocol);
+
+impl Protocol for SingleProtocol {
+    const CONTEXTS: usize = 1;
+
+    fn source(&self) -> Source {
+        self.0.source()
+    }
+
+    fn speak(&self, _context: &str, text: &str, out: &mut Vec<String>) {
+        self.0.say(None, text, out);
+        out.push(END_OF_TEXT.to_owned());
+    }
+
+    /// Its line is closed.
+    fn cancel(&self, _context: &str) -> Option<String> {
+        None
+    }
+
+    /// An empty text would end it and a blank begin it: after its time of inactivity the vendor closes, and the line dials
+    /// again.
+    fn keep_alive(&self) -> Option<String> {
+        None
+    }
+
+    fn goodbye(&self) -> Option<String> {
+        None
+    }
+
+    fn read(&self, message: &str, taker: &mut dyn FnMut(Said<'_>)) -> Result<(), String> {
+        self.0.read(message, taker)
     }
 }
 
@@ -180,7 +222,9 @@ mod tests {
              &inactivity_timeout=180&language_code=de"
         );
         assert!(!query("eleven_multilingual_v2", 8_000, Some("de")).contains("language"));
-        assert!(!query("eleven_flash_v2_5", 8_000, Some("&x=y")).contains("language"));
+        for none in ["&x=y", "multi"] {
+            assert!(!query("eleven_flash_v2_5", 8_000, Some(none)).contains("language"), "{none}");
+        }
     }
 
     #[test]
@@ -196,6 +240,17 @@ mod tests {
                 r#"{"context_id":"7","close_context":true}"#,
             ]
         );
+    }
+
+    #[test]
+    fn an_utterance_is_all_that_a_socket_of_its_own_carries() {
+        let protocol = SingleProtocol(ElevenLabsProtocol { rate: 8_000, voice_settings: None });
+        let mut out = Vec::new();
+        protocol.speak("7", "Good day.", &mut out);
+        assert_eq!(out, [r#"{"text":" "}"#, r#"{"text":"Good day. ","flush":true}"#, r#"{"text":""}"#]);
+        let mut last = false;
+        protocol.read(r#"{"isFinal":true}"#, &mut |said| last = said.last && said.context.is_none()).unwrap();
+        assert!(last);
     }
 
     #[test]

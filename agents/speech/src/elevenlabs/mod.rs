@@ -1,6 +1,8 @@
-//! ElevenLabs: a voice over one WebSocket a conversation, an utterance in a context of its own, with the times of characters.
+//! ElevenLabs: a voice over one WebSocket a conversation, an utterance in a context of its own, or over one WebSocket an
+//! utterance; with the times of characters.
 //!
 //! <https://elevenlabs.io/docs/api-reference/text-to-speech/v-1-text-to-speech-voice-id-multi-stream-input>
+//! <https://elevenlabs.io/docs/api-reference/text-to-speech/v-1-text-to-speech-voice-id-stream-input>
 
 mod client;
 mod config;
@@ -8,7 +10,7 @@ mod map;
 mod wire;
 
 pub use client::ElevenLabs;
-pub use config::{ElevenLabsConfig, VoiceSettings};
+pub use config::{ElevenLabsConfig, Socket, VoiceSettings};
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,8 @@ use super::*;
 use crate::voice_vendor_conformance::{Answer, Vendor};
 use crate::{SpeakRequest, SpeechError, Voice, VoiceEvent, voice_conformance};
 
+/// The deadline of what does not come, not a speed.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What the fake says of a character, and of a chunk, milliseconds.
 const CHARACTER: usize = 60;
 const CHUNK: usize = 250;
@@ -31,6 +33,33 @@ fn fake(asked: &Asked) -> Partner {
     Box::new(move |heard| match heard {
         Heard::Text(text) => fake.take(&serde_json::from_str(&text).unwrap()),
         Heard::Opened | Heard::Binary(_) => Vec::new(),
+    })
+}
+
+/// The socket of one utterance.
+fn single(asked: &Asked) -> Partner {
+    assert!(asked.path.contains("/stream-input?"), "{asked:?}");
+    let (mut partner, mut ended) = (fake(asked), false);
+    Box::new(move |heard| {
+        let Heard::Text(text) = heard else { return Vec::new() };
+        assert!(!std::mem::take(&mut ended), "nothing follows the end of the text: {text}");
+        let mut message: Value = serde_json::from_str(&text).unwrap();
+        assert!(message.get("context_id").is_none(), "{text}");
+        message["context_id"] = "only".into();
+        ended = message["text"] == "";
+        if ended {
+            message["close_context"] = true.into();
+        }
+        let mut steps = partner(Heard::Text(message.to_string()));
+        for step in &mut steps {
+            if let Step::Send(text) = step {
+                let mut message: Value = serde_json::from_str(text).unwrap();
+                message.as_object_mut().unwrap().remove("contextId");
+                *text = message.to_string();
+            }
+        }
+        steps.extend(ended.then(|| Step::Close(1000, String::new())));
+        steps
     })
 }
 
@@ -128,6 +157,117 @@ async fn keeps_to_its_word_when_the_vendor_does_not() {
         key: ("xi-api-key", "KEY"),
     })
     .await;
+}
+
+fn in_singles(config: ElevenLabsConfig) -> std::sync::Arc<dyn Voice> {
+    vendor(ElevenLabsConfig { socket: Socket::Single, ..config }).line("", 8_000, Some("en-US")).unwrap()
+}
+
+fn well_in_singles() -> FakeVendor {
+    FakeVendor::answering(|_, asked| {
+        let asked = asked.clone();
+        Script::Socket(std::sync::Arc::new(move || single(&asked)))
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_socket_for_each_utterance_conforms() {
+    let fake = well_in_singles();
+    voice_conformance::run(in_singles(config(fake.url("/v1"), Limits::default()))).await;
+}
+
+#[tokio::test]
+async fn a_socket_for_each_utterance_keeps_to_its_word_when_the_vendor_does_not() {
+    crate::voice_vendor_conformance::run(Vendor {
+        make: |base, key, limits| {
+            let key = Some(key.to_owned().into());
+            in_singles(ElevenLabsConfig { key, ..config(base, limits) })
+        },
+        answer: Answer::Socket(single),
+        is_audio: |step| matches!(step, Step::Send(text) if text.contains("\"audio\":\"")),
+        key: ("xi-api-key", "KEY"),
+    })
+    .await;
+}
+
+/// Also where the node may have no second connection: then it is dialled when it is needed.
+#[tokio::test]
+async fn the_socket_of_the_next_utterance_is_dialled_while_one_is_spoken() {
+    for (max_connections, dialled) in [(10, 3), (1, 2)] {
+        let fake = well_in_singles();
+        let voice = in_singles(ElevenLabsConfig { max_connections, ..config(fake.url(""), Limits::default()) });
+        for text in ["Room 20.", "Good day."] {
+            let (words, _) = words(voice.as_ref(), text).await;
+            let said: Vec<_> = words.into_iter().map(|(word, ..)| word).collect();
+            assert_eq!(said.join(" "), text);
+        }
+        let mut asked = 0;
+        let all = async {
+            while asked < dialled {
+                asked += fake.asked().len();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("it is dialled ahead");
+        assert_eq!(asked, dialled);
+    }
+}
+
+/// All of a node's connections are taken: who speaks keeps their own between two utterances, and beyond an interruption.
+#[tokio::test]
+async fn a_conversation_keeps_its_place_from_socket_to_socket() {
+    let fake = well_in_singles();
+    let limited = ElevenLabsConfig { max_connections: 1, ..config(fake.url(""), Limits::default()) };
+    let node = vendor(ElevenLabsConfig { socket: Socket::Single, ..limited });
+    let voice = node.line("", 8_000, None).unwrap();
+    for interrupted in [false, true, false] {
+        if interrupted {
+            let request = SpeakRequest { text: "I could go on and on.".to_owned(), rate: 8_000 };
+            voice.speak(request).unwrap().recv().await.unwrap();
+        } else {
+            words(voice.as_ref(), "Good day.").await;
+        }
+        // Until its connection is closed, and after.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            assert!(matches!(node.line("", 8_000, None).map(drop), Err(SpeechError::Busy { limit: 1, .. })));
+        }
+    }
+    drop(voice);
+    let free = async {
+        while node.line("", 8_000, None).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, free).await.expect("its place is free again");
+}
+
+/// The vendor stands still in the middle of what nobody listens to any more.
+#[tokio::test]
+async fn who_interrupts_an_utterance_does_not_wait_for_its_socket() {
+    let fake = FakeVendor::answering(|number, asked| {
+        let asked = asked.clone();
+        Script::Socket(std::sync::Arc::new(move || {
+            let mut partner = single(&asked);
+            Box::new(move |heard| {
+                let mut steps = partner(heard);
+                if number == 0 && steps.len() > 1 {
+                    steps.truncate(1);
+                    steps.push(Step::Stall);
+                }
+                steps
+            })
+        }))
+    })
+    .unwrap();
+    let patient = Limits { first: PATIENCE * 2, gap: PATIENCE * 2 };
+    let voice = in_singles(config(fake.url(""), patient));
+    let mut interrupted = voice.speak(SpeakRequest { text: "I could go on and on.".to_owned(), rate: 8_000 }).unwrap();
+    interrupted.recv().await.unwrap();
+    drop(interrupted);
+    let next = tokio::time::timeout(PATIENCE, words(voice.as_ref(), "Good day.")).await.expect("at once");
+    assert_eq!(next.0.len(), 2);
 }
 
 /// The words of an utterance, and how much audio there was.

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::config::VoiceSettings;
 
-/// Opens a context: one blank, and its settings, which no later message of it may carry.
+/// Opens a context, or the one utterance of a socket: one blank, and its settings, which no later message of it may carry.
 #[derive(Debug, Serialize)]
 pub(super) struct Open<'a> {
     pub(super) text: &'a str,
-    pub(super) context_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) context_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) voice_settings: Option<&'a VoiceSettings>,
 }
@@ -20,7 +21,8 @@ pub(super) struct Open<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct Text<'a> {
     pub(super) text: &'a str,
-    pub(super) context_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) context_id: Option<&'a str>,
     pub(super) flush: bool,
 }
 
@@ -34,6 +36,8 @@ pub(super) struct CloseContext<'a> {
 /// Keeps the connection; says nothing.
 pub(super) const KEEP_ALIVE: &str = r#"{"text":""}"#;
 pub(super) const CLOSE_SOCKET: &str = r#"{"close_socket":true}"#;
+/// No more text on a socket of one utterance: when what there is has been spoken, `isFinal` comes.
+pub(super) const END_OF_TEXT: &str = r#"{"text":""}"#;
 
 /// One message of the vendor. Names are written in both ways: the documentation has one, what is sent varies.
 #[derive(Debug, Default, Deserialize)]
@@ -82,11 +86,11 @@ mod tests {
     #[test]
     fn what_is_sent() {
         let voice_settings = VoiceSettings { stability: Some(0.5), ..VoiceSettings::default() };
-        let open = Open { text: " ", context_id: "1", voice_settings: Some(&voice_settings) };
+        let open = Open { text: " ", context_id: Some("1"), voice_settings: Some(&voice_settings) };
         assert_eq!(json(open), r#"{"text":" ","context_id":"1","voice_settings":{"stability":0.5}}"#);
-        let open = Open { text: " ", context_id: "1", voice_settings: None };
-        assert_eq!(json(open), r#"{"text":" ","context_id":"1"}"#);
-        let text = Text { text: "Good \"day\". ", context_id: "1", flush: true };
+        let open = Open { text: " ", context_id: None, voice_settings: None };
+        assert_eq!(json(open), r#"{"text":" "}"#);
+        let text = Text { text: "Good \"day\". ", context_id: Some("1"), flush: true };
         assert_eq!(json(text), r#"{"text":"Good \"day\". ","context_id":"1","flush":true}"#);
         let close = CloseContext { context_id: "1", close_context: true };
         assert_eq!(json(close), r#"{"context_id":"1","close_context":true}"#);

@@ -14,7 +14,7 @@ use crate::{SpeakRequest, SpeechError, VoiceEvent};
 /// What a vendor's message says. It borrows from the message: most of it is audio.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Said<'a> {
-    /// None: it is of the line as a whole.
+    /// None: it is of the line as a whole; or of the one utterance, on a line that carries no more.
     pub(crate) context: Option<&'a str>,
     /// Base64.
     pub(crate) audio: &'a str,
@@ -240,7 +240,11 @@ impl<P: Protocol> Contexts<P> {
         let mut taken = Ok(());
         let mut freed = false;
         let read = protocol.read(message, &mut |said| {
-            let at = said.context.and_then(|context| running.iter().position(|running| running.context == context));
+            let at = match said.context {
+                Some(context) => running.iter().position(|running| running.context == context),
+                None if P::CONTEXTS == 1 && said.error.is_none() => running.len().checked_sub(1),
+                None => None,
+            };
             match (at, said.error) {
                 (Some(at), Some(problem)) => {
                     running.remove(at).fail(&engine.problem(problem));

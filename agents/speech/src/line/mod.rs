@@ -11,6 +11,7 @@
 mod address;
 pub(crate) mod contexts;
 pub(crate) mod pcm;
+mod single;
 pub(crate) mod speaking;
 mod task;
 pub(crate) mod words;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) use address::{Scheme, address, segment};
 pub(crate) use contexts::nothing;
 use contexts::{Contexts, Engine, Protocol};
+use single::Dialled;
 use speaking::Outlet;
 use task::{Speak, Task};
 
@@ -64,18 +66,47 @@ impl Lines {
         url: String,
         info: EngineInfo,
     ) -> Result<Arc<dyn Voice>, SpeechError> {
+        let Dialled { speak, .. } = self.dial(protocol, url, Some(self.place()?));
+        Ok(Arc::new(LineVoice { engine: self.engine.name.clone(), info, speak }))
+    }
+
+    /// For a vendor whose connection carries one utterance; otherwise as [`Lines::line`]. A conversation that speaks has two
+    /// connections where two are to be had: the next is dialled ahead.
+    ///
+    /// # Errors
+    /// `Busy` when the node has all the connections that it may have.
+    pub(crate) fn singles<P: Protocol + Clone>(
+        &self,
+        protocol: P,
+        url: String,
+        info: EngineInfo,
+    ) -> Result<Arc<dyn Voice>, SpeechError> {
+        let own = self.place()?;
+        let first = self.dial(protocol.clone(), url.clone(), None);
+        // Full: as for a line.
+        let (speak, asked) = mpsc::channel(WAITING);
+        let (lines, others) = (self.clone(), self.clone());
+        let dial = move || lines.dial(protocol.clone(), url.clone(), None);
+        self.tasks.spawn(single::Conversation { own, asked }.run(first, dial, move || others.place().ok()));
+        Ok(Arc::new(LineVoice { engine: self.engine.name.clone(), info, speak }))
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, SpeechError> {
         let busy = |_| SpeechError::Busy { engine: self.engine.name.clone(), limit: self.most };
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
+        Arc::clone(&self.places).try_acquire_owned().map_err(busy)
+    }
+
+    /// `place`: its own, until it has ended; none where the conversation holds one for it.
+    fn dial<P: Protocol>(&self, protocol: P, url: String, place: Option<OwnedSemaphorePermit>) -> Dialled {
         // Full: the session has asked for more than it can say, and is told that the line is busy.
         let (speak, asked) = mpsc::channel(WAITING);
         let contexts = Contexts::new(protocol, self.engine.clone(), self.limits);
         let task = Task { dialer: self.dialer.clone(), url, contexts, asked };
-        self.tasks.spawn(hold(place, task));
-        Ok(Arc::new(LineVoice { engine: self.engine.name.clone(), info, speak }))
+        Dialled { speak, task: self.tasks.spawn(hold(place, task)) }
     }
 }
 
-async fn hold<P: Protocol>(place: OwnedSemaphorePermit, task: Task<P>) {
+async fn hold<P: Protocol>(place: Option<OwnedSemaphorePermit>, task: Task<P>) {
     task.run().await;
     drop(place);
 }

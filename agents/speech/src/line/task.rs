@@ -91,7 +91,9 @@ impl<P: Protocol> Task<P> {
             };
             tracing::debug!(%error, "no connection");
             self.contexts.lost(alarm.now(), &error);
-            if !self.contexts.wants_connection() && !self.rest(backoff, &alarm).await {
+            // What will fail alike is not tried before somebody wants to speak.
+            let pause = error.passes().then_some(backoff);
+            if !self.contexts.wants_connection() && !self.rest(pause, &alarm).await {
                 return;
             }
             backoff = (backoff * 2).min(BACKOFF.1);
@@ -203,9 +205,14 @@ impl<P: Protocol> Task<P> {
         push(socket, &self.dialer, [ping].into_iter().chain(idle.map(Message::text))).await
     }
 
-    /// Whether to dial again: after `pause`, or at once when something is to be said. False: nobody will say anything.
-    async fn rest(&mut self, pause: Duration, alarm: &Alarm) -> bool {
-        match timeout(pause, self.asked.recv()).await {
+    /// Whether to dial again: after `pause` (none: it never is over), or at once when something is to be said. False: nobody
+    /// will say anything.
+    async fn rest(&mut self, pause: Option<Duration>, alarm: &Alarm) -> bool {
+        let asked = match pause {
+            Some(pause) => timeout(pause, self.asked.recv()).await,
+            None => Ok(self.asked.recv().await),
+        };
+        match asked {
             Ok(Some(Speak { request, outlet })) => {
                 self.contexts.speak(alarm.now(), request, outlet);
                 true

@@ -39,6 +39,18 @@ impl OpenAiSpeech {
         Ok(Self { config: Arc::new(config), posts })
     }
 
+    /// The same account, and its requests, for another model.
+    #[must_use]
+    pub fn with_model(&self, model: &str) -> Self {
+        let config = OpenAiSpeechConfig { model: model.to_owned(), ..OpenAiSpeechConfig::clone(&self.config) };
+        Self { config: Arc::new(config), posts: self.posts.clone() }
+    }
+
+    /// See [`Endpoint::warm`].
+    pub fn warm(&self) {
+        self.posts.warm();
+    }
+
     /// `voice`: a name of the vendor's, or nothing for the node's own.
     ///
     /// # Errors

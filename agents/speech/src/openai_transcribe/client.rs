@@ -8,8 +8,9 @@ use std::sync::Arc;
 use reqwest::Client;
 use reqwest::header::AUTHORIZATION;
 use tandem_media::resample::resample;
-use tandem_models::{Endpoint, SetupError};
+use tandem_models::{Endpoint, ModelError, SetupError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::config::{KEY_SETTING, OpenAiTranscribeConfig};
@@ -55,6 +56,22 @@ impl OpenAiTranscribe {
         let places = Arc::new(Semaphore::new(config.max_connections));
         let (model, limit) = (config.model.into(), config.max_connections);
         Ok(Self { endpoint, model, places, limit, tasks: TaskTracker::new() })
+    }
+
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The same account, and its recognitions, for another model.
+    #[must_use]
+    pub fn with_model(&self, model: &str) -> Self {
+        let (endpoint, places) = (self.endpoint.clone(), Arc::clone(&self.places));
+        Self { endpoint, model: model.into(), places, limit: self.limit, tasks: self.tasks.clone() }
+    }
+
+    /// See [`Endpoint::warm`].
+    pub fn warm(&self) {
+        self.endpoint.warm();
     }
 }
 
@@ -140,9 +157,26 @@ impl Utterance {
             rate => (resample(&samples, rate, RATE_MAX).map_err(|error| failed(error.to_string(), false))?, RATE_MAX),
         };
         let body = form(&self.model, language, &samples, rate);
-        let answer = self.endpoint.upload(&content_type(), body, ANSWER_MAX).await.map_err(SpeechError::from)?;
+        let answer = self.upload(&body).await?;
         let Answer { text } = serde_json::from_slice(&answer)
             .map_err(|error| failed(format!("it sent what is no transcription ({error})"), true))?;
         Ok(text.trim().to_owned())
+    }
+
+    /// What fails is asked for once more, in what is left of the time: these words are nowhere else. What fails twice is not to
+    /// be repeated by whoever listens.
+    async fn upload(&self, body: &[u8]) -> Result<Vec<u8>, SpeechError> {
+        let began = Instant::now();
+        match self.endpoint.upload(&content_type(), body.to_vec(), ANSWER_MAX).await {
+            Err(ModelError::Failed { .. }) => {
+                let endpoint = self.endpoint.clone().after(began.elapsed());
+                let answered = endpoint.upload(&content_type(), body.to_vec(), ANSWER_MAX).await;
+                answered.map_err(|error| match SpeechError::from(error) {
+                    SpeechError::Failed { engine, why, .. } => SpeechError::Failed { engine, why, retry: false },
+                    other => other,
+                })
+            }
+            answered => answered.map_err(SpeechError::from),
+        }
     }
 }

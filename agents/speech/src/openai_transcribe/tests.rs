@@ -47,23 +47,26 @@ async fn trouble_is_told() {
     type Expected = fn(&SpeechError) -> bool;
     let passes: Expected = |error| matches!(error, SpeechError::Failed { retry: true, .. });
     let half = || Step::Send(r#"{"text":"#.to_owned());
-    let cases: [(Script, Expected); 9] = [
+    let twice: Expected = |error| matches!(error, SpeechError::Failed { retry: false, .. });
+    // And how often it is asked.
+    let cases: [(Script, usize, Expected); 9] = [
         (
             Script::status(401, "{}"),
+            1,
             |e| matches!(e, SpeechError::Unauthorized { setting, .. } if setting == KEY_SETTING),
         ),
-        (Script::status(403, "{}"), |e| matches!(e, SpeechError::Unauthorized { .. })),
-        (Script::status(429, "{}"), |e| matches!(e, SpeechError::RateLimited { .. })),
-        (Script::status(400, "{}"), |e| matches!(e, SpeechError::Failed { retry: false, .. })),
-        (Script::status(500, "{}"), passes),
-        (Script::Silence, passes),
-        (json(vec![half(), Step::Die]), passes),
-        (json(vec![half(), Step::Stall]), passes),
-        (json(vec![Step::Send("<html>".to_owned())]), passes),
+        (Script::status(403, "{}"), 1, |e| matches!(e, SpeechError::Unauthorized { .. })),
+        (Script::status(429, "{}"), 1, |e| matches!(e, SpeechError::RateLimited { .. })),
+        (Script::status(400, "{}"), 1, |e| matches!(e, SpeechError::Failed { retry: false, .. })),
+        (Script::status(500, "{}"), 2, twice),
+        (Script::Silence, 1, passes),
+        (json(vec![half(), Step::Die]), 2, twice),
+        (json(vec![half(), Step::Stall]), 1, passes),
+        (json(vec![Step::Send("<html>".to_owned())]), 1, passes),
     ];
-    for (number, (script, expected)) in cases.into_iter().enumerate() {
-        let fake =
-            FakeVendor::answering(move |n, asked| if n == 0 { script.clone() } else { transcription(asked) }).unwrap();
+    for (number, (script, tries, expected)) in cases.into_iter().enumerate() {
+        let fake = FakeVendor::answering(move |n, asked| if n < tries { script.clone() } else { transcription(asked) })
+            .unwrap();
         let recognizer = transcribe(&fake.url(""));
         match spoken(&recognizer, &yes()).await {
             RecognizerEvent::Failed(error) => assert!(expected(&error), "{number}: {error:?}"),
@@ -71,5 +74,18 @@ async fn trouble_is_told() {
         }
         let last = spoken(&recognizer, &yes()).await;
         assert_eq!(last, RecognizerEvent::Final { text: "yes".to_owned(), confidence: 1.0 }, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn an_utterance_is_not_lost_with_one_request() {
+    for script in [Script::status(503, "{}"), json(vec![Step::Send(r#"{"text":"#.to_owned()), Step::Die])] {
+        let fake =
+            FakeVendor::answering(move |n, asked| if n == 0 { script.clone() } else { transcription(asked) }).unwrap();
+        let last = spoken(&transcribe(&fake.url("")), &yes()).await;
+        assert_eq!(last, RecognizerEvent::Final { text: "yes".to_owned(), confidence: 1.0 });
+        let asked = fake.asked();
+        assert_eq!(asked.len(), 2);
+        assert_eq!(asked[0].body, asked[1].body, "all of it");
     }
 }

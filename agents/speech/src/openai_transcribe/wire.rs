@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::language::primary;
+
 /// Between the parts of the form. That an utterance holds these bytes is less likely than any fault of the wire.
 const BOUNDARY: &str = "tandem-5c0e1f7ab39d4462b8e7d1c4f6a90b23";
 
@@ -14,11 +16,11 @@ pub(super) fn content_type() -> String {
     format!("multipart/form-data; boundary={BOUNDARY}")
 }
 
-/// `language`: BCP 47, of which OpenAI takes the first part (ISO 639-1).
+/// `language`: BCP 47, of which OpenAI takes the first part (ISO 639-1). Where it is any, the model finds it out.
 pub(super) fn form(model: &str, language: &str, samples: &[i16], rate: u32) -> Vec<u8> {
     let mut form = Vec::with_capacity(samples.len() * 2 + 1_024);
-    let language = language.split('-').next().unwrap_or_default();
-    for (name, value) in [("model", model), ("language", language), ("response_format", "json")] {
+    let language = primary(language).unwrap_or_default();
+    for (name, value) in [("model", model), ("language", &language), ("response_format", "json")] {
         if !value.is_empty() {
             let part = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
             form.extend_from_slice(part.as_bytes());
@@ -62,6 +64,8 @@ mod tests {
         ]
         .concat();
         assert!(form.ends_with(&wav));
+        let any = self::form("whisper-1", "multi", &[1], 8_000);
+        assert!(!String::from_utf8_lossy(&any).contains("language"));
     }
 
     #[test]

@@ -148,12 +148,8 @@ impl<C: StreamCore> Task<C> {
 
     /// There is no socket: the recognition that runs ends, and the next attempt is planned.
     fn failed(&mut self, error: SpeechError) {
-        self.pause = match &error {
-            SpeechError::Busy { .. } | SpeechError::RateLimited { .. } | SpeechError::Failed { retry: true, .. } => {
-                Some(self.pause.map_or(REDIAL_FIRST, |last| (last * 2).clamp(REDIAL_FIRST, REDIAL_LAST)))
-            }
-            _ => None,
-        };
+        let next = || self.pause.map_or(REDIAL_FIRST, |last| (last * 2).clamp(REDIAL_FIRST, REDIAL_LAST));
+        self.pause = error.passes().then(next);
         match self.running.take() {
             // One place is kept for it. Closed: nobody wants to know.
             Some(running) => drop(running.events.try_send(RecognizerEvent::Failed(error))),

@@ -4,14 +4,26 @@
 mod recognizer;
 mod voice;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tandem_models::breaker::Breaker;
 use tokio_util::task::TaskTracker;
 
-pub use self::recognizer::{Listener, ResilientRecognizer};
+pub use self::recognizer::ResilientRecognizer;
 pub use self::voice::ResilientVoice;
 use crate::SpeechError;
+
+/// Opens what a conversation needs. None: it cannot be had (and whoever opens it has logged why).
+pub type Open<T> = Box<dyn Fn() -> Option<Arc<T>> + Send + Sync>;
+
+/// A recognizer or a voice that stands in.
+pub struct StandIn<T: ?Sized> {
+    /// Called inside a runtime, when it is first needed: a line costs a connection.
+    pub open: Open<T>,
+    /// The vendor's. None: it is installed here, and stands in for one utterance where no vendor can serve.
+    pub health: Option<Arc<Health>>,
+}
 
 /// The health of one vendor, as all conversations of a node have seen it.
 #[derive(Debug)]

@@ -9,17 +9,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::warn;
 
-use super::Health;
+use super::{Health, Open, StandIn};
 use crate::{EngineInfo, Recognition, RecognizeRequest, Recognizer, RecognizerEvent, RecognizerInput, SpeechError};
 
 /// The metric of what became of recognitions, by `outcome`.
 const REQUESTS: &str = "tandem_recognizer_requests_total";
 /// Of an utterance so much is kept for who stands in; of a longer one the end. An answer on the telephone is shorter.
 const KEPT_S: usize = 30;
+/// So long after the caller's end may their words still be heard a second time. Who waits longer is better asked to repeat them.
+const REPEATED_WITHIN: Duration = Duration::from_secs(2);
 /// Frames on their way to the task, which keeps them itself: a second and more of 20 ms. Full: the session drops the frame.
 const AUDIO_QUEUE: usize = 64;
 /// Events that wait for the session. Full: what says only how far the recognition is gets dropped; one place is kept for
@@ -27,17 +31,6 @@ const AUDIO_QUEUE: usize = 64;
 const EVENT_QUEUE: usize = 16;
 /// Recognitions that wait for the task. Full: it was asked for so many at once, and says "busy".
 const START_QUEUE: usize = 4;
-
-/// Opens a recognizer. None: it cannot be had (and whoever opens it has logged why).
-pub type Open = Box<dyn Fn() -> Option<Arc<dyn Recognizer>> + Send + Sync>;
-
-/// One that may hear.
-pub struct Listener {
-    /// Called inside a runtime, when it is first needed: a line costs a connection.
-    pub open: Open,
-    /// The vendor's. None: it is installed here; it hears an utterance where no vendor can, and not the next.
-    pub health: Option<Arc<Health>>,
-}
 
 /// A vendor's recognizer for one conversation, and who hears where it fails.
 pub struct ResilientRecognizer {
@@ -56,13 +49,18 @@ struct Start {
 
 impl ResilientRecognizer {
     /// `first` takes audio of `rate` Hz; `health` is its vendor's, shared by all its conversations. `others` stand in, in this
-    /// order. Must be called inside a tokio runtime.
-    pub fn new(first: Arc<dyn Recognizer>, rate: u32, health: Arc<Health>, others: Vec<Listener>) -> Self {
+    /// order; with none of them, its own next line hears an utterance from the beginning. Must be called inside a tokio runtime.
+    pub fn new(
+        first: Arc<dyn Recognizer>,
+        rate: u32,
+        health: Arc<Health>,
+        others: Vec<StandIn<dyn Recognizer>>,
+    ) -> Self {
         let info = first.info();
         let (starts, asked) = mpsc::channel(START_QUEUE);
         let tasks = health.tasks.clone();
         let first = Ear { opened: Some(first), open: None, health: Some(health) };
-        let others = others.into_iter().map(|Listener { open, health }| Ear { opened: None, open: Some(open), health });
+        let others = others.into_iter().map(|StandIn { open, health }| Ear { opened: None, open: Some(open), health });
         tasks.spawn(run(Ears { ears: std::iter::once(first).chain(others).collect(), at: 0 }, asked));
         Self { info, rate, starts, latest: watch::Sender::new(None) }
     }
@@ -96,7 +94,7 @@ impl Recognizer for ResilientRecognizer {
 /// One that may hear, once it was needed.
 struct Ear {
     opened: Option<Arc<dyn Recognizer>>,
-    open: Option<Open>,
+    open: Option<Open<dyn Recognizer>>,
     health: Option<Arc<Health>>,
 }
 
@@ -140,6 +138,38 @@ impl Ears {
         }
         resting.pop_front()
     }
+
+    /// The utterance from its beginning. `Err(None)`: this one is not there.
+    async fn heard_by(
+        &mut self,
+        at: usize,
+        request: &RecognizeRequest,
+        utterance: &mut Utterance,
+    ) -> Result<(), Option<SpeechError>> {
+        let ear = &mut self.ears[at];
+        let recognizer = ear.recognizer().ok_or(None)?;
+        let heard = match recognizer.listen(request.clone()) {
+            Ok(recognition) => utterance.heard_by(recognition).await,
+            Err(error) => Err(error),
+        };
+        match heard {
+            Ok(counts) => {
+                if counts {
+                    ear.count(None);
+                    self.at = if ear.health.is_some() { at } else { self.at };
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // What it cannot do is no fault of it.
+                if !matches!(error, SpeechError::NotSupported { .. }) {
+                    ear.count(Some(&error));
+                }
+                warn!(recognizer = recognizer.info().name, %error, "a recognizer failed; the utterance is heard again");
+                Err(Some(error))
+            }
+        }
+    }
 }
 
 async fn run(mut ears: Ears, mut starts: mpsc::Receiver<Start>) {
@@ -152,35 +182,33 @@ async fn run(mut ears: Ears, mut starts: mpsc::Receiver<Start>) {
 /// One utterance, by the first that can.
 async fn hear(ears: &mut Ears, request: RecognizeRequest, mut utterance: Utterance) {
     let mut last = None;
+    // Who hears it a second time, if nobody else can hear such a thing at all.
+    let mut second = None;
     let (mut left, mut resting) = (ears.order(), VecDeque::new());
     while let Some(at) = ears.next(&mut left, &mut resting) {
         let mut again = true;
-        while let Some(recognizer) = ears.ears[at].recognizer() {
-            let error = match recognizer.listen(request.clone()) {
-                Ok(recognition) => match utterance.heard_by(recognition).await {
-                    Ok(counts) => {
-                        if counts {
-                            ears.ears[at].count(None);
-                            ears.at = if ears.ears[at].health.is_some() { at } else { ears.at };
-                        }
-                        return;
-                    }
-                    Err(error) => error,
-                },
-                Err(error) => error,
+        loop {
+            let error = match ears.heard_by(at, &request, &mut utterance).await {
+                Ok(()) => return,
+                Err(None) => break,
+                Err(Some(error)) => error,
             };
-            // What it cannot do is no fault of it.
+            // A socket that died in silence is dialled anew, unless the caller waits already and somebody else can hear.
+            let may = std::mem::take(&mut again) && matches!(error, SpeechError::Failed { retry: true, .. });
+            let repeated = may && utterance.may_be_repeated(left.is_empty() && resting.is_empty());
             if !matches!(error, SpeechError::NotSupported { .. }) {
-                ears.ears[at].count(Some(&error));
+                second = (may && !repeated).then_some(at);
             }
-            warn!(recognizer = recognizer.info().name, %error, "a recognizer failed; another hears the utterance");
-            // A socket that died in silence is dialled anew, unless the caller waits already.
-            let retry = matches!(error, SpeechError::Failed { retry: true, .. });
             last = last.or(Some(error));
-            if !(std::mem::take(&mut again) && retry && !utterance.finished) {
+            if !repeated {
                 break;
             }
         }
+    }
+    if let Some(at) = second.filter(|_| utterance.may_be_repeated(true))
+        && ears.heard_by(at, &request, &mut utterance).await.is_ok()
+    {
+        return;
     }
     let error = last.unwrap_or_else(|| SpeechError::Unavailable {
         engine: "speech".to_owned(),
@@ -197,8 +225,8 @@ struct Utterance {
     /// Samples of them, and at most.
     samples: usize,
     most: usize,
-    /// The caller has finished.
-    finished: bool,
+    /// When the caller has finished.
+    finished: Option<Instant>,
 }
 
 /// What comes next of an utterance.
@@ -214,7 +242,7 @@ enum Next {
 impl Utterance {
     fn new(rate: u32, audio: mpsc::Receiver<RecognizerInput>, events: mpsc::Sender<RecognizerEvent>) -> Self {
         let most = KEPT_S * rate as usize;
-        Self { audio, events, kept: VecDeque::new(), samples: 0, most, finished: false }
+        Self { audio, events, kept: VecDeque::new(), samples: 0, most, finished: None }
     }
 
     /// From its beginning to the last event. Whether it was understood; not, when the session has let go of it.
@@ -223,12 +251,12 @@ impl Utterance {
         // Frames that it has, and whether it knows that there are no more.
         let (mut sent, mut told) = (0, false);
         loop {
-            let waits = sent < self.kept.len() || (self.finished && !told);
+            let waits = sent < self.kept.len() || (self.finished.is_some() && !told);
             let next = tokio::select! {
                 biased;
                 () = self.events.closed() => Next::Gone,
                 event = events.recv() => Next::Recognizer(event),
-                input = self.audio.recv(), if !self.finished => input.map_or(Next::Gone, Next::Caller),
+                input = self.audio.recv(), if self.finished.is_none() => input.map_or(Next::Gone, Next::Caller),
                 permit = audio.reserve(), if waits => match permit {
                     Ok(permit) => {
                         match self.kept.get(sent) {
@@ -244,7 +272,7 @@ impl Utterance {
             match next {
                 Next::Gone => return Ok(false),
                 Next::Caller(RecognizerInput::Audio(frame)) => sent = sent.saturating_sub(self.keep(frame)),
-                Next::Caller(RecognizerInput::Finish) => self.finished = true,
+                Next::Caller(RecognizerInput::Finish) => self.finished = Some(Instant::now()),
                 Next::Takes => (sent, told) = (sent + 1, sent == self.kept.len()),
                 Next::Recognizer(Some(RecognizerEvent::Failed(error))) => return Err(error),
                 Next::Recognizer(Some(event)) => {
@@ -260,6 +288,11 @@ impl Utterance {
                 }
             }
         }
+    }
+
+    /// Whether one that failed may try again. `alone`: nobody else can.
+    fn may_be_repeated(&self, alone: bool) -> bool {
+        self.finished.is_none_or(|finished| alone && finished.elapsed() < REPEATED_WITHIN)
     }
 
     /// How many of the oldest frames made place for it.

@@ -12,7 +12,7 @@ use crate::socket_conformance::{listen, spoken, yes};
 
 fn line(base_url: String, rate: u32) -> Arc<dyn Recognizer> {
     let config = DeepgramConfig { base_url, ..DeepgramConfig::default() };
-    Deepgram::new(config).unwrap().line(rate, "en-US")
+    Deepgram::new(config).unwrap().line(rate, "en-US", true)
 }
 
 fn well() -> FakeVendor {
@@ -39,11 +39,11 @@ fn dying(frames: usize) -> FakeVendor {
 fn both(first: &FakeVendor, second: &FakeVendor, health: Arc<Health>) -> (Arc<AtomicUsize>, ResilientRecognizer) {
     let opened = Arc::new(AtomicUsize::new(0));
     let (count, second) = (Arc::clone(&opened), second.url(""));
-    let open: Open = Box::new(move || {
+    let open: Open<dyn Recognizer> = Box::new(move || {
         count.fetch_add(1, Ordering::Relaxed);
         Some(line(second.clone(), 8_000))
     });
-    let others = vec![Listener { open, health: Some(Arc::default()) }];
+    let others = vec![StandIn { open, health: Some(Arc::default()) }];
     (opened, ResilientRecognizer::new(line(first.url(""), 8_000), 8_000, health, others))
 }
 
@@ -56,8 +56,8 @@ async fn conforms() {
     let vendor = well();
     let at = |rate| {
         let (second, health) = (vendor.url(""), Arc::default());
-        let open: Open = Box::new(move || Some(line(second.clone(), rate)));
-        let others = vec![Listener { open, health: None }];
+        let open: Open<dyn Recognizer> = Box::new(move || Some(line(second.clone(), rate)));
+        let others = vec![StandIn { open, health: None }];
         Arc::new(ResilientRecognizer::new(line(vendor.url(""), rate), rate, health, others)) as Arc<dyn Recognizer>
     };
     recognizer_conformance::run(&Subject { at: &at, yes: &yes(), grammars: false }).await;
@@ -85,6 +85,61 @@ async fn what_was_said_to_a_vendor_that_died_is_heard_by_the_other() {
     // And the rest of the conversation. The line to the dead one is open again, and nobody speaks on it.
     assert!(is_yes(&spoken(&recognizer, &yes()).await));
     assert_eq!((second.asked().len(), opened.load(Ordering::Relaxed)), (1, 1));
+}
+
+/// Hears answers of a grammar, and is asked for free speech.
+struct OfGrammars;
+
+impl Recognizer for OfGrammars {
+    fn info(&self) -> EngineInfo {
+        EngineInfo { name: "of grammars".to_owned(), quality: "none".to_owned() }
+    }
+
+    fn listen(&self, _: RecognizeRequest) -> Result<Recognition, SpeechError> {
+        Err(SpeechError::NotSupported { engine: self.info().name, what: "hear free speech".to_owned() })
+    }
+}
+
+/// Alone, or before one that cannot hear such a thing. The first line dies in the middle of the utterance, or when it is asked
+/// what it has understood.
+#[tokio::test]
+async fn what_was_said_to_a_line_that_died_is_heard_by_the_next() {
+    for (at_the_end, alone) in [(false, true), (true, true), (false, false), (true, false)] {
+        let dies = move |frames: usize, heard: &Heard| match heard {
+            Heard::Binary(_) => frames == 38 && !at_the_end,
+            Heard::Text(_) => at_the_end,
+            Heard::Opened => false,
+        };
+        let vendor = FakeVendor::answering(move |number, asked| match number {
+            0 => Script::socket(move || {
+                let mut frames = 0;
+                move |heard| {
+                    frames += usize::from(matches!(heard, Heard::Binary(_)));
+                    if dies(frames, &heard) { vec![Step::Die] } else { Vec::new() }
+                }
+            }),
+            _ => Nova::script(asked),
+        })
+        .unwrap();
+        let refuses: StandIn<dyn Recognizer> = StandIn { open: Box::new(|| Some(Arc::new(OfGrammars))), health: None };
+        let others = if alone { Vec::new() } else { vec![refuses] };
+        let recognizer = ResilientRecognizer::new(line(vendor.url(""), 8_000), 8_000, Arc::default(), others);
+        assert!(is_yes(&spoken(&recognizer, &yes()).await), "{at_the_end} {alone}");
+        assert_eq!(vendor.asked().len(), 2);
+    }
+}
+
+/// Each of its requests is one silence of eight seconds: the caller is better asked again.
+#[tokio::test(start_paused = true)]
+async fn who_waits_too_long_is_not_heard_again() {
+    let (_, audio) = mpsc::channel(1);
+    let (events, _) = mpsc::channel(2);
+    let mut utterance = Utterance::new(8_000, audio, events);
+    assert!(utterance.may_be_repeated(false), "the caller speaks yet");
+    utterance.finished = Some(Instant::now());
+    assert!(utterance.may_be_repeated(true) && !utterance.may_be_repeated(false));
+    tokio::time::advance(REPEATED_WITHIN).await;
+    assert!(!utterance.may_be_repeated(true));
 }
 
 #[tokio::test]
@@ -117,13 +172,13 @@ async fn a_vendor_that_refuses_is_not_asked_twice_and_then_left_alone() {
 #[tokio::test]
 async fn who_is_heard_by_another_does_not_use_up_the_trial() {
     let (refusing, first, second) = (FakeVendor::start([Script::status(401, "{}")]).unwrap(), well(), well());
-    let hour = std::time::Duration::from_secs(3_600);
+    let hour = Duration::from_secs(3_600);
     let began = std::time::Instant::now().checked_sub(hour).unwrap();
     let health = Arc::new(Health { began, ..Health::default() });
     let (_, elsewhere) = both(&refusing, &second, Arc::clone(&health));
     assert!(is_yes(&spoken(&elsewhere, &yes()).await));
     // It failed for others too, an hour ago.
-    (0..5).for_each(|_| health.breaker.failed(std::time::Duration::ZERO));
+    (0..5).for_each(|_| health.breaker.failed(Duration::ZERO));
     assert!(is_yes(&spoken(&elsewhere, &yes()).await));
     let (opened, recognizer) = both(&first, &second, Arc::clone(&health));
     assert!(is_yes(&spoken(&recognizer, &yes()).await));

@@ -14,11 +14,14 @@ use crate::turn::Silence;
 
 const GREETING: &str = "one two three four five six seven eight nine ten";
 
-/// Listens for anything; greets, and answers everything with three words.
-fn dictation(greeting: &'static str) -> impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static {
+/// Listens for this; greets, and answers everything with three words.
+fn listening(
+    grammar: Grammar,
+    greeting: &'static str,
+) -> impl FnMut(BrainEvent, &mut Vec<BrainEffect>) + Send + 'static {
     move |event, out| {
         if event == BrainEvent::Started {
-            let listen = Listen { grammar: Some(Grammar::Open), digits: None, silence: Silence::Policy };
+            let listen = Listen { grammar: Some(grammar.clone()), digits: None, silence: Silence::Policy };
             out.extend([BrainEffect::Listen(listen), say(Epoch(0), greeting)]);
         } else {
             polite(event, out);
@@ -28,7 +31,7 @@ fn dictation(greeting: &'static str) -> impl FnMut(BrainEvent, &mut Vec<BrainEff
 
 fn world(turn: serde_json::Value, greeting: &'static str) -> World {
     let config = serde_json::from_value(json!({ "turn": turn })).unwrap();
-    World::of(Door::Sip, Modality::Voice, config, dictation(greeting))
+    World::of(Door::Sip, Modality::Voice, config, listening(Grammar::Open, greeting))
 }
 
 fn hear(world: &mut World, text: &str) {
@@ -67,6 +70,20 @@ fn who_says_and_is_waited_for() {
         speak(&mut world, 5000, 5600, "I want to book and");
         world.until(9000);
         assert_eq!(finished(&world), [expected], "{endpointing}");
+    }
+}
+
+/// To a recognizer that knows nothing of the grammar, a pause between groups of digits sounds like an end.
+#[test]
+fn a_number_is_not_over_before_its_last_digit() {
+    for (said, expected) in [("four two one", 8600), ("four two one four two one one one", 6100)] {
+        let digits = listening(Grammar::Digits { min: 8, max: 8 }, GREETING);
+        let mut world = World::of(Door::Sip, Modality::Voice, serde_json::from_value(json!({})).unwrap(), digits);
+        world.later_heard(5500, RecognizerEvent::EndOfTurn { text: said.into(), confidence: 0.5, eager: true });
+        hear(&mut world, said);
+        world.voice(5000, 5600);
+        world.until(9000);
+        assert_eq!(finished(&world), [expected], "{said}");
     }
 }
 

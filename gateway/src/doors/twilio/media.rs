@@ -12,7 +12,7 @@ use tracing::info;
 
 use super::signature::is_signed;
 use super::tickets::Ticket;
-use super::{MEDIA_PATH, admitted, authority};
+use super::{MEDIA_PATH, TOKEN, admitted, authority};
 use crate::answer::{self, Request};
 use crate::doors::socket::{Counts, Protocol, accept, close, close_of, ping};
 use crate::doors::stream_session::{Opened, Refused, StreamSession};
@@ -75,8 +75,10 @@ impl Protocol for Twilio {
     async fn open(&self, state: &AppState, start: TwilioStart) -> Result<Opened, Refused> {
         let Ticket { bot, caller } = admitted(state, self.signed, &start.custom_parameters)
             .inspect_err(|refusal| answer::count_refusal(Door::Twilio, refusal))?;
+        let token = start.custom_parameters.get(TOKEN);
+        let dialled = token.and_then(|token| state.access.tickets.take_dialled(token.reveal()));
         let request = Request { door: Door::Twilio, modality: Modality::Voice, bot: bot.to_string(), caller };
-        let admitted = answer::admit(state, request)?;
+        let admitted = answer::admit(state, request)?.with_dialled(dialled);
         let (session, version) = (admitted.session(), admitted.accept().version);
         let started = Started { session, bot, version, mode: Mode::Voice, rate: RATE };
         let session = StreamSession::begin(state, admitted, Some(RATE)).await?.unwatched();

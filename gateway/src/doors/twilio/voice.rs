@@ -8,12 +8,13 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use tandem_contract::call::{Door, Modality, Refusal};
 use tandem_contract::{BotName, Private};
+use tandem_signaling::stream::twilio::RATE;
 use tracing::{info, warn};
 
 use super::signature::is_signed;
 use super::tickets::Ticket;
 use super::{BOT, MEDIA_PATH, TOKEN, authority, relay};
-use crate::answer::{self, Request};
+use crate::answer::{self, Dialled, Request};
 use crate::settings::TwilioSettings;
 use crate::state::AppState;
 
@@ -71,6 +72,14 @@ pub(super) async fn answer(
         return twiml(BUSY.to_owned());
     };
     let authority = authority(settings, &headers);
+    // Twilio takes a while to connect.
+    match mode {
+        Mode::Media => {
+            let dialled = Dialled::for_bot(&state, &accept.config, Some(RATE));
+            state.access.tickets.keep_dialled(token.clone(), dialled);
+        }
+        Mode::Relay => state.models.warm(&accept.config),
+    }
     let authority: String = authority.chars().filter(|c| !matches!(c, '"' | '<' | '>' | '&')).collect();
     let parameters = parameters(&accept.bot, &token);
     twiml(match mode {

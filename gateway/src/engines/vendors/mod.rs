@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use dashmap::DashMap;
 use tandem_contract::bot::{BotConfig, RecognizerChoice, RecognizerVendor, VoiceChoice, VoiceVendor};
 use tandem_models::client_builder;
-use tandem_speech::resilient::{Health, Listener, ResilientRecognizer, ResilientVoice};
+use tandem_speech::resilient::{Health, ResilientRecognizer, ResilientVoice, StandIn};
 use tandem_speech::{EngineInfo, Recognizer, SpeechError, Voice};
 use tracing::warn;
 
@@ -37,7 +37,7 @@ struct Hearing {
 /// A vendor that speaks.
 struct Speaking {
     vendor: VoiceVendor,
-    account: Box<dyn Speaks>,
+    account: Arc<dyn Speaks>,
     /// It also does for bots that name none.
     unasked: bool,
     /// As all conversations of the node have seen it.
@@ -53,39 +53,42 @@ struct Wanted<'a> {
     rate: u32,
     /// BCP 47.
     language: &'a str,
+    /// Whether a language model is asked where the caller's turn is only probably over.
+    ahead: bool,
 }
 
-/// Opens an account, of these settings and for this model.
-type Make<S, V> = Box<dyn Fn(&S, &str) -> Result<V, SpeechError> + Send + Sync>;
-
-/// A vendor's account, opened for each model that a bot names.
-struct PerModel<S, V> {
-    settings: S,
-    /// The model of the settings.
-    own: String,
-    make: Make<S, V>,
-    opened: DashMap<String, Arc<V>>,
+impl<'a> Wanted<'a> {
+    /// What the bot says of no vendor.
+    fn of(config: &'a BotConfig, rate: u32) -> Self {
+        let ahead = config.asks_a_model() && config.turn_policy().preemptive_generation;
+        Self { model: None, voice: "", rate, language: config.language(), ahead }
+    }
 }
 
-impl<S, V> PerModel<S, V> {
-    fn open(
-        settings: S,
-        own: &str,
-        make: impl Fn(&S, &str) -> Result<V, SpeechError> + Send + Sync + 'static,
-    ) -> Result<Self, SpeechError> {
-        let vendor = Self { settings, own: own.to_owned(), make: Box::new(make), opened: DashMap::new() };
-        vendor.of(None)?;
-        Ok(vendor)
+/// The same account for another model.
+type WithModel<V> = fn(&V, &str) -> Result<V, SpeechError>;
+
+/// A vendor's account, for each model that a bot names. What the vendor limits is the account's: all share its connections.
+struct PerModel<V> {
+    /// Of the settings.
+    own: Arc<V>,
+    with_model: WithModel<V>,
+    others: DashMap<String, Arc<V>>,
+}
+
+impl<V> PerModel<V> {
+    fn new(own: V, with_model: WithModel<V>) -> Self {
+        Self { own: Arc::new(own), with_model, others: DashMap::new() }
     }
 
     /// None: the model of the settings.
     fn of(&self, model: Option<&str>) -> Result<Arc<V>, SpeechError> {
-        let model = model.unwrap_or(&self.own);
-        if let Some(opened) = self.opened.get(model) {
+        let Some(model) = model else { return Ok(Arc::clone(&self.own)) };
+        if let Some(opened) = self.others.get(model) {
             return Ok(Arc::clone(&opened));
         }
-        let vendor = Arc::new((self.make)(&self.settings, model)?);
-        self.opened.insert(model.to_owned(), Arc::clone(&vendor));
+        let vendor = Arc::new((self.with_model)(&self.own, model)?);
+        self.others.insert(model.to_owned(), Arc::clone(&vendor));
         Ok(vendor)
     }
 }
@@ -104,7 +107,7 @@ impl SpeechVendors {
         for vendor in VoiceVendor::ALL.into_iter().filter(|vendor| voices::is_set(*vendor, settings)) {
             let account = voices::open(vendor, settings, &client).with_context(|| section(vendor.as_str()))?;
             let (unasked, health) = (voices::is_unasked(vendor, settings), Arc::default());
-            vendors.voices.push(Speaking { vendor, account, unasked, health });
+            vendors.voices.push(Speaking { vendor, account: Arc::from(account), unasked, health });
         }
         Ok(vendors)
     }
@@ -127,20 +130,14 @@ impl SpeechVendors {
             },
         };
         let model = named.and_then(|livekit| livekit.stt_model.as_deref());
-        let wanted = Wanted { model, voice: "", rate, language: config.language() };
-        let first = told(account.account.recognizer(wanted))?;
+        let first = told(account.account.recognizer(Wanted { model, ..Wanted::of(config, rate) }))?;
         let others = self.recognizers.iter().filter(|of| of.unasked && of.vendor != account.vendor);
-        let installed =
-            stand_in.map(|installed| Listener { open: Box::new(move || Some(Arc::clone(&installed))), health: None });
-        let others: Vec<Listener> = others.map(|of| of.listener(rate, config.language())).chain(installed).collect();
-        if others.is_empty() {
-            return Some(first);
-        }
+        let others = others.map(|of| of.stand_in(config, rate)).chain(stand_in.map(installed)).collect();
         Some(Arc::new(ResilientRecognizer::new(first, rate, Arc::clone(&account.health), others)))
     }
 
-    /// For one conversation; `stand_in` speaks where the vendor fails. None: the bot wants none, or it is not there (which is
-    /// logged).
+    /// For one conversation; where the vendor fails, the others speak that know the language, and then `stand_in`. None: the bot
+    /// wants none, or it is not there (which is logged).
     pub(super) fn voice(&self, config: &BotConfig, rate: u32, stand_in: &Arc<dyn Voice>) -> Option<Arc<dyn Voice>> {
         let (named, account) = match config.voice() {
             VoiceChoice::Flite(_) | VoiceChoice::EspeakNg | VoiceChoice::Test => return None,
@@ -152,9 +149,16 @@ impl SpeechVendors {
         };
         let model = named.and_then(|livekit| livekit.tts_model.as_deref());
         let voice = named.and_then(|livekit| livekit.tts_voice_id.as_deref()).unwrap_or_default();
-        let voice = told(account.account.voice(Wanted { model, voice, rate, language: config.language() }))?;
-        let (stand_in, health) = (Arc::clone(stand_in), Arc::clone(&account.health));
-        Some(Arc::new(ResilientVoice::new(voice, stand_in, health)))
+        let mut others = self.mouths(config.language()).filter(|of| of.vendor != account.vendor);
+        let named = told(account.account.voice(Wanted { model, voice, ..Wanted::of(config, rate) }));
+        let own = |of: &'_ Speaking| told(of.account.voice(Wanted::of(config, rate)));
+        let (first, health) = match named {
+            Some(named) => (named, &account.health),
+            None => others.find_map(|of| Some((own(of)?, &of.health)))?,
+        };
+        let last = installed(Arc::clone(stand_in));
+        let others = others.map(|of| of.stand_in(config, rate)).chain([last]).collect();
+        Some(Arc::new(ResilientVoice::new(first, Arc::clone(health), others)))
     }
 
     /// Whether a vendor speaks for this bot.
@@ -174,7 +178,11 @@ impl SpeechVendors {
 
     /// Who speaks this language for bots that name nobody.
     fn mouth(&self, language: &str) -> Option<&Speaking> {
-        self.voices.iter().find(|of| of.unasked && of.account.knows(language))
+        self.mouths(language).next()
+    }
+
+    fn mouths(&self, language: &str) -> impl Iterator<Item = &Speaking> {
+        self.voices.iter().filter(move |of| of.unasked && of.account.knows(language))
     }
 
     /// For the start page: who hears.
@@ -189,12 +197,29 @@ impl SpeechVendors {
 }
 
 impl Hearing {
-    /// The vendor as a stand-in, with the node's own model.
-    fn listener(&self, rate: u32, language: &str) -> Listener {
-        let (account, language) = (Arc::clone(&self.account), language.to_owned());
-        let open = move || told(account.recognizer(Wanted { model: None, voice: "", rate, language: &language }));
-        Listener { open: Box::new(open), health: Some(Arc::clone(&self.health)) }
+    /// With the node's own model.
+    fn stand_in(&self, config: &BotConfig, rate: u32) -> StandIn<dyn Recognizer> {
+        let (account, language) = (Arc::clone(&self.account), config.language().to_owned());
+        let ahead = Wanted::of(config, rate).ahead;
+        let open =
+            move || told(account.recognizer(Wanted { model: None, voice: "", rate, language: &language, ahead }));
+        StandIn { open: Box::new(open), health: Some(Arc::clone(&self.health)) }
     }
+}
+
+impl Speaking {
+    /// With the node's own model and voice.
+    fn stand_in(&self, config: &BotConfig, rate: u32) -> StandIn<dyn Voice> {
+        let (account, language) = (Arc::clone(&self.account), config.language().to_owned());
+        let open =
+            move || told(account.voice(Wanted { model: None, voice: "", rate, language: &language, ahead: false }));
+        StandIn { open: Box::new(open), health: Some(Arc::clone(&self.health)) }
+    }
+}
+
+/// What is installed here, in the place of vendors.
+fn installed<T: ?Sized + Send + Sync + 'static>(engine: Arc<T>) -> StandIn<T> {
+    StandIn { open: Box::new(move || Some(Arc::clone(&engine))), health: None }
 }
 
 /// Where a vendor is set, for who has to mend it.
@@ -224,7 +249,7 @@ fn missing<T>(vendor: &str, best: Option<T>) -> Option<T> {
 }
 
 fn told<T>(opened: Result<T, SpeechError>) -> Option<T> {
-    opened.inspect_err(|error| warn!(%error, "the embedded engine stands in")).ok()
+    opened.inspect_err(|error| warn!(%error, "another stands in")).ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use reqwest::Client;
 use tandem_contract::bot::RecognizerVendor;
-use tandem_speech::deepgram::{Deepgram, DeepgramConfig};
+use tandem_speech::deepgram::{Deepgram, DeepgramConfig, FluxConfig};
 use tandem_speech::openai_transcribe::{OpenAiTranscribe, OpenAiTranscribeConfig};
 use tandem_speech::{EngineInfo, Recognizer, SpeechError};
 
@@ -39,62 +39,64 @@ pub(super) fn open(
     settings: &Settings,
     client: &Client,
 ) -> Result<Box<dyn Hears>, SpeechError> {
-    let client = client.clone();
     Ok(match vendor {
-        RecognizerVendor::Deepgram => {
-            Box::new(PerModel::open(settings.deepgram.clone(), &settings.deepgram.model, deepgram)?)
-        }
-        RecognizerVendor::OpenAi => {
-            let own = match settings.openai.transcription_model.as_str() {
-                "" => OpenAiTranscribeConfig::default().model,
-                named => named.to_owned(),
-            };
-            let make = move |of: &OpenAiSettings, model: &str| openai(client.clone(), of, model);
-            Box::new(PerModel::open(settings.openai.clone(), &own, make)?)
-        }
+        RecognizerVendor::Deepgram => Box::new(deepgram(&settings.deepgram)?),
+        RecognizerVendor::OpenAi => Box::new(openai(client.clone(), &settings.openai)?),
     })
 }
 
-fn deepgram(settings: &DeepgramSettings, model: &str) -> Result<Deepgram, SpeechError> {
-    Deepgram::new(DeepgramConfig {
+fn deepgram(settings: &DeepgramSettings) -> Result<PerModel<Deepgram>, SpeechError> {
+    let own = Deepgram::new(DeepgramConfig {
         base_url: settings.base_url.clone(),
         key: settings.api_key.value(),
-        model: model.to_owned(),
-        ..DeepgramConfig::default()
-    })
+        model: settings.model.clone(),
+        flux: FluxConfig {
+            eot_threshold: Some(settings.eot_threshold),
+            eager_eot_threshold: Some(settings.eager_eot_threshold).filter(|threshold| *threshold > 0.0),
+            eot_timeout_ms: Some(settings.eot_timeout_ms),
+        },
+        max_connections: settings.max_concurrent as usize,
+    })?;
+    Ok(PerModel::new(own, |own, model| Ok(own.with_model(model))))
 }
 
-fn openai(client: Client, settings: &OpenAiSettings, model: &str) -> Result<OpenAiTranscribe, SpeechError> {
+fn openai(client: Client, settings: &OpenAiSettings) -> Result<PerModel<OpenAiTranscribe>, SpeechError> {
     let config = OpenAiTranscribeConfig {
         base_url: settings.base_url.clone(),
         key: settings.api_key.value(),
-        model: model.to_owned(),
         ..OpenAiTranscribeConfig::default()
     };
-    OpenAiTranscribe::new(client, config)
+    let config = match settings.transcription_model.as_str() {
+        "" => config,
+        model => OpenAiTranscribeConfig { model: model.to_owned(), ..config },
+    };
+    Ok(PerModel::new(OpenAiTranscribe::new(client, config)?, |own, model| Ok(own.with_model(model))))
 }
 
-impl Hears for PerModel<DeepgramSettings, Deepgram> {
+impl Hears for PerModel<Deepgram> {
     fn recognizer(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Recognizer>, SpeechError> {
-        Ok(self.of(wanted.model)?.line(wanted.rate, wanted.language))
+        Ok(self.of(wanted.model)?.line(wanted.rate, wanted.language, wanted.ahead))
     }
 
     fn info(&self) -> EngineInfo {
-        let quality = match self.own.starts_with("flux") {
+        let model = self.own.model();
+        let quality = match model.starts_with("flux") {
             true => "dictation and the end of a turn, while it is spoken",
             false => "dictation in many languages, while it is spoken",
         };
-        EngineInfo { name: format!("deepgram {}", self.own), quality: quality.to_owned() }
+        EngineInfo { name: format!("deepgram {model}"), quality: quality.to_owned() }
     }
 }
 
-impl Hears for PerModel<OpenAiSettings, OpenAiTranscribe> {
+impl Hears for PerModel<OpenAiTranscribe> {
     fn recognizer(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Recognizer>, SpeechError> {
-        Ok(self.of(wanted.model)?)
+        let account = self.of(wanted.model)?;
+        account.warm();
+        Ok(account)
     }
 
     fn info(&self) -> EngineInfo {
         let quality = "dictation in many languages, after it was spoken".to_owned();
-        EngineInfo { name: format!("openai {}", self.own), quality }
+        EngineInfo { name: format!("openai {}", self.own.model()), quality }
     }
 }

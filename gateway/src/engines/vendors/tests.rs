@@ -2,7 +2,8 @@
 
 use tandem_speech::test_voice::TestVoice;
 use tandem_speech::{Grammar, RecognizeRequest, RecognizerEvent, RecognizerInput, SpeakRequest, VoiceEvent};
-use tandem_test_vendors::{FakeVendor, Heard, Script, Step};
+use tandem_test_vendors::deepgram::{Flux, Nova, speech};
+use tandem_test_vendors::{Asked, FakeVendor, Heard, Script, Step};
 
 use super::*;
 
@@ -151,4 +152,186 @@ async fn another_vendor_hears_what_was_said_to_one_that_died() {
     assert!(matches!(&last, Some(RecognizerEvent::Final { text, .. }) if text == "Good morning."), "{last:?}");
     // 20 frames of 320 bytes, none missing.
     assert!(openai.asked()[0].body.len() > 6_400, "the whole utterance");
+}
+
+/// The words are nowhere else: they are sent once more, and only once, whoever repeats them.
+#[tokio::test]
+async fn a_failed_transcription_is_uploaded_twice_and_not_more_often() {
+    let vendor = FakeVendor::start([Script::status(503, "{}")]).unwrap();
+    let mut settings = Settings::default();
+    settings.openai.base_url = vendor.url("/v1");
+    let vendors = SpeechVendors::open(&settings).unwrap();
+    let recognizer = vendors.recognizer(&config(r#"{"stt_provider": "openai"}"#), 8_000, None).unwrap();
+    let request = RecognizeRequest { grammar: Grammar::Open, rate: 8_000, language: "en-US".to_owned() };
+    let mut recognition = recognizer.listen(request).unwrap();
+    recognition.audio.send(RecognizerInput::Audio(Arc::from([100i16; 160].as_slice()))).await.unwrap();
+    recognition.audio.send(RecognizerInput::Finish).await.unwrap();
+    let last = recognition.events.recv().await;
+    assert!(matches!(&last, Some(RecognizerEvent::Failed(SpeechError::Failed { .. }))), "{last:?}");
+    assert_eq!(vendor.asked().len(), 2);
+}
+
+/// The first that a vendor is asked for.
+async fn first_asked(vendor: &FakeVendor) -> Asked {
+    let asked = async {
+        loop {
+            if let Some(asked) = vendor.asked().into_iter().next() {
+                return asked;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), asked).await.expect("it is asked")
+}
+
+/// Deepgram tells of eager ends only where its address asks for them.
+#[tokio::test]
+async fn flux_tells_of_probable_ends_where_a_model_is_asked_ahead() {
+    let with_a_model = r#"{"system_prompt": {"role": "You are a clinic."}}"#;
+    let without = r#"{"system_prompt": {"role": "You are a clinic."}, "turn": {"preemptive_generation": false}}"#;
+    let no_model = r#"{"livekit_config": {}}"#;
+    for (bot, deepgram, thresholds) in [
+        (with_a_model, "", "&eot_threshold=0.7&eager_eot_threshold=0.5&eot_timeout_ms=5000"),
+        (without, "", "&eot_threshold=0.7&eot_timeout_ms=5000"),
+        (no_model, "", "&eot_threshold=0.7&eot_timeout_ms=5000"),
+        (with_a_model, "eager_eot_threshold = 0", "&eot_threshold=0.7&eot_timeout_ms=5000"),
+        (
+            with_a_model,
+            "eot_threshold = 0.8\neager_eot_threshold = 0.6\neot_timeout_ms = 900",
+            "&eot_threshold=0.8&eager_eot_threshold=0.6&eot_timeout_ms=900",
+        ),
+    ] {
+        let vendor = FakeVendor::answering(|_, asked| Flux::script(asked)).unwrap();
+        let url = vendor.socket_url("");
+        let settings = keyed(&format!("[deepgram]\nbase_url = '{url}'\nmodel = 'flux-general-en'\n{deepgram}\n"));
+        let vendors = SpeechVendors::open(&settings).unwrap();
+        let recognizer = vendors.recognizer(&serde_json::from_str(bot).unwrap(), 8_000, None);
+        let path = first_asked(&vendor).await.path;
+        assert!(path.starts_with("/v2/listen?model=flux-general-en&") && path.ends_with(thresholds), "{path}");
+        drop(recognizer);
+    }
+}
+
+/// Its only recognizer dies in the middle of what a caller says, who said the word before.
+#[tokio::test]
+async fn a_single_vendor_hears_an_utterance_from_its_first_word() {
+    let vendor = FakeVendor::answering(|number, asked| match number {
+        0 => Script::socket(|| {
+            let mut frames = 0;
+            move |heard| {
+                frames += u32::from(matches!(heard, Heard::Binary(_)));
+                if frames == 40 { vec![Step::Die] } else { Vec::new() }
+            }
+        }),
+        _ => Nova::script(asked),
+    })
+    .unwrap();
+    let mut settings = Settings::default();
+    settings.deepgram.base_url = vendor.socket_url("");
+    let vendors = SpeechVendors::open(&settings).unwrap();
+    let recognizer = vendors.recognizer(&BotConfig::default(), 8_000, None).unwrap();
+    let request = RecognizeRequest { grammar: Grammar::Open, rate: 8_000, language: "en-US".to_owned() };
+    let mut recognition = recognizer.listen(request).unwrap();
+    for frame in 0..60 {
+        let loud = if frame < 20 { 4_000i16 } else { 0 };
+        let samples: Vec<i16> = (0..160).map(|n| if n % 16 < 8 { loud } else { -loud }).collect();
+        recognition.audio.send(RecognizerInput::Audio(samples.into())).await.unwrap();
+    }
+    recognition.audio.send(RecognizerInput::Finish).await.unwrap();
+    let mut last = None;
+    while let Some(event) = recognition.events.recv().await {
+        last = Some(event);
+    }
+    assert!(matches!(&last, Some(RecognizerEvent::Final { text, .. }) if text == "yes"), "{last:?}");
+    assert_eq!(vendor.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn another_vendor_speaks_where_one_fails_and_before_what_is_installed() {
+    let down = FakeVendor::start([Script::status(500, "down")]).unwrap();
+    let well =
+        FakeVendor::answering(|_, asked| Script::Stream { content_type: "audio/l16", steps: speech(asked) }).unwrap();
+    let mut settings = Settings::default();
+    settings.openai.base_url = down.url("/v1");
+    settings.deepgram.base_url = well.url("");
+    settings.deepgram.voice = "aura-2-thalia-en".to_owned();
+    let vendors = SpeechVendors::open(&settings).unwrap();
+    let voice = vendors.voice(&config(r#"{"tts_provider": "openai"}"#), 8_000, &stand_in()).unwrap();
+    let mut events = voice.speak(SpeakRequest { text: "Good morning".to_owned(), rate: 8_000 }).unwrap();
+    let (mut samples, mut last) = (0, None);
+    while let Some(event) = events.recv().await {
+        if let VoiceEvent::Audio(audio) = &event {
+            samples += audio.len();
+        }
+        last = Some(event);
+    }
+    assert_eq!((samples, last), ("Good morning".len() * 480, Some(VoiceEvent::Done)), "Aura's tone, once");
+    assert_eq!(well.asked().len(), 1);
+    let german = config(r#"{"tts_provider": "openai", "stt_language": "de-DE"}"#);
+    let voice = vendors.voice(&german, 8_000, &stand_in()).unwrap();
+    let mut events = voice.speak(SpeakRequest { text: "Guten Morgen".to_owned(), rate: 8_000 }).unwrap();
+    while events.recv().await.is_some() {}
+    assert_eq!(well.asked().len(), 0, "its voice speaks English");
+}
+
+/// What a contract limits is the account's, whatever models bots name.
+#[tokio::test]
+async fn all_models_of_an_account_share_its_connections() {
+    let vendor = FakeVendor::answering(|_, asked| match asked.path.contains("/listen") {
+        true => Nova::script(asked),
+        false => Script::socket(|| |_: Heard| Vec::new()),
+    })
+    .unwrap();
+    let url = vendor.socket_url("");
+    let limited = |name: &str| format!("[{name}]\nbase_url = '{url}'\nmax_concurrent = 1\n");
+    for (provider, models) in [("elevenlabs", ["flash_v2_5", "turbo_v2_5"]), ("cartesia", ["sonic-3", "sonic-2"])] {
+        let vendors = SpeechVendors::open(&keyed(&limited(provider))).unwrap();
+        let voice = |model| {
+            let bot = format!(r#"{{"tts_provider": "{provider}", "tts_model": "{model}"}}"#);
+            vendors.voice(&config(&bot), 8_000, &stand_in())
+        };
+        let first = voice(models[0]);
+        assert!(first.is_some() && voice(models[1]).is_none(), "{provider}");
+    }
+    let vendors = SpeechVendors::open(&keyed(&limited("deepgram"))).unwrap();
+    let ear = |model: &str| {
+        let bot = config(&format!(r#"{{"stt_provider": "deepgram", "stt_model": "{model}"}}"#));
+        vendors.recognizer(&bot, 8_000, None).unwrap()
+    };
+    let last_of = async |recognizer: &Arc<dyn Recognizer>| {
+        let request = RecognizeRequest { grammar: Grammar::Open, rate: 8_000, language: "en-US".to_owned() };
+        let mut recognition = recognizer.listen(request).unwrap();
+        recognition.audio.send(RecognizerInput::Audio(Arc::from([0i16; 160].as_slice()))).await.unwrap();
+        recognition.audio.send(RecognizerInput::Finish).await.unwrap();
+        recognition.events.recv().await
+    };
+    let first = ear("nova-3");
+    assert_eq!(last_of(&first).await, Some(RecognizerEvent::Rejected));
+    let busy = last_of(&ear("nova-2")).await;
+    assert!(matches!(&busy, Some(RecognizerEvent::Failed(SpeechError::Busy { limit: 1, .. }))), "{busy:?}");
+}
+
+#[tokio::test]
+async fn elevenlabs_is_spoken_to_over_the_socket_of_the_settings() {
+    for (socket, way) in [("multi", "/multi-stream-input?"), ("single", "/stream-input?")] {
+        let vendor = FakeVendor::start([Script::socket(|| |_: Heard| vec![Step::Stall])]).unwrap();
+        let settings = keyed(&format!("[elevenlabs]\nbase_url = '{}'\nsocket = '{socket}'\n", vendor.socket_url("")));
+        let vendors = SpeechVendors::open(&settings).unwrap();
+        let _voice = vendors.voice(&BotConfig::default(), 8_000, &stand_in()).unwrap();
+        let path = first_asked(&vendor).await.path;
+        assert!(path.contains(way), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_connection_is_left_the_next_vendor_speaks() {
+    let vendor = FakeVendor::start([Script::socket(|| |_: Heard| Vec::new())]).unwrap();
+    let url = vendor.socket_url("");
+    let settings = keyed(&format!(
+        "[elevenlabs]\nbase_url = '{url}'\nmax_concurrent = 1\n[cartesia]\nbase_url = '{url}'\n[deepgram]\napi_key = 'k'\n"
+    ));
+    let vendors = SpeechVendors::open(&settings).unwrap();
+    let calls: Vec<_> = (0..2).map(|_| vendors.voice(&BotConfig::default(), 8_000, &stand_in()).unwrap()).collect();
+    let names: Vec<_> = calls.iter().map(|voice| voice.info().name).collect();
+    assert_eq!(names, ["elevenlabs eleven_flash_v2_5", "cartesia sonic-3"]);
 }

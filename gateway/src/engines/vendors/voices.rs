@@ -6,12 +6,15 @@ use reqwest::Client;
 use tandem_contract::bot::VoiceVendor;
 use tandem_speech::aura::{Aura, AuraConfig};
 use tandem_speech::cartesia::{Cartesia, CartesiaConfig};
-use tandem_speech::elevenlabs::{ElevenLabs, ElevenLabsConfig};
+use tandem_speech::elevenlabs::{ElevenLabs, ElevenLabsConfig, Socket};
+use tandem_speech::language::primary;
 use tandem_speech::openai_speech::{OpenAiSpeech, OpenAiSpeechConfig};
 use tandem_speech::{EngineInfo, SpeechError, Voice};
 
 use super::{PerModel, Wanted};
-use crate::settings::{CartesiaSettings, DeepgramSettings, ElevenLabsSettings, OpenAiSettings, Settings};
+use crate::settings::{
+    CartesiaSettings, DeepgramSettings, ElevenLabsSettings, ElevenLabsSocket, OpenAiSettings, Settings,
+};
 
 /// How the names of all of ElevenLabs' voice models begin; generators of configs leave it out.
 const ELEVEN: &str = "eleven_";
@@ -49,43 +52,43 @@ pub(super) fn is_unasked(vendor: VoiceVendor, settings: &Settings) -> bool {
 pub(super) fn open(vendor: VoiceVendor, settings: &Settings, client: &Client) -> Result<Box<dyn Speaks>, SpeechError> {
     let client = client.clone();
     Ok(match vendor {
-        VoiceVendor::ElevenLabs => {
-            Box::new(PerModel::open(settings.elevenlabs.clone(), &settings.elevenlabs.model, elevenlabs)?)
-        }
-        VoiceVendor::Cartesia => {
-            Box::new(PerModel::open(settings.cartesia.clone(), &settings.cartesia.model, cartesia)?)
-        }
+        VoiceVendor::ElevenLabs => Box::new(elevenlabs(&settings.elevenlabs)?),
+        VoiceVendor::Cartesia => Box::new(cartesia(&settings.cartesia)?),
         VoiceVendor::Deepgram => Box::new(aura(client, &settings.deepgram)?),
-        VoiceVendor::OpenAi => {
-            let own = match settings.openai.speech_model.as_str() {
-                "" => OpenAiSpeechConfig::MODEL,
-                named => named,
-            };
-            let make = move |of: &OpenAiSettings, model: &str| openai(client.clone(), of, model);
-            Box::new(PerModel::open(settings.openai.clone(), own, make)?)
-        }
+        VoiceVendor::OpenAi => Box::new(openai(client, &settings.openai)?),
     })
 }
 
-fn elevenlabs(settings: &ElevenLabsSettings, model: &str) -> Result<ElevenLabs, SpeechError> {
-    let model = if model.starts_with(ELEVEN) { model.to_owned() } else { format!("{ELEVEN}{model}") };
-    ElevenLabs::new(ElevenLabsConfig {
+fn eleven(model: &str) -> String {
+    if model.starts_with(ELEVEN) { model.to_owned() } else { format!("{ELEVEN}{model}") }
+}
+
+fn elevenlabs(settings: &ElevenLabsSettings) -> Result<PerModel<ElevenLabs>, SpeechError> {
+    let own = ElevenLabs::new(ElevenLabsConfig {
         base_url: settings.base_url.clone(),
         key: settings.api_key.value(),
-        model,
+        model: eleven(&settings.model),
         voice: settings.voice.clone(),
+        socket: match settings.socket {
+            ElevenLabsSocket::Multi => Socket::Multi,
+            ElevenLabsSocket::Single => Socket::Single,
+        },
+        max_connections: settings.max_concurrent as usize,
         ..ElevenLabsConfig::default()
-    })
+    })?;
+    Ok(PerModel::new(own, |own, model| own.with_model(&eleven(model))))
 }
 
-fn cartesia(settings: &CartesiaSettings, model: &str) -> Result<Cartesia, SpeechError> {
-    Cartesia::new(CartesiaConfig {
+fn cartesia(settings: &CartesiaSettings) -> Result<PerModel<Cartesia>, SpeechError> {
+    let own = Cartesia::new(CartesiaConfig {
         base_url: settings.base_url.clone(),
         key: settings.api_key.value(),
-        model: model.to_owned(),
+        model: settings.model.clone(),
         voice: settings.voice.clone(),
+        max_connections: settings.max_concurrent as usize,
         ..CartesiaConfig::default()
-    })
+    })?;
+    Ok(PerModel::new(own, |own, model| Ok(own.with_model(model))))
 }
 
 /// With Deepgram the voice is the model, so that there is one account.
@@ -95,39 +98,43 @@ fn aura(client: Client, settings: &DeepgramSettings) -> Result<AuraAccount, Spee
         base_url: settings.base_url.clone(),
         key: settings.api_key.value(),
         voice: voice.clone(),
+        max_connections: settings.max_concurrent as usize,
         ..AuraConfig::default()
     };
     Ok(AuraAccount { aura: Aura::new(client, config)?, voice })
 }
 
-fn openai(client: Client, settings: &OpenAiSettings, model: &str) -> Result<OpenAiSpeech, SpeechError> {
+fn openai(client: Client, settings: &OpenAiSettings) -> Result<PerModel<OpenAiSpeech>, SpeechError> {
     let config = OpenAiSpeechConfig {
         base_url: settings.base_url.clone(),
         key: settings.api_key.value(),
-        model: model.to_owned(),
         voice: settings.voice.clone(),
         ..OpenAiSpeechConfig::default()
     };
-    OpenAiSpeech::new(client, config)
+    let config = match settings.speech_model.as_str() {
+        "" => config,
+        model => OpenAiSpeechConfig { model: model.to_owned(), ..config },
+    };
+    Ok(PerModel::new(OpenAiSpeech::new(client, config)?, |own, model| Ok(own.with_model(model))))
 }
 
-impl Speaks for PerModel<ElevenLabsSettings, ElevenLabs> {
+impl Speaks for PerModel<ElevenLabs> {
     fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError> {
         self.of(wanted.model)?.line(wanted.voice, wanted.rate, Some(wanted.language))
     }
 
     fn info(&self) -> Result<EngineInfo, SpeechError> {
-        Ok(self.of(None)?.info())
+        Ok(self.own.info())
     }
 }
 
-impl Speaks for PerModel<CartesiaSettings, Cartesia> {
+impl Speaks for PerModel<Cartesia> {
     fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError> {
         self.of(wanted.model)?.line(wanted.voice, wanted.rate, Some(wanted.language))
     }
 
     fn info(&self) -> Result<EngineInfo, SpeechError> {
-        Ok(self.of(None)?.info())
+        Ok(self.own.info())
     }
 }
 
@@ -140,6 +147,7 @@ struct AuraAccount {
 impl Speaks for AuraAccount {
     /// A bot may name the voice under either key: it is both.
     fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError> {
+        self.aura.warm();
         self.aura.voice(if wanted.voice.is_empty() { wanted.model.unwrap_or_default() } else { wanted.voice })
     }
 
@@ -149,18 +157,19 @@ impl Speaks for AuraAccount {
 
     /// "aura-2-thalia-en" speaks English.
     fn knows(&self, language: &str) -> bool {
-        let primary = language.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
-        let primary = if primary == "multi" { "en" } else { &primary };
-        self.voice.rsplit('-').next() == Some(primary)
+        let primary = primary(language).unwrap_or_else(|| "en".to_owned());
+        self.voice.rsplit('-').next() == Some(&primary)
     }
 }
 
-impl Speaks for PerModel<OpenAiSettings, OpenAiSpeech> {
+impl Speaks for PerModel<OpenAiSpeech> {
     fn voice(&self, wanted: Wanted<'_>) -> Result<Arc<dyn Voice>, SpeechError> {
-        self.of(wanted.model)?.voice(wanted.voice)
+        let account = self.of(wanted.model)?;
+        account.warm();
+        account.voice(wanted.voice)
     }
 
     fn info(&self) -> Result<EngineInfo, SpeechError> {
-        Ok(self.of(None)?.voice("")?.info())
+        Ok(self.own.voice("")?.info())
     }
 }

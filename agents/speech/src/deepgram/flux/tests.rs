@@ -23,7 +23,7 @@ fn flux(url: &str) -> Deepgram {
 async fn conforms() {
     let fake = FakeVendor::answering(|_, asked| Flux::script(asked)).unwrap();
     let deepgram = flux(&fake.url(""));
-    let at = |rate| deepgram.line(rate, "en-US");
+    let at = |rate| deepgram.line(rate, "en-US", true);
     recognizer_conformance::run(&Subject { at: &at, yes: &yes(), grammars: false }).await;
     let asked = fake.asked();
     assert_eq!(asked[0].headers["authorization"], "Token KEY");
@@ -34,7 +34,7 @@ async fn conforms() {
 #[tokio::test]
 async fn survives_what_a_vendor_can_do() {
     socket_conformance::run(&SocketVendor {
-        line: |url| flux(url).line(8_000, "en-US"),
+        line: |url| flux(url).line(8_000, "en-US", true),
         script: Flux::script,
         setting: KEY_SETTING,
         error: r#"{"type":"Error","sequence_id":1,"code":"INTERNAL_SERVER_ERROR","description":"no"}"#,
@@ -45,7 +45,7 @@ async fn survives_what_a_vendor_can_do() {
 #[tokio::test]
 async fn its_own_end_of_a_turn_is_told() {
     let fake = FakeVendor::answering(|_, asked| Flux::script(asked)).unwrap();
-    let line = flux(&fake.url("")).line(8_000, "en-US");
+    let line = flux(&fake.url("")).line(8_000, "en-US", true);
     let mut audio = yes();
     audio.resize(audio.len() + 8_000, 0);
     for _ in 0..2 {
