@@ -17,6 +17,8 @@ pub(super) struct Request<'a> {
     pub(super) temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_effort: Option<&'static str>,
     pub(super) stream: bool,
     pub(super) stream_options: StreamOptions,
 }
