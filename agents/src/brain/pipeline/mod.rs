@@ -264,7 +264,6 @@ impl PipelineBrain {
     }
 
     fn answered(&mut self, finish: Finish, out: &mut Vec<BrainEffect>) {
-        self.misses.failed = 0;
         let written = std::mem::take(&mut self.reply.written);
         if self.reply.shown > 0 && self.reply.shown < written.len() {
             let text = written[self.reply.shown..].to_owned().into();
@@ -275,11 +274,17 @@ impl PipelineBrain {
         if let Some(rest) = rest {
             self.say(rest.trim(), out);
         }
+        // An empty answer is no better than none.
+        let is_empty = self.reply.calls.is_empty() && !self.reply.said && !self.reply.unasked;
+        if is_empty && finish != Finish::Filtered {
+            return self.failed(out);
+        }
+        self.misses.failed = 0;
         if !self.reply.calls.is_empty() {
             return self.call_tools(out);
         }
-        if !self.reply.said && !self.reply.unasked {
-            self.say(if finish == Finish::Filtered { CANNOT } else { SORRY }, out);
+        if is_empty {
+            self.say(CANNOT, out);
         }
         self.done(out);
     }
