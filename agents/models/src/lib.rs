@@ -178,13 +178,13 @@ impl ModelEvent {
     }
 }
 
-/// Whose fault, and whether to try again.
+/// Whose fault, and whether to try again. Its text goes to the log: it is ours, and quotes of the vendor no more than a status
+/// and a code, since a vendor's message may quote the conversation.
 #[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum ModelError {
     #[error("{vendor} refused the key: check {setting}")]
     Unauthorized { vendor: String, setting: String },
-    /// `detail`: the status and the vendor's code for it; its message only where that cannot quote the request.
     #[error("{vendor} does not accept the request: {detail}")]
     Refused { vendor: String, detail: String },
     #[error("{vendor} takes no more requests at present")]
@@ -215,15 +215,6 @@ impl ModelError {
         match self {
             Self::RateLimited { after_ms, .. } => after_ms.map(Duration::from_millis),
             _ => None,
-        }
-    }
-
-    /// What a log may say beside the reason: nothing that could quote the conversation.
-    pub fn detail_without_words(&self) -> &str {
-        match self {
-            Self::Refused { detail, .. } => detail,
-            Self::Unauthorized { setting, .. } => setting,
-            _ => "",
         }
     }
 

@@ -164,8 +164,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn failed(&self, error: &ModelError, now: Duration) {
-        let detail = error.detail_without_words();
-        warn!(model = self.guarded.model.name(), reason = error.reason(), detail, "a completion failed");
+        warn!(model = self.guarded.model.name(), reason = error.reason(), %error, "a completion failed");
         self.count(error.reason());
         // A request that cannot be right says nothing of the vendor. Of one with pictures some vendors say that they failed,
         // where their model does not see: each counts once, for the vendor may be gone as well.

@@ -145,9 +145,9 @@ impl Answer for Assembly {
         if data == LAST {
             return Ok(true);
         }
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Fault::Malformed(error.to_string()))?;
+        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Fault::unread(&error))?;
         if let Some(error) = chunk.error {
-            return Err(Fault::Failed(error.message));
+            return Err(Fault::Failed { code: error.code() });
         }
         self.add_chunk(chunk, out).map_err(Fault::Malformed)?;
         Ok(false)
@@ -170,7 +170,7 @@ impl Answer for Assembly {
 
 impl Partial {
     fn whole(self, number: usize) -> Result<ToolCall, String> {
-        let arguments = arguments(&self.name, &self.arguments)?;
+        let arguments = arguments(&self.arguments)?;
         if self.name.is_empty() {
             return Err("a tool call without a name".to_owned());
         }
