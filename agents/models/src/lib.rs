@@ -2,11 +2,13 @@
 //!
 //! A completion is a stream of events; dropping the stream cancels it. What every vendor needs besides (limits of time, the
 //! meaning of an HTTP status) is in `http`, and what every session needs is written once around the trait. From the wire
-//! outwards: a vendor; what it cost ([`spending`]); retry, breaker, failover, metrics ([`resilient`]); answers given before
-//! ([`cache`], where it is asked for); and, one for each session, which of the chains is asked ([`route`]).
+//! outwards: a vendor; what it cost ([`spending`]); how many may ask its account at once ([`bounded`]); retry, breaker,
+//! failover, metrics ([`resilient`]); answers given before ([`cache`], where it is asked for); and, one for each session, which
+//! of the chains is asked ([`route`]).
 
 mod answer;
 pub mod anthropic;
+pub mod bounded;
 pub mod breaker;
 pub mod budget;
 pub mod cache;
@@ -195,6 +197,9 @@ pub enum ModelError {
     Failed { vendor: String, detail: String },
     #[error("{vendor} sent what is not its protocol: {detail}")]
     Malformed { vendor: String, detail: String },
+    /// By us, and not by the vendor: a bound of ours.
+    #[error("all {limit} places at {vendor} are taken: raise max_concurrent of its vendor, if the account allows more")]
+    Busy { vendor: String, limit: usize },
     #[error("{vendor} failed too often and is left alone for a while")]
     Resting { vendor: String },
     #[error("{whose} has spent its budget of this {period}: raise it, or wait for the next")]
@@ -206,7 +211,12 @@ impl ModelError {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Timeout { .. } | Self::Failed { .. } | Self::Malformed { .. } => true,
-            Self::Unauthorized { .. } | Self::Refused { .. } | Self::Resting { .. } | Self::OutOfBudget { .. } => false,
+            Self::Unauthorized { .. }
+            | Self::Refused { .. }
+            // It was waited for.
+            | Self::Busy { .. }
+            | Self::Resting { .. }
+            | Self::OutOfBudget { .. } => false,
         }
     }
 
@@ -227,6 +237,7 @@ impl ModelError {
             Self::Timeout { .. } => "timeout",
             Self::Failed { .. } => "failed",
             Self::Malformed { .. } => "malformed",
+            Self::Busy { .. } => "busy",
             Self::Resting { .. } => "resting",
             Self::OutOfBudget { .. } => "out_of_budget",
         }

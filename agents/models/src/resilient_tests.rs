@@ -1,13 +1,21 @@
 //! In virtual time, on models that answer as they are told.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tandem_contract::Private;
 use tandem_contract::attachment::{Picture, PictureFormat};
 
 use super::*;
 use crate::Message;
-use crate::scripted::{done, failed, model, text};
+use crate::openai::{OpenAi, OpenAiConfig};
+use crate::scripted::{done, failed, model, named, stall, text};
+
+const HAND_OVER: Duration = Duration::from_secs(4);
+
+fn chain(first: Arc<dyn LanguageModel>, fallbacks: Vec<Arc<dyn LanguageModel>>) -> Resilient {
+    let fallbacks = fallbacks.into_iter().map(Guarded::new).collect();
+    Resilient::new(Guarded::new(first), fallbacks, HAND_OVER)
+}
 
 fn limited(after_ms: u64) -> ModelEvent {
     ModelEvent::Failed { error: ModelError::RateLimited { vendor: "x".into(), after_ms: Some(after_ms) } }
@@ -21,7 +29,7 @@ async fn all(model: &Resilient) -> Vec<ModelEvent> {
 async fn a_failure_before_the_first_token_is_tried_again() {
     let (first, asked) = model(vec![vec![failed()], vec![limited(200)], vec![text("Hello."), done()]]);
     let began = Instant::now();
-    assert_eq!(all(&Resilient::new(first, vec![])).await, [text("Hello."), done()]);
+    assert_eq!(all(&chain(first, vec![])).await, [text("Hello."), done()]);
     assert_eq!(asked.load(Ordering::Relaxed), 3);
     assert_eq!((Instant::now() - began).as_millis(), 100 + 300, "of the virtual clock");
 }
@@ -30,7 +38,7 @@ async fn a_failure_before_the_first_token_is_tried_again() {
 async fn what_was_said_is_never_said_again() {
     let (first, asked) = model(vec![vec![text("Hel"), failed()]]);
     let (second, untouched) = model(vec![vec![text("Hello."), done()]]);
-    assert_eq!(all(&Resilient::new(first, vec![second])).await, [text("Hel"), failed()]);
+    assert_eq!(all(&chain(first, vec![second])).await, [text("Hel"), failed()]);
     assert_eq!((asked.load(Ordering::Relaxed), untouched.load(Ordering::Relaxed)), (1, 0));
 }
 
@@ -43,7 +51,7 @@ async fn another_model_answers_where_one_fails_or_asks_for_too_much_patience() {
         let (first, asked) = model(vec![vec![event.clone()]]);
         let (second, _) = model(vec![vec![text("Hello."), done()]]);
         let answer = [ModelEvent::Rerouted, text("Hello."), done()];
-        assert_eq!(all(&Resilient::new(first, vec![second])).await, answer, "{event:?}");
+        assert_eq!(all(&chain(first, vec![second])).await, answer, "{event:?}");
         assert_eq!(asked.load(Ordering::Relaxed), tries, "{event:?}");
     }
 }
@@ -52,7 +60,7 @@ async fn another_model_answers_where_one_fails_or_asks_for_too_much_patience() {
 async fn a_model_that_keeps_failing_is_left_alone() {
     let (first, asked) = model(vec![vec![failed()]]);
     let (second, _) = model(vec![vec![done()]]);
-    let resilient = Resilient::new(first, vec![second]);
+    let resilient = chain(first, vec![second]);
     // Whom nobody asks is not waited for: that is no news.
     for asked_another in [true, true, false, false] {
         let news = asked_another.then_some(ModelEvent::Rerouted);
@@ -68,7 +76,7 @@ async fn a_model_that_keeps_failing_is_left_alone() {
 async fn an_answer_that_is_read_to_its_last_event_and_no_further_closes_the_breaker() {
     let rounds = (0..12).flat_map(|_| [vec![failed()], vec![text("Hello."), done()]]).collect();
     let (only, _) = model(rounds);
-    let resilient = Resilient::new(only, vec![]);
+    let resilient = chain(only, vec![]);
     for round in 0..12 {
         let mut answer = resilient.complete(Completion::default());
         assert_eq!(answer.next().await, Some(text("Hello.")), "round {round}");
@@ -79,9 +87,9 @@ async fn an_answer_that_is_read_to_its_last_event_and_no_further_closes_the_brea
 #[tokio::test(start_paused = true)]
 async fn the_last_error_is_told_when_all_fail() {
     let (only, _) = model(vec![vec![limited(9_000)]]);
-    assert_eq!(all(&Resilient::new(only, vec![])).await, [limited(9_000)]);
+    assert_eq!(all(&chain(only, vec![])).await, [limited(9_000)]);
     let (silent, _) = model(vec![vec![]]);
-    assert!(matches!(all(&Resilient::new(silent, vec![])).await.as_slice(), [ModelEvent::Failed { .. }]));
+    assert!(matches!(all(&chain(silent, vec![])).await.as_slice(), [ModelEvent::Failed { .. }]));
 }
 
 fn with_a_picture() -> Completion {
@@ -93,7 +101,7 @@ fn with_a_picture() -> Completion {
 #[tokio::test(start_paused = true)]
 async fn a_model_that_fails_at_pictures_is_asked_by_others() {
     let (only, asked) = model([vec![vec![failed()]; 6], vec![vec![text("Hello."), done()]]].concat());
-    let resilient = Resilient::new(only, vec![]);
+    let resilient = chain(only, vec![]);
     for _ in 0..2 {
         assert_eq!(resilient.complete(with_a_picture()).collect::<Vec<_>>().await, [failed()]);
     }
@@ -105,7 +113,7 @@ async fn a_model_that_fails_at_pictures_is_asked_by_others() {
 async fn of_a_question_with_pictures_one_failure_counts() {
     let (first, asked) = model(vec![vec![failed()]]);
     let (second, _) = model(vec![vec![done()]]);
-    let resilient = Resilient::new(first, vec![second]);
+    let resilient = chain(first, vec![second]);
     for so_far in [3, 6, 9, 12, 13, 13] {
         resilient.complete(with_a_picture()).collect::<Vec<_>>().await;
         assert_eq!(asked.load(Ordering::Relaxed), so_far, "the fifth question opens the breaker");
@@ -115,9 +123,158 @@ async fn of_a_question_with_pictures_one_failure_counts() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_amid_the_answer_to_pictures_counts() {
     let (only, asked) = model((0..3).flat_map(|_| [vec![failed()], vec![text("A do"), failed()]]).collect());
-    let resilient = Resilient::new(only, vec![]);
-    for so_far in [2, 4, 5, 5] {
+    let resilient = chain(only, vec![]);
+    for so_far in [2, 4, 5, 6, 7] {
         resilient.complete(with_a_picture()).collect::<Vec<_>>().await;
-        assert_eq!(asked.load(Ordering::Relaxed), so_far, "two of each question");
+        assert_eq!(asked.load(Ordering::Relaxed), so_far, "two of each question, and one while it rests");
     }
+}
+
+/// A model whose breaker has just opened, by the scripts of two questions; then it does as it is told.
+async fn opened(then: Vec<Vec<ModelEvent>>) -> (Resilient, Arc<AtomicUsize>) {
+    let (first, asked) = named("first", [vec![vec![failed()]; 5], then].concat());
+    let (second, _) = named("second", vec![vec![text("Second."), done()]]);
+    let resilient = chain(first, vec![second]);
+    for _ in 0..2 {
+        assert_eq!(all(&resilient).await, [ModelEvent::Rerouted, text("Second."), done()]);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 5);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    (resilient, asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_that_nobody_waits_for_is_made_by_the_next_question() {
+    let (resilient, asked) = opened(vec![vec![stall()], vec![text("First."), done()]]).await;
+    let mut ahead = resilient.complete(Completion::default());
+    assert!(tokio::time::timeout(Duration::from_secs(1), ahead.next()).await.is_err());
+    assert_eq!(all(&resilient).await, [text("Second."), done()], "one trial at a time");
+    drop(ahead);
+    assert_eq!(all(&resilient).await, [text("First."), done()], "the caller had gone on");
+    assert_eq!(asked.load(Ordering::Relaxed), 5 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_that_is_barged_in_on_has_shown_that_the_vendor_is_well() {
+    let (resilient, asked) =
+        opened(vec![vec![text("First"), stall()], vec![text("First."), done()], vec![failed()]]).await;
+    let mut barged_in = resilient.complete(Completion::default());
+    assert_eq!(barged_in.next().await, Some(text("First")));
+    assert_eq!(all(&resilient).await, [text("First."), done()], "from its first word on");
+    drop(barged_in);
+    assert_eq!(all(&resilient).await, [ModelEvent::Rerouted, text("Second."), done()]);
+    assert_eq!(asked.load(Ordering::Relaxed), 5 + 2 + 3, "its failures are forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_rest_the_one_that_rests_least_is_asked_once() {
+    let (first, first_asked) = named("first", [vec![vec![failed()]; 5], vec![vec![text("First."), done()]]].concat());
+    let (second, second_asked) = named("second", vec![vec![failed()]]);
+    let resilient = chain(first, vec![second]);
+    all(&resilient).await;
+    all(&resilient).await;
+    let counts = || [&first_asked, &second_asked].map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(counts(), [5, 5]);
+    let answer = all(&resilient).await;
+    assert_eq!((answer, counts()), (vec![text("First."), done()], [6, 5]), "the first has failed before the second");
+    assert_eq!(all(&resilient).await, [text("First."), done()], "it is well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_rests_is_asked_after_all_others_have_failed() {
+    let (resilient, asked) = {
+        let (first, asked) = named("first", vec![vec![failed()]]);
+        let (second, _) =
+            named("second", vec![vec![text("Second."), done()], vec![text("Second."), done()], vec![limited(9_000)]]);
+        (chain(first, vec![second]), asked)
+    };
+    for so_far in [3, 5] {
+        all(&resilient).await;
+        assert_eq!(asked.load(Ordering::Relaxed), so_far);
+    }
+    assert_eq!(all(&resilient).await, [ModelEvent::Rerouted, failed()]);
+    assert_eq!(asked.load(Ordering::Relaxed), 6, "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_chain_knows_what_another_has_learnt() {
+    let (model, asked) = named("shared", vec![vec![failed()]]);
+    let (other, _) = named("other", vec![vec![done()]]);
+    let (shared, other) = (Guarded::new(model), Guarded::new(other));
+    let chain = || Resilient::new(shared.clone(), vec![other.clone()], HAND_OVER);
+    for so_far in [3, 5, 5] {
+        // Each by a chain of its own, and at another time.
+        all(&chain()).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(asked.load(Ordering::Relaxed), so_far);
+    }
+}
+
+/// What is answered, and after how long.
+async fn timed(resilient: &Resilient) -> (Vec<ModelEvent>, Duration) {
+    let began = Instant::now();
+    (all(resilient).await, Instant::now() - began)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_says_nothing_is_waited_for_only_until_another_can_answer() {
+    let silent = || named("silent", vec![vec![stall()]]).0;
+    let (second, _) = named("second", vec![vec![text("Second."), done()]]);
+    let answer = vec![ModelEvent::Rerouted, text("Second."), done()];
+    assert_eq!(timed(&chain(silent(), vec![second.clone()])).await, (answer, HAND_OVER));
+
+    // A sign is enough: from there on its vendor's own limits count.
+    let (slow, _) = named("slow", vec![vec![ModelEvent::Progress, stall()]]);
+    let mut thinks = chain(slow, vec![second]).complete(Completion::default());
+    assert_eq!(thinks.next().await, Some(ModelEvent::Progress));
+    assert!(tokio::time::timeout(HAND_OVER * 2, thinks.next()).await.is_err());
+
+    // Nobody is behind it, or nobody who is well.
+    let alone = chain(silent(), vec![]);
+    assert!(tokio::time::timeout(HAND_OVER * 2, all(&alone)).await.is_err());
+    let (broken, _) = named("broken", vec![vec![failed()]]);
+    let broken = Guarded::new(broken);
+    (0..5).for_each(|_| broken.breaker.admit_resting().failed(broken.began.elapsed()));
+    let behind = Resilient::new(Guarded::new(silent()), vec![broken], HAND_OVER);
+    assert!(tokio::time::timeout(HAND_OVER * 2, all(&behind)).await.is_err());
+}
+
+/// Lines of the log, as they are written.
+#[derive(Clone)]
+struct Lines(std::sync::mpsc::Sender<Vec<u8>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.send(line.to_vec()).map(|()| line.len()).map_err(std::io::Error::other)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Over a real socket that nobody listens at: what a new user who mistyped the port has to go by.
+#[tokio::test]
+async fn the_log_says_of_each_failure_what_to_mend() {
+    let (to, lines) = std::sync::mpsc::channel();
+    let lines_of = tracing_subscriber::fmt().with_writer(move || Lines(to.clone())).with_ansi(false).finish();
+    let logging = tracing::subscriber::set_default(lines_of);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = OpenAiConfig {
+        base_url: format!("http://{nobody}/v1"),
+        key: Some("sk-secret".to_owned().into()),
+        model: "m".into(),
+        limits: crate::Limits::default(),
+    };
+    let only = chain(Arc::new(OpenAi::new(crate::client_builder().build().unwrap(), config).unwrap()), vec![]);
+    let asked =
+        Completion { messages: vec![Message::user("my number is 5550100".to_owned())], ..Completion::default() };
+    assert!(matches!(only.complete(asked).collect::<Vec<_>>().await[..], [ModelEvent::Failed { .. }]));
+    drop(logging);
+    let log: Vec<String> = lines.try_iter().map(|line| String::from_utf8(line).unwrap()).collect();
+    let told: Vec<_> = log.iter().filter(|line| line.contains("a completion failed")).collect();
+    assert_eq!(told.len(), 3, "once a try: {log:?}");
+    let whither = format!("openai failed: cannot connect to http://{nobody}/v1/chat/completions (Connection refused");
+    assert!(told.iter().all(|line| line.contains(&whither) && line.contains("reason=\"failed\"")), "{told:?}");
+    assert!(!log.concat().contains("5550100") && !log.concat().contains("sk-secret"), "{log:?}");
 }

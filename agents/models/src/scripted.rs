@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 
 use crate::{Completion, Finish, LanguageModel, ModelError, ModelEvent, ModelStream, Usage};
 
-/// Answers the n-th request as the n-th script says, later ones as the last does.
+/// Answers the n-th request as the n-th script says, later ones as the last does. After [`stall`] nothing more comes.
 struct Scripted {
     name: &'static str,
     scripts: Vec<Vec<ModelEvent>>,
@@ -21,8 +21,14 @@ impl LanguageModel for Scripted {
 
     fn complete(&self, _: Completion) -> ModelStream {
         let number = self.asked.fetch_add(1, Ordering::Relaxed);
-        let script = self.scripts.get(number).or(self.scripts.last()).cloned().unwrap_or_default();
-        Box::pin(stream::iter(script))
+        let mut script = self.scripts.get(number).or(self.scripts.last()).cloned().unwrap_or_default();
+        match script.iter().position(|event| *event == stall()) {
+            Some(at) => {
+                script.truncate(at);
+                Box::pin(stream::iter(script).chain(stream::pending()))
+            }
+            None => Box::pin(stream::iter(script)),
+        }
     }
 }
 
@@ -42,6 +48,11 @@ pub(crate) fn text(text: &str) -> ModelEvent {
 
 pub(crate) fn done() -> ModelEvent {
     ModelEvent::Done { finish: Finish::Stop }
+}
+
+/// What no model says.
+pub(crate) fn stall() -> ModelEvent {
+    text("(stall)")
 }
 
 pub(crate) fn failed() -> ModelEvent {

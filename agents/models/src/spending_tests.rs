@@ -7,7 +7,7 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::price::Price;
-use crate::resilient::Resilient;
+use crate::resilient::{Guarded, Resilient};
 use crate::scripted::{done, failed, named, text, usage};
 
 /// 2026-11-21T00:00:00Z.
@@ -63,7 +63,8 @@ async fn who_asks_pays_the_price_of_the_model_that_answered() {
     let second = metered("cheap", vec![text("From nine."), usage(100, 7), done()]);
     let (payer, other) = (payer("acme"), payer("other"));
     spending.open(payer.session, Budget::default());
-    let chain = Resilient::new(never, vec![second]);
+    let hand_over = Duration::from_secs(60);
+    let chain = Resilient::new(Guarded::new(never), vec![Guarded::new(second)], hand_over);
     assert_eq!(chain.complete(asked(&payer)).count().await, 4, "the news and the answer");
     assert_eq!(spent(&spending, &payer), [107; 3], "and nothing for the one that refused");
     assert_eq!(spent(&spending, &other), [0; 3]);

@@ -96,6 +96,7 @@ impl From<ModelError> for SpeechError {
             }
             ModelError::Failed { vendor: engine, detail: why }
             | ModelError::Malformed { vendor: engine, detail: why } => Self::Failed { engine, why, retry: true },
+            ModelError::Busy { vendor: engine, limit } => Self::Busy { engine, limit },
             ModelError::Resting { vendor: engine } => {
                 Self::Unavailable { engine, why: "it failed too often and is left alone for a while".to_owned() }
             }

@@ -162,6 +162,7 @@ fn may_be_blind(error: &ModelError) -> bool {
         ModelError::Refused { .. }
         | ModelError::Failed { .. }
         | ModelError::Resting { .. }
+        | ModelError::Busy { .. }
         | ModelError::RateLimited { .. } => true,
         ModelError::Unauthorized { .. }
         | ModelError::Timeout { .. }

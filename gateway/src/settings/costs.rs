@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::de::Error as _;
@@ -26,6 +27,9 @@ pub struct ModelsSettings {
     /// The same. Empty: as `balanced`.
     #[schemars(with = "String")]
     pub premium: Listed<ModelName>,
+    /// Milliseconds in which a model has to begin its answer (thoughts count), or it has failed; half as long where another that is
+    /// well stands behind it, in its tier or as a bot's `fallback`, and is asked then.
+    pub first_token_ms: u32,
     /// Whether an answer that was asked for with `temperature` 0 and called no tool is kept, for who asks exactly the same.
     pub cache: bool,
     /// How long it is kept.
@@ -54,6 +58,8 @@ impl Default for ModelsSettings {
             balanced: Listed::default(),
             premium: Listed::default(),
             cache: false,
+            // A caller who hears nothing for eight seconds hangs up.
+            first_token_ms: 8_000,
             cache_minutes: 60,
             prices: Listed::default(),
             budget_period: BudgetPeriod::default(),
@@ -75,6 +81,15 @@ pub enum BudgetPeriod {
 
 impl ModelsSettings {
     /// Of the organization.
+    pub fn first_token(&self) -> Duration {
+        Duration::from_millis(self.first_token_ms.into())
+    }
+
+    /// How long a model may say nothing that has another behind it.
+    pub fn hand_over(&self) -> Duration {
+        self.first_token() / 2
+    }
+
     pub fn budget(&self) -> Budget {
         let period = match self.budget_period {
             BudgetPeriod::Day => Period::Day,

@@ -1,6 +1,7 @@
 //! Reads settings: file, then environment, then checks.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -43,6 +44,8 @@ const FOREIGN: [&str; 6] =
 
 /// Of a budget: more is a slip.
 const MOST_DOLLARS: f64 = 1e9;
+/// In which a model has to begin its answer: less would pass every slow answer for a failure, and a turn is given up after the most.
+const FIRST_TOKEN_MS: RangeInclusive<u32> = 2_000..=20_000;
 
 #[derive(Debug, Error)]
 pub enum SettingsError {
@@ -276,7 +279,21 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
     if !account.chars().all(|digit| digit.is_ascii_digit()) {
         return bad("chatwoot.account_id", format!("{account:?}"), "the number of an account is wanted, such as 1");
     }
+    for (key, most) in [
+        ("openai.max_concurrent", openai.max_concurrent),
+        ("anthropic.max_concurrent", anthropic.max_concurrent),
+        ("gemini.max_concurrent", gemini.max_concurrent),
+    ] {
+        if most == 0 {
+            return bad(key, "0".into(), "an account that is never asked is no use; 1 asks it one question at a time");
+        }
+    }
     let models = &settings.models;
+    if !FIRST_TOKEN_MS.contains(&models.first_token_ms) {
+        let (least, most) = (FIRST_TOKEN_MS.start(), FIRST_TOKEN_MS.end());
+        let reason = format!("milliseconds between {least} and {most} are wanted");
+        return bad("models.first_token_ms", models.first_token_ms.to_string(), &reason);
+    }
     for (key, dollars) in [
         ("models.budget_alert_usd", models.budget_alert_usd),
         ("models.budget_throttle_usd", models.budget_throttle_usd),
@@ -386,6 +403,8 @@ mod tests {
             ("[gemini]\nbase_url = \"x\"", "gemini.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\nbase_url = \"chatwoot.example\"", "chatwoot.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\naccount_id = \"me\"", "chatwoot.account_id = \"me\": the number"),
+            ("[gemini]\nmax_concurrent = 0", "gemini.max_concurrent = 0: an account that is never asked"),
+            ("[models]\nfirst_token_ms = 100", "models.first_token_ms = 100: milliseconds between 2000 and 20000"),
             ("[models]\nbudget_stop_usd = -1", "models.budget_stop_usd = -1: an amount of US dollars"),
             ("[models]\ncheap = \"gpt\"", "models.cheap = \"gpt\": \"gpt\" is no model"),
             ("[chatwoot]\nattachment_hosts = \"a:80\"", "chatwoot.attachment_hosts = \"a:80\": \"a:80\" is no host"),

@@ -17,6 +17,9 @@ use tandem_speech::openai_speech::OpenAiSpeechConfig;
 
 use super::Secret;
 
+/// More than the calls of a busy node ask at once; far fewer than a runaway would.
+const MAX_CONCURRENT: u32 = 256;
+
 /// A language model, a voice and a recognizer: OpenAI, or any server that speaks its `/v1/chat/completions` (vLLM, Ollama,
 /// llama.cpp). Bots with a `system_prompt` or an `llm_config` and without a `flow` are answered by the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +31,9 @@ pub struct OpenAiSettings {
     pub base_url: String,
     /// The model of bots that name none of this vendor in `llm_config`.
     pub model: String,
+    /// Questions to its language models at once; with more, callers wait half a second for a place, and then the next model of their
+    /// chain is asked.
+    pub max_concurrent: u32,
     /// The model that speaks, for bots that name none in `livekit_config.tts_model`. Empty: `gpt-4o-mini-tts`; a server at another
     /// address then speaks only for bots whose `tts_provider` is `openai`.
     pub speech_model: String,
@@ -44,6 +50,7 @@ impl Default for OpenAiSettings {
             api_key: Secret::default(),
             base_url: OpenAiConfig::BASE_URL.to_owned(),
             model: "gpt-4.1-mini".to_owned(),
+            max_concurrent: MAX_CONCURRENT,
             speech_model: String::new(),
             voice: OpenAiSpeechConfig::VOICE.to_owned(),
             transcription_model: String::new(),
@@ -82,6 +89,9 @@ pub struct AnthropicSettings {
     pub base_url: String,
     /// The model of bots that name none of this vendor in `llm_config`.
     pub model: String,
+    /// Questions to its language models at once; with more, callers wait half a second for a place, and then the next model of their
+    /// chain is asked.
+    pub max_concurrent: u32,
 }
 
 impl AnthropicSettings {
@@ -94,7 +104,8 @@ impl AnthropicSettings {
 impl Default for AnthropicSettings {
     fn default() -> Self {
         let base_url = AnthropicConfig::BASE_URL.to_owned();
-        Self { api_key: Secret::default(), base_url, model: "claude-haiku-4-5".to_owned() }
+        let model = "claude-haiku-4-5".to_owned();
+        Self { api_key: Secret::default(), base_url, model, max_concurrent: MAX_CONCURRENT }
     }
 }
 
@@ -108,6 +119,9 @@ pub struct GeminiSettings {
     pub base_url: String,
     /// The model of bots that name none of this vendor in `llm_config`.
     pub model: String,
+    /// Questions to its language models at once; with more, callers wait half a second for a place, and then the next model of their
+    /// chain is asked.
+    pub max_concurrent: u32,
 }
 
 impl GeminiSettings {
@@ -120,7 +134,8 @@ impl GeminiSettings {
 impl Default for GeminiSettings {
     fn default() -> Self {
         let base_url = GeminiConfig::BASE_URL.to_owned();
-        Self { api_key: Secret::default(), base_url, model: "gemini-2.5-flash".to_owned() }
+        let model = "gemini-2.5-flash".to_owned();
+        Self { api_key: Secret::default(), base_url, model, max_concurrent: MAX_CONCURRENT }
     }
 }
 

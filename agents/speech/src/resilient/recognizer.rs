@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tandem_models::breaker::Leave;
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
@@ -108,9 +109,10 @@ impl Ear {
         self.opened.clone()
     }
 
-    fn count(&self, error: Option<&SpeechError>) {
+    /// `leave`: None where it is asked once more, or though it rests.
+    fn count(&self, leave: Option<Leave>, error: Option<&SpeechError>) {
         if let Some(health) = &self.health {
-            health.count(REQUESTS, error);
+            health.count(REQUESTS, leave.unwrap_or_else(|| health.breaker.admit_resting()), error);
         }
     }
 }
@@ -130,15 +132,16 @@ impl Ears {
 
     /// The next of them. Those whose circuit is open come last: a vendor that rests is better than nobody. Nobody else is
     /// asked: one whose rest is over lets one asker through to try it, and that is who then speaks to it.
-    fn next(&self, left: &mut VecDeque<usize>, resting: &mut VecDeque<usize>) -> Option<usize> {
+    fn next(&self, left: &mut VecDeque<usize>, resting: &mut VecDeque<usize>) -> Option<(usize, Option<Leave>)> {
         while let Some(at) = left.pop_front() {
-            if self.ears[at].health.as_ref().is_none_or(|health| health.admits()) {
-                return Some(at);
+            let Some(health) = &self.ears[at].health else { return Some((at, None)) };
+            if let Some(leave) = health.admit() {
+                return Some((at, Some(leave)));
             }
             metrics::counter!(REQUESTS, "outcome" => "resting").increment(1);
             resting.push_back(at);
         }
-        resting.pop_front()
+        Some((resting.pop_front()?, None))
     }
 }
 
@@ -153,14 +156,14 @@ async fn run(mut ears: Ears, mut starts: mpsc::Receiver<Start>) {
 async fn hear(ears: &mut Ears, request: RecognizeRequest, mut utterance: Utterance) {
     let mut last = None;
     let (mut left, mut resting) = (ears.order(), VecDeque::new());
-    while let Some(at) = ears.next(&mut left, &mut resting) {
+    while let Some((at, mut leave)) = ears.next(&mut left, &mut resting) {
         let mut again = true;
         while let Some(recognizer) = ears.ears[at].recognizer() {
             let error = match recognizer.listen(request.clone()) {
                 Ok(recognition) => match utterance.heard_by(recognition).await {
                     Ok(counts) => {
                         if counts {
-                            ears.ears[at].count(None);
+                            ears.ears[at].count(leave.take(), None);
                             ears.at = if ears.ears[at].health.is_some() { at } else { ears.at };
                         }
                         return;
@@ -171,7 +174,7 @@ async fn hear(ears: &mut Ears, request: RecognizeRequest, mut utterance: Utteran
             };
             // What it cannot do is no fault of it.
             if !matches!(error, SpeechError::NotSupported { .. }) {
-                ears.ears[at].count(Some(&error));
+                ears.ears[at].count(leave.take(), Some(&error));
             }
             warn!(recognizer = recognizer.info().name, %error, "a recognizer failed; another hears the utterance");
             // A socket that died in silence is dialled anew, unless the caller waits already.

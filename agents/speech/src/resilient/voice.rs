@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tandem_models::breaker::Leave;
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -42,22 +43,22 @@ impl Voice for ResilientVoice {
 
     fn speak(&self, request: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
         let health = Arc::clone(&self.health);
-        if !health.admits() {
+        let Some(leave) = health.admit() else {
             metrics::counter!(REQUESTS, "outcome" => "resting").increment(1);
             return self.second.speak(request);
-        }
+        };
         let events = match self.first.speak(request.clone()) {
             Ok(events) => events,
             // What no voice can do is no fault of this one.
             Err(error @ SpeechError::NotSupported { .. }) => return Err(error),
             Err(error) => {
-                health.count(REQUESTS, Some(&error));
+                health.count(REQUESTS, leave, Some(&error));
                 return self.stand_in(request, &error);
             }
         };
         let (to, spoken) = mpsc::channel(EVENTS);
         let speaking = Speaking { asked: Instant::now(), request, second: Arc::clone(&self.second), health, to };
-        self.health.tasks.spawn(speaking.run(events));
+        self.health.tasks.spawn(speaking.run(events, leave));
         Ok(spoken)
     }
 }
@@ -72,17 +73,19 @@ struct Speaking {
 }
 
 impl Speaking {
-    async fn run(self, mut events: mpsc::Receiver<VoiceEvent>) {
-        let mut begun = false;
+    async fn run(self, mut events: mpsc::Receiver<VoiceEvent>, leave: Leave) {
+        let (mut begun, mut leave) = (false, Some(leave));
         while let Some(event) = events.recv().await {
             match &event {
                 VoiceEvent::Audio(_) if !begun => {
                     begun = true;
+                    // Who is interrupted has spoken all the same.
+                    leave.iter_mut().for_each(Leave::answers);
                     metrics::histogram!("tandem_voice_first_audio_seconds").record(self.asked.elapsed());
                 }
-                VoiceEvent::Done => self.health.count(REQUESTS, None),
+                VoiceEvent::Done => self.ended(leave.take(), None),
                 VoiceEvent::Failed(error) => {
-                    self.health.count(REQUESTS, Some(error));
+                    self.ended(leave.take(), Some(error));
                     if !begun {
                         return self.stand_in(event).await;
                     }
@@ -92,6 +95,12 @@ impl Speaking {
             if self.to.send(event).await.is_err() {
                 return;
             }
+        }
+    }
+
+    fn ended(&self, leave: Option<Leave>, error: Option<&SpeechError>) {
+        if let Some(leave) = leave {
+            self.health.count(REQUESTS, leave, error);
         }
     }
 
@@ -191,6 +200,23 @@ mod tests {
             assert!(said(&voice).await.0 > 2_000);
         }
         assert_eq!(first.asked.load(Ordering::Relaxed), 5, "the breaker opens after five failures");
+    }
+
+    #[tokio::test]
+    async fn who_is_barged_in_on_in_its_trial_is_well() {
+        let hour = std::time::Duration::from_secs(3_600);
+        let began = Instant::now().checked_sub(hour).unwrap();
+        let health = Arc::new(Health { began, ..Health::default() });
+        // An hour ago.
+        (0..5).for_each(|_| health.breaker.admit_resting().failed(std::time::Duration::ZERO));
+        let second = Arc::new(Breaks { after_audio: false, at_once: true, asked: AtomicUsize::new(0) });
+        let voice = ResilientVoice::new(Arc::new(TestVoice::new()), second.clone(), Arc::clone(&health));
+        let mut barged_in = voice.speak(SpeakRequest { text: "Good morning".to_owned(), rate: 8000 }).unwrap();
+        while !matches!(barged_in.recv().await.unwrap(), VoiceEvent::Audio(_)) {}
+        assert_eq!(said(&voice).await.1, Some(VoiceEvent::Done), "from its first sound on");
+        drop(barged_in);
+        assert_eq!(said(&voice).await.1, Some(VoiceEvent::Done));
+        assert_eq!(second.asked.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
