@@ -1,5 +1,6 @@
 //! The language models of this node: which are reached with the keys at hand, and which of them a bot gets.
 
+pub mod budgets;
 mod costs;
 pub mod local;
 mod vendors;

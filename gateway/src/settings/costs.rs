@@ -35,7 +35,8 @@ pub struct ModelsSettings {
     /// How long it is kept.
     pub cache_minutes: u32,
     /// Prices in US dollars per million tokens (input, cached input, output) in place of the published ones, commas between:
-    /// `openai/llama3.2=0.10/0.01/0.40`. Models without a price cost nothing.
+    /// `openai/llama3.2=0.10/0.01/0.40`. Models without a price cost nothing and no budget ends by them: `tandem check` names them
+    /// where a budget is set, and the metric `tandem_model_unpriced_tokens_total` counts their tokens.
     #[schemars(with = "String")]
     pub prices: Listed<ModelPrice>,
     /// When the account of what all bots' models cost together begins anew, UTC. Accounts are kept in `spending.json` of the
@@ -43,7 +44,7 @@ pub struct ModelsSettings {
     pub budget_period: BudgetPeriod,
     /// US dollars after which the log has a warning. 0: never.
     pub budget_alert_usd: f64,
-    /// US dollars after which the cheap models answer. 0: never.
+    /// US dollars after which the models of `cheap` answer. 0: never.
     pub budget_throttle_usd: f64,
     /// US dollars after which no model answers, and callers hear an apology. 0: never.
     pub budget_stop_usd: f64,
@@ -57,9 +58,9 @@ impl Default for ModelsSettings {
             cheap: Listed::default(),
             balanced: Listed::default(),
             premium: Listed::default(),
-            cache: false,
             // A caller who hears nothing for eight seconds hangs up.
             first_token_ms: 8_000,
+            cache: false,
             cache_minutes: 60,
             prices: Listed::default(),
             budget_period: BudgetPeriod::default(),
@@ -80,7 +81,6 @@ pub enum BudgetPeriod {
 }
 
 impl ModelsSettings {
-    /// Of the organization.
     pub fn first_token(&self) -> Duration {
         Duration::from_millis(self.first_token_ms.into())
     }
@@ -90,6 +90,7 @@ impl ModelsSettings {
         self.first_token() / 2
     }
 
+    /// Of the organization.
     pub fn budget(&self) -> Budget {
         let period = match self.budget_period {
             BudgetPeriod::Day => Period::Day,
