@@ -104,7 +104,7 @@ mod tests {
         running.next().await;
         let waiting = all(&model);
         let given_up = async {
-            tokio::time::sleep(WAIT / 2).await;
+            tokio::time::advance(WAIT / 2).await;
             drop(running);
         };
         let (answer, ()) = tokio::join!(waiting, given_up);
