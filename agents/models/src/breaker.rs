@@ -200,7 +200,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Ask => running.extend(breaker.admit(now)),
-                    Step::Answers(which) => running.iter_mut().nth(which).into_iter().for_each(Leave::answers),
+                    Step::Answers(which) => running.get_mut(which).into_iter().for_each(Leave::answers),
                     Step::Fails(which) if which < running.len() => {
                         running.swap_remove(which).failed(now);
                         failed = Some(now);
