@@ -42,6 +42,9 @@ pub(crate) enum Fault {
     },
     RateLimited,
     Unauthorized,
+    Spent {
+        code: String,
+    },
     Refused {
         code: String,
     },

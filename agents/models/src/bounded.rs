@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::{Completion, LanguageModel, ModelError, ModelEvent, ModelStream};
+use crate::ModelStream;
 
-/// How long a place is waited for. Answers take a second or two: among many some place is soon free, and a caller waits. Less
-/// than the shortest time in which a model has to begin its answer, or a wait would pass for a vendor's silence.
+/// How long a place is waited for. Answers take a second or two: among many some place is soon free, and a caller waits.
 const WAIT: Duration = Duration::from_millis(500);
 
 /// The places of one account of a vendor.
@@ -21,38 +20,30 @@ pub struct Places {
 }
 
 impl Places {
+    /// No more than tokio's semaphores have.
     pub fn new(all: usize) -> Arc<Self> {
+        let all = all.min(Semaphore::MAX_PERMITS);
         Arc::new(Self { free: Arc::new(Semaphore::new(all)), all })
     }
-}
 
-/// A model that is asked only while its account has a place.
-pub struct Bounded {
-    model: Arc<dyn LanguageModel>,
-    places: Arc<Places>,
-}
+    pub(crate) fn all(&self) -> usize {
+        self.all
+    }
 
-impl Bounded {
-    pub fn new(model: Arc<dyn LanguageModel>, places: Arc<Places>) -> Self {
-        Self { model, places }
+    /// None: all stay taken.
+    pub(crate) async fn take(&self) -> Option<Place> {
+        timeout(WAIT, Arc::clone(&self.free).acquire_owned()).await.ok()?.ok().map(Place)
     }
 }
 
-impl LanguageModel for Bounded {
-    fn name(&self) -> &str {
-        self.model.name()
-    }
+/// Given back when it is dropped.
+pub(crate) struct Place(OwnedSemaphorePermit);
 
-    fn complete(&self, request: Completion) -> ModelStream {
-        let (model, places) = (Arc::clone(&self.model), Arc::clone(&self.places));
+impl Place {
+    /// For as long as this answer runs.
+    pub(crate) fn hold(self, mut answer: ModelStream) -> ModelStream {
         Box::pin(async_stream::stream! {
-            let Ok(Ok(place)) = timeout(WAIT, Arc::clone(&places.free).acquire_owned()).await else {
-                let error = ModelError::Busy { vendor: model.name().to_owned(), limit: places.all };
-                yield ModelEvent::Failed { error };
-                return;
-            };
-            let mut place = Some(place);
-            let mut answer = model.complete(request);
+            let mut place = Some(self.0);
             while let Some(event) = answer.next().await {
                 // Before it is given on: who has the last event does not ask for more.
                 if event.is_last() {
@@ -72,9 +63,16 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::scripted::{done, model, text};
+    use crate::resilient::{Guarded, Resilient};
+    use crate::scripted::{after, done, model, text};
+    use crate::{Completion, LanguageModel, ModelError, ModelEvent};
 
-    async fn all(model: &Bounded) -> Vec<ModelEvent> {
+    /// A chain of one.
+    fn at(places: &Arc<Places>, model: Arc<dyn LanguageModel>) -> Resilient {
+        Resilient::new(Guarded::new(model, Arc::clone(places)), vec![], Duration::from_secs(4))
+    }
+
+    async fn all(model: &Resilient) -> Vec<ModelEvent> {
         model.complete(Completion::default()).collect().await
     }
 
@@ -82,7 +80,7 @@ mod tests {
     async fn all_models_of_an_account_share_its_places() {
         let places = Places::new(2);
         let ((one, _), (other, count)) = (model(vec![vec![text("Hi"), done()]]), model(vec![vec![text("Ho"), done()]]));
-        let (one, other) = (Bounded::new(one, Arc::clone(&places)), Bounded::new(other, places));
+        let (one, other) = (at(&places, one), at(&places, other));
         let mut running = [one.complete(Completion::default()), other.complete(Completion::default())];
         for answer in &mut running {
             assert!(matches!(answer.next().await, Some(ModelEvent::Text { .. })));
@@ -99,7 +97,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_next_when_an_answer_is_given_up() {
         let (one, _) = model(vec![vec![text("Hi"), done()]]);
-        let model = Bounded::new(one, Places::new(1));
+        let model = at(&Places::new(1), one);
         let mut running = model.complete(Completion::default());
         running.next().await;
         let waiting = all(&model);
@@ -109,5 +107,22 @@ mod tests {
         };
         let (answer, ()) = tokio::join!(waiting, given_up);
         assert_eq!(answer, [text("Hi"), done()]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_a_place_is_no_silence_of_the_vendor() {
+        let hand_over = Duration::from_secs(1);
+        let places = Places::new(1);
+        let slow = after(hand_over - Duration::from_millis(100), vec![text("Slow."), done()]);
+        let (second, untouched) = model(vec![vec![text("Second."), done()]]);
+        let second = Guarded::new(second, Places::new(1));
+        let chain = Resilient::new(Guarded::new(slow, Arc::clone(&places)), vec![second], hand_over);
+        let taken = places.take().await;
+        let given_up = async {
+            tokio::time::advance(WAIT / 2).await;
+            drop(taken);
+        };
+        let (answer, ()) = tokio::join!(all(&chain), given_up);
+        assert_eq!((answer, untouched.load(Ordering::Relaxed)), (vec![text("Slow."), done()], 0));
     }
 }

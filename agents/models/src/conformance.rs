@@ -179,8 +179,11 @@ async fn refuses(vendor: &Vendor) {
     assert!(error(&events).may_retry());
     let spent = r#"{"error": {"message": "You exceeded your current quota", "type": "insufficient_quota"}}"#;
     let (events, _fake) = ask(vendor, AMPLE, Script::status(429, spent)).await;
-    assert!(!error(&events).may_retry(), "{events:?}");
     assert!(error(&events).to_string().contains("insufficient_quota: the account has no quota left"), "{events:?}");
+    for (status, body) in [(429, spent), (402, "{}")] {
+        let (events, _fake) = ask(vendor, AMPLE, Script::status(status, body)).await;
+        assert!(matches!(error(&events), ModelError::Spent { .. }) && !error(&events).may_retry(), "{events:?}");
+    }
 }
 
 async fn breaks_off(vendor: &Vendor) {

@@ -158,6 +158,7 @@ impl Endpoint {
             Fault::Failed { code } => self.failed_with(&format!("it broke off{}", told(&code))),
             Fault::RateLimited => ModelError::RateLimited { vendor, after_ms: None },
             Fault::Unauthorized => self.unauthorized(),
+            Fault::Spent { code } => self.spent(&code),
             Fault::Refused { code } => {
                 ModelError::Refused { vendor, detail: format!("an event in place of the answer{}", told(&code)) }
             }
@@ -221,6 +222,11 @@ impl Endpoint {
         ModelError::Unauthorized { vendor: self.vendor.clone(), setting: self.setting.to_owned() }
     }
 
+    fn spent(&self, said: &str) -> ModelError {
+        let detail = format!("{said}: the account has no quota left, see its billing");
+        ModelError::Spent { vendor: self.vendor.clone(), detail }
+    }
+
     fn failed_with(&self, detail: &str) -> ModelError {
         ModelError::Failed { vendor: self.vendor.clone(), detail: clip(detail) }
     }
@@ -255,11 +261,9 @@ impl Endpoint {
         let after_ms = retry_after(response.headers());
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(),
+            StatusCode::PAYMENT_REQUIRED => self.spent("status 402"),
             StatusCode::TOO_MANY_REQUESTS => match problem(response).await.code {
-                Some(code) if code == NO_QUOTA => ModelError::Refused {
-                    vendor,
-                    detail: format!("status 429: {NO_QUOTA}: the account has no quota left, see its billing"),
-                },
+                Some(code) if code == NO_QUOTA => self.spent(&format!("status 429: {NO_QUOTA}")),
                 _ => ModelError::RateLimited { vendor, after_ms },
             },
             status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {

@@ -181,7 +181,8 @@ impl ModelEvent {
 }
 
 /// Whose fault, and whether to try again. Its text goes to the log: it is ours, and quotes of the vendor no more than a status
-/// and a code, since a vendor's message may quote the conversation.
+/// and a code, since a vendor's message may quote the conversation. That of a status 404 is quoted, as far as it is short: it
+/// comes before the conversation is read, and says which model or path there is not.
 #[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum ModelError {
@@ -189,6 +190,9 @@ pub enum ModelError {
     Unauthorized { vendor: String, setting: String },
     #[error("{vendor} does not accept the request: {detail}")]
     Refused { vendor: String, detail: String },
+    /// It pays for nothing more: another request may be right, and is not answered either.
+    #[error("{vendor} answers only when its account is paid for: {detail}")]
+    Spent { vendor: String, detail: String },
     #[error("{vendor} takes no more requests at present")]
     RateLimited { vendor: String, after_ms: Option<u64> },
     #[error("{vendor} said nothing for {limit_ms} ms")]
@@ -213,6 +217,7 @@ impl ModelError {
             Self::RateLimited { .. } | Self::Timeout { .. } | Self::Failed { .. } | Self::Malformed { .. } => true,
             Self::Unauthorized { .. }
             | Self::Refused { .. }
+            | Self::Spent { .. }
             // It was waited for.
             | Self::Busy { .. }
             | Self::Resting { .. }
@@ -233,6 +238,7 @@ impl ModelError {
         match self {
             Self::Unauthorized { .. } => "unauthorized",
             Self::Refused { .. } => "refused",
+            Self::Spent { .. } => "spent",
             Self::RateLimited { .. } => "rate_limited",
             Self::Timeout { .. } => "timeout",
             Self::Failed { .. } => "failed",

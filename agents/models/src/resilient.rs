@@ -1,13 +1,15 @@
 //! What every session wants of its model, whoever the vendor: a second try before the first token, a breaker, another
 //! model where one fails (and the news of it), and figures.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::warn;
 
+use crate::bounded::Places;
 use crate::breaker::{Breaker, Leave};
 use crate::{Completion, LanguageModel, ModelError, ModelEvent, ModelStream};
 
@@ -19,24 +21,47 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// After this long without a token no further request is sent: the turn machine gives a silent reply up after 20 s, and the
 /// last request may take its own limit.
 const TRIES_WITHIN: Duration = Duration::from_secs(10);
+/// In which a model may be set to begin its answer, milliseconds: less would pass every slow answer for a failure, and more is
+/// no use, for a turn is given up after 20 s.
+pub const FIRST_TOKEN_MS: RangeInclusive<u32> = 2_000..=15_000;
+/// How long anybody may say nothing who has another behind him, at most: two may, and the third is still asked in time.
+const HAND_OVER: Duration = Duration::from_secs(4);
+
+/// How long a model may say nothing that has another behind it, where it may take `first` alone.
+pub fn hand_over(first: Duration) -> Duration {
+    (first / 2).min(HAND_OVER)
+}
 
 /// A model, and what is known of its health by all who ask it: clones share it, whichever chains they stand in.
 #[derive(Clone)]
 pub struct Guarded {
     model: Arc<dyn LanguageModel>,
+    /// Of its account.
+    places: Arc<Places>,
     breaker: Arc<Breaker>,
     /// The moment that the breaker counts from.
     began: Instant,
 }
 
 impl Guarded {
-    /// Must be made inside a tokio runtime, whose clock it reads.
-    pub fn new(model: Arc<dyn LanguageModel>) -> Self {
-        Self { model, breaker: Arc::default(), began: Instant::now() }
+    /// Must be made inside a tokio runtime, whose clock it reads. `places`: of the account that it is asked with.
+    pub fn new(model: Arc<dyn LanguageModel>, places: Arc<Places>) -> Self {
+        Self { model, places, breaker: Arc::default(), began: Instant::now() }
     }
 
     fn admit(&self) -> Option<Leave> {
         self.breaker.admit(self.began.elapsed())
+    }
+
+    /// The request is on its way when this returns: a wait for a place is over, and a silence is the vendor's.
+    async fn ask(&self, request: Completion) -> ModelStream {
+        match self.places.take().await {
+            Some(place) => place.hold(self.model.complete(request)),
+            None => {
+                let error = ModelError::Busy { vendor: self.model.name().to_owned(), limit: self.places.all() };
+                Box::pin(stream::iter([ModelEvent::Failed { error }]))
+            }
+        }
     }
 
     fn rests_for(&self) -> Duration {
@@ -52,7 +77,7 @@ pub struct Resilient {
 }
 
 impl Resilient {
-    /// `hand_over`: how long a model may say nothing where another that is well stands behind it. The last has the time that its
+    /// `hand_over`: how long a model may say nothing where another that is well stands behind it, see [`hand_over`]. The last has the time that its
     /// vendor's [`crate::Limits`] give it.
     pub fn new(first: Guarded, fallbacks: Vec<Guarded>, hand_over: Duration) -> Self {
         let name = first.model.name().to_owned();
@@ -77,11 +102,12 @@ impl LanguageModel for Resilient {
                 if is_another {
                     yield ModelEvent::Rerouted;
                 }
+                let mut answer = guarded.ask(request.clone()).await;
                 let mut attempt = Attempt::new(guarded, leave, shows_pictures && round.tries > 0);
-                if round.somebody_is_left() {
+                // Whom there is no time left to ask, nobody is broken off for.
+                if round.somebody_is_left() && asked.elapsed() + hand_over < TRIES_WITHIN {
                     attempt.patience = Some(hand_over);
                 }
-                let mut answer = guarded.model.complete(request.clone());
                 let error = loop {
                     match attempt.next(&mut answer).await {
                         ModelEvent::Failed { error } => break error,

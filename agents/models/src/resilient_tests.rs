@@ -7,14 +7,11 @@ use tandem_contract::attachment::{Picture, PictureFormat};
 
 use super::*;
 use crate::Message;
-use crate::openai::{OpenAi, OpenAiConfig};
-use crate::scripted::{done, failed, model, named, stall, text};
-
-const HAND_OVER: Duration = Duration::from_secs(4);
+use crate::scripted::{after, done, failed, guarded, model, named, stall, text};
 
 fn chain(first: Arc<dyn LanguageModel>, fallbacks: Vec<Arc<dyn LanguageModel>>) -> Resilient {
-    let fallbacks = fallbacks.into_iter().map(Guarded::new).collect();
-    Resilient::new(Guarded::new(first), fallbacks, HAND_OVER)
+    let fallbacks = fallbacks.into_iter().map(guarded).collect();
+    Resilient::new(guarded(first), fallbacks, HAND_OVER)
 }
 
 fn limited(after_ms: u64) -> ModelEvent {
@@ -200,7 +197,7 @@ async fn who_rests_is_asked_after_all_others_have_failed() {
 async fn one_chain_knows_what_another_has_learnt() {
     let (model, asked) = named("shared", vec![vec![failed()]]);
     let (other, _) = named("other", vec![vec![done()]]);
-    let (shared, other) = (Guarded::new(model), Guarded::new(other));
+    let (shared, other) = (guarded(model), guarded(other));
     let chain = || Resilient::new(shared.clone(), vec![other.clone()], HAND_OVER);
     for so_far in [3, 5, 5] {
         // Each by a chain of its own, and at another time.
@@ -233,48 +230,50 @@ async fn a_model_that_says_nothing_is_waited_for_only_until_another_can_answer()
     let alone = chain(silent(), vec![]);
     assert!(tokio::time::timeout(HAND_OVER * 2, all(&alone)).await.is_err());
     let (broken, _) = named("broken", vec![vec![failed()]]);
-    let broken = Guarded::new(broken);
+    let broken = guarded(broken);
     (0..5).for_each(|_| broken.breaker.admit_resting().failed(Duration::ZERO));
-    let behind = Resilient::new(Guarded::new(silent()), vec![broken], HAND_OVER);
+    let behind = Resilient::new(guarded(silent()), vec![broken], HAND_OVER);
     assert!(tokio::time::timeout(HAND_OVER * 2, all(&behind)).await.is_err());
 }
 
-/// Lines of the log, as they are written.
-#[derive(Clone)]
-struct Lines(std::sync::mpsc::Sender<Vec<u8>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.send(line.to_vec()).map(|()| line.len()).map_err(std::io::Error::other)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+#[tokio::test(start_paused = true)]
+async fn whatever_time_a_model_is_given_another_is_asked_where_it_says_nothing() {
+    for first_ms in FIRST_TOKEN_MS.step_by(500) {
+        let first = Duration::from_millis(first_ms.into());
+        let late =
+            ModelEvent::Failed { error: ModelError::Timeout { vendor: "slow".into(), limit_ms: first_ms.into() } };
+        let silent = || guarded(after(first, vec![late.clone()]));
+        let (other, _) = named("other", vec![vec![text("Other."), done()]]);
+        let other = guarded(other);
+        let resilient = Resilient::new(silent(), vec![other.clone()], hand_over(first));
+        let answer = [ModelEvent::Rerouted, text("Other."), done()];
+        assert_eq!(timed(&resilient).await, (answer.to_vec(), hand_over(first)), "{first_ms}");
+        let resilient = Resilient::new(silent(), vec![silent(), other], hand_over(first));
+        let (answer, took) = timed(&resilient).await;
+        assert_eq!((answer.last(), took), (Some(&done()), hand_over(first) * 2), "{first_ms}");
     }
 }
 
-/// Over a real socket that nobody listens at: what a new user who mistyped the port has to go by.
-#[tokio::test]
-async fn the_log_says_of_each_failure_what_to_mend() {
-    let (to, lines) = std::sync::mpsc::channel();
-    let lines_of = tracing_subscriber::fmt().with_writer(move || Lines(to.clone())).with_ansi(false).finish();
-    let logging = tracing::subscriber::set_default(lines_of);
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let config = OpenAiConfig {
-        base_url: format!("http://{nobody}/v1"),
-        key: Some("sk-secret".to_owned().into()),
-        model: "m".into(),
-        limits: crate::Limits::default(),
-    };
-    let only = chain(Arc::new(OpenAi::new(crate::client_builder().build().unwrap(), config).unwrap()), vec![]);
-    let asked =
-        Completion { messages: vec![Message::user("my number is 5550100".to_owned())], ..Completion::default() };
-    assert!(matches!(only.complete(asked).collect::<Vec<_>>().await[..], [ModelEvent::Failed { .. }]));
-    drop(logging);
-    let log: Vec<String> = lines.try_iter().map(|line| String::from_utf8(line).unwrap()).collect();
-    let told: Vec<_> = log.iter().filter(|line| line.contains("a completion failed")).collect();
-    assert_eq!(told.len(), 3, "once a try: {log:?}");
-    let whither = format!("openai failed: cannot connect to http://{nobody}/v1/chat/completions (Connection refused");
-    assert!(told.iter().all(|line| line.contains(&whither) && line.contains("reason=\"failed\"")), "{told:?}");
-    assert!(!log.concat().contains("5550100") && !log.concat().contains("sk-secret"), "{log:?}");
+#[tokio::test(start_paused = true)]
+async fn nobody_is_broken_off_for_one_whom_there_is_no_time_to_ask() {
+    let (slow, silent) =
+        (after(HAND_OVER + HAND_OVER / 2, vec![text("Slow."), done()]), || named("silent", vec![vec![stall()]]).0);
+    let (fourth, untouched) = named("fourth", vec![vec![text("Fourth."), done()]]);
+    let (answer, took) = timed(&chain(silent(), vec![silent(), slow, fourth])).await;
+    assert_eq!(answer, [ModelEvent::Rerouted, ModelEvent::Rerouted, text("Slow."), done()]);
+    assert_eq!((took, untouched.load(Ordering::Relaxed)), (HAND_OVER * 3 + HAND_OVER / 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_spent_is_not_asked_again_and_then_left_alone() {
+    let spent = ModelEvent::Failed { error: ModelError::Spent { vendor: "x".into(), detail: "status 402".into() } };
+    let (first, asked) = model(vec![vec![spent]]);
+    let (second, _) = model(vec![vec![text("Hello."), done()]]);
+    let resilient = chain(first, vec![second]);
+    for so_far in [1, 2, 3, 4, 5] {
+        assert_eq!(all(&resilient).await, [ModelEvent::Rerouted, text("Hello."), done()]);
+        assert_eq!(asked.load(Ordering::Relaxed), so_far);
+    }
+    assert_eq!(all(&resilient).await, [text("Hello."), done()], "callers wait for it no more");
+    assert_eq!(asked.load(Ordering::Relaxed), 5);
 }

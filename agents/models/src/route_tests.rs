@@ -12,7 +12,7 @@ use crate::budget::Period;
 use crate::cache::CacheRules;
 use crate::gemini::{Gemini, GeminiConfig};
 use crate::price::{Microdollars, Price, PriceList};
-use crate::scripted::{done, failed, named, text, usage};
+use crate::scripted::{done, failed, guarded, named, text, usage};
 use crate::spending::{Clock, Metered, Organization, Scope, system_clock};
 use crate::{Limits, client_builder};
 
@@ -39,7 +39,7 @@ fn spending() -> Arc<Spending> {
 }
 
 fn metered(spending: &Arc<Spending>, model: Arc<dyn LanguageModel>) -> Guarded {
-    Guarded::new(Arc::new(Metered::new(model, Arc::clone(spending))))
+    guarded(Arc::new(Metered::new(model, Arc::clone(spending))))
 }
 
 fn chains(spending: &Arc<Spending>) -> Chains {

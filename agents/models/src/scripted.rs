@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
+use crate::bounded::Places;
+use crate::resilient::Guarded;
 use crate::{Completion, Finish, LanguageModel, ModelError, ModelEvent, ModelStream, Usage};
 
 /// Answers the n-th request as the n-th script says, later ones as the last does. After [`stall`] nothing more comes.
@@ -30,6 +33,32 @@ impl LanguageModel for Scripted {
             None => Box::pin(stream::iter(script)),
         }
     }
+}
+
+/// Says nothing for so long, and then this.
+struct Slow {
+    after: Duration,
+    script: Vec<ModelEvent>,
+}
+
+impl LanguageModel for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+
+    fn complete(&self, _: Completion) -> ModelStream {
+        let (after, script) = (self.after, self.script.clone());
+        Box::pin(stream::once(tokio::time::sleep(after)).flat_map(move |()| stream::iter(script.clone())))
+    }
+}
+
+pub(crate) fn after(after: Duration, script: Vec<ModelEvent>) -> Arc<dyn LanguageModel> {
+    Arc::new(Slow { after, script })
+}
+
+/// A model whose account has room for all.
+pub(crate) fn guarded(model: Arc<dyn LanguageModel>) -> Guarded {
+    Guarded::new(model, Places::new(usize::MAX))
 }
 
 /// And how often it was asked.

@@ -90,7 +90,9 @@ impl From<ModelError> for SpeechError {
         match error {
             ModelError::Unauthorized { vendor: engine, setting } => Self::Unauthorized { engine, setting },
             ModelError::RateLimited { vendor: engine, .. } => Self::RateLimited { engine },
-            ModelError::Refused { vendor: engine, detail: why } => Self::Failed { engine, why, retry: false },
+            ModelError::Refused { vendor: engine, detail: why } | ModelError::Spent { vendor: engine, detail: why } => {
+                Self::Failed { engine, why, retry: false }
+            }
             ModelError::Timeout { vendor: engine, limit_ms } => {
                 Self::Failed { engine, why: format!("it said nothing for {limit_ms} ms"), retry: true }
             }

@@ -165,6 +165,7 @@ fn may_be_blind(error: &ModelError) -> bool {
         | ModelError::Busy { .. }
         | ModelError::RateLimited { .. } => true,
         ModelError::Unauthorized { .. }
+        | ModelError::Spent { .. }
         | ModelError::Timeout { .. }
         | ModelError::Malformed { .. }
         | ModelError::OutOfBudget { .. } => false,

@@ -1,13 +1,12 @@
 //! The vendors of language models: one table.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use dashmap::DashMap;
 use reqwest::Client;
 use tandem_contract::bot::{ModelName, ModelVendor};
 use tandem_models::anthropic::{Anthropic, AnthropicConfig};
-use tandem_models::bounded::{Bounded, Places};
+use tandem_models::bounded::Places;
 use tandem_models::gemini::{Gemini, GeminiConfig};
 use tandem_models::openai::{OpenAi, OpenAiConfig};
 use tandem_models::resilient::Guarded;
@@ -39,30 +38,38 @@ pub(super) fn own(settings: &Settings) -> impl Iterator<Item = ModelName> + '_ {
     ModelVendor::ALL.into_iter().filter(|vendor| is_set(*vendor, settings)).map(|vendor| own_of(vendor, settings))
 }
 
-fn max_concurrent(vendor: ModelVendor, settings: &Settings) -> u32 {
-    match vendor {
-        ModelVendor::OpenAi => settings.openai.max_concurrent,
-        ModelVendor::Anthropic => settings.anthropic.max_concurrent,
-        ModelVendor::Gemini => settings.gemini.max_concurrent,
-    }
-}
-
 /// The accounts of this node: one of each vendor, at one address.
 pub(super) struct Accounts {
     client: Client,
     settings: Settings,
     spending: Arc<Spending>,
-    places: HashMap<ModelVendor, Arc<Places>>,
+    openai: Arc<Places>,
+    anthropic: Arc<Places>,
+    gemini: Arc<Places>,
     /// One of each model, so that whatever one chain learns of its health all others know. Bots bound their number.
     models: DashMap<ModelName, Guarded>,
 }
 
 impl Accounts {
     pub(super) fn new(settings: &Settings, client: Client, spending: Arc<Spending>) -> Self {
-        let places =
-            |vendor| (vendor, Places::new(usize::try_from(max_concurrent(vendor, settings)).unwrap_or(usize::MAX)));
-        let places = ModelVendor::ALL.into_iter().map(places).collect();
-        Self { client, settings: settings.clone(), spending, places, models: DashMap::new() }
+        let places = |most: u32| Places::new(usize::try_from(most).unwrap_or(usize::MAX));
+        Self {
+            client,
+            settings: settings.clone(),
+            spending,
+            openai: places(settings.openai.max_concurrent),
+            anthropic: places(settings.anthropic.max_concurrent),
+            gemini: places(settings.gemini.max_concurrent),
+            models: DashMap::new(),
+        }
+    }
+
+    fn places(&self, vendor: ModelVendor) -> Arc<Places> {
+        Arc::clone(match vendor {
+            ModelVendor::OpenAi => &self.openai,
+            ModelVendor::Anthropic => &self.anthropic,
+            ModelVendor::Gemini => &self.gemini,
+        })
     }
 
     pub(super) fn is_set(&self, vendor: ModelVendor) -> bool {
@@ -86,10 +93,7 @@ impl Accounts {
             return Ok(known.clone());
         }
         let metered = Arc::new(Metered::new(self.client(name)?, Arc::clone(&self.spending)));
-        let guarded = match self.places.get(&name.vendor) {
-            Some(places) => Guarded::new(Arc::new(Bounded::new(metered, Arc::clone(places)))),
-            None => Guarded::new(metered),
-        };
+        let guarded = Guarded::new(metered, self.places(name.vendor));
         // Who was quicker made the one that all share.
         Ok(self.models.entry(name.clone()).or_insert(guarded).clone())
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::bot::ModelName;
 use tandem_models::budget::{Budget, Period};
 use tandem_models::price::{Microdollars, Price};
+use tandem_models::resilient;
 use thiserror::Error;
 
 /// Tiers of models, kept answers, prices and budgets. A bot whose `llm_config.provider` is `tier` gets the tier that `llm_config.model`
@@ -27,8 +28,8 @@ pub struct ModelsSettings {
     /// The same. Empty: as `balanced`.
     #[schemars(with = "String")]
     pub premium: Listed<ModelName>,
-    /// Milliseconds in which a model has to begin its answer (thoughts count), or it has failed; half as long where another that is
-    /// well stands behind it, in its tier or as a bot's `fallback`, and is asked then.
+    /// Milliseconds in which a model has to begin its answer (thoughts count), or it has failed, 2000 to 15000; half as long, and at most
+    /// 4000, where another that is well stands behind it, in its tier or as a bot's `fallback`, and is asked then.
     pub first_token_ms: u32,
     /// Whether an answer that was asked for with `temperature` 0 and called no tool is kept, for who asks exactly the same.
     pub cache: bool,
@@ -87,7 +88,7 @@ impl ModelsSettings {
 
     /// How long a model may say nothing that has another behind it.
     pub fn hand_over(&self) -> Duration {
-        self.first_token() / 2
+        resilient::hand_over(self.first_token())
     }
 
     /// Of the organization.

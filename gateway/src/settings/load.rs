@@ -1,9 +1,9 @@
 //! Reads settings: file, then environment, then checks.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use tandem_models::resilient::FIRST_TOKEN_MS;
 use thiserror::Error;
 use toml::{Table, Value};
 
@@ -44,8 +44,6 @@ const FOREIGN: [&str; 6] =
 
 /// Of a budget: more is a slip.
 const MOST_DOLLARS: f64 = 1e9;
-/// In which a model has to begin its answer: less would pass every slow answer for a failure, and a turn is given up after the most.
-const FIRST_TOKEN_MS: RangeInclusive<u32> = 2_000..=20_000;
 
 #[derive(Debug, Error)]
 pub enum SettingsError {
@@ -404,7 +402,8 @@ mod tests {
             ("[chatwoot]\nbase_url = \"chatwoot.example\"", "chatwoot.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\naccount_id = \"me\"", "chatwoot.account_id = \"me\": the number"),
             ("[gemini]\nmax_concurrent = 0", "gemini.max_concurrent = 0: an account that is never asked"),
-            ("[models]\nfirst_token_ms = 100", "models.first_token_ms = 100: milliseconds between 2000 and 20000"),
+            ("[models]\nfirst_token_ms = 100", "models.first_token_ms = 100: milliseconds between 2000 and 15000"),
+            ("[models]\nfirst_token_ms = 15001", "models.first_token_ms = 15001: milliseconds between"),
             ("[models]\nbudget_stop_usd = -1", "models.budget_stop_usd = -1: an amount of US dollars"),
             ("[models]\ncheap = \"gpt\"", "models.cheap = \"gpt\": \"gpt\" is no model"),
             ("[chatwoot]\nattachment_hosts = \"a:80\"", "chatwoot.attachment_hosts = \"a:80\": \"a:80\" is no host"),

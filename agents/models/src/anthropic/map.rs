@@ -183,9 +183,8 @@ fn fault(problem: Problem) -> Fault {
     match problem.r#type.as_str() {
         "rate_limit_error" => Fault::RateLimited,
         "authentication_error" | "permission_error" => Fault::Unauthorized,
-        "invalid_request_error" | "not_found_error" | "request_too_large" | "billing_error" => {
-            Fault::Refused { code: problem.r#type }
-        }
+        "invalid_request_error" | "not_found_error" | "request_too_large" => Fault::Refused { code: problem.r#type },
+        "billing_error" => Fault::Spent { code: problem.r#type },
         // "overloaded_error", "api_error", "timeout_error", and what is not known yet.
         _ => Fault::Failed { code: problem.r#type },
     }

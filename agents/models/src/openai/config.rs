@@ -1,3 +1,4 @@
+use reqwest::Url;
 use tandem_contract::Private;
 
 use crate::http::Limits;
@@ -13,6 +14,8 @@ pub struct OpenAiConfig {
     pub limits: Limits,
 }
 
+/// OpenAI itself, and the end of its regions' names.
+const HOST: &str = "api.openai.com";
 /// Models at OpenAI that do not think and take `temperature` and `top_p`; all later ones refuse these with status 400
 /// ("unsupported_value"). <https://developers.openai.com/api/docs/guides/reasoning>
 const SAMPLED: [&str; 3] = ["gpt-3", "gpt-4", "chatgpt-"];
@@ -76,7 +79,12 @@ impl OpenAiConfig {
 
     /// OpenAI itself deprecates `max_tokens`, and the servers that speak like it know nothing else.
     pub(super) fn is_openai(&self) -> bool {
-        self.base_url.starts_with("https://api.openai.com/")
+        let url = Url::parse(&self.base_url).ok();
+        // "eu.api.openai.com": where it keeps what it is asked in one region.
+        url.as_ref()
+            .and_then(Url::host_str)
+            .and_then(|host| host.strip_suffix(HOST))
+            .is_some_and(|region| region.is_empty() || region.ends_with('.'))
     }
 
     /// Models of other servers are asked as they always were, whatever they are called.

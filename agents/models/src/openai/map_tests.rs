@@ -121,6 +121,14 @@ fn a_model_that_thinks_is_not_sampled_and_has_room_for_its_thoughts() {
     ] {
         assert_eq!(wish(OpenAiConfig::BASE_URL, model), wanted, "{model}");
     }
+    for region in ["https://eu.api.openai.com/v1", "https://us.api.openai.com:443/v1/", "https://API.openai.com/v1"] {
+        assert_eq!(wish(region, "gpt-5"), told("minimal", 4_196), "{region}");
+    }
+    for other in
+        ["https://myapi.openai.com/v1", "https://api.openai.com.example.org/v1", "https://x.example/api.openai.com/"]
+    {
+        assert!(wish(other, "gpt-5").get("reasoning_effort").is_none(), "{other}");
+    }
     let elsewhere = json!({ "max_tokens": 100, "temperature": 0.5, "top_p": 0.9 });
     for model in ["gpt-5-mini", "o3", "llama3.2"] {
         assert_eq!(wish("http://127.0.0.1:1/v1", model), elsewhere, "a server of one's own: {model}");
