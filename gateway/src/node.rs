@@ -34,7 +34,7 @@ use crate::doors::resumable::Resumable;
 use crate::doors::{self, twilio::Tickets};
 use crate::engines::{self, Engines};
 use crate::http;
-use crate::models::Models;
+use crate::models::{Models, budgets};
 use crate::settings::{Settings, load};
 use crate::state::{About, Access, AppState, Chats, Parts};
 use crate::store::calls::FileCalls;
@@ -102,6 +102,7 @@ impl Node {
         let (tasks, http_close) = (TaskTracker::new(), CancellationToken::new());
         equip(&bots, &tools, &settings, &tasks, &http_close);
         let (models, alerts) = Models::open(&settings)?;
+        budgets::idle(&settings).iter().for_each(|idle| warn!("a budget does less than it says: {idle}"));
         let accounts = spending::path_in(&data);
         models.costs.restore(spending::read(&accounts).context(BROKEN_ACCOUNTS)?);
         let channels = Channels::open(&settings)?;
@@ -227,6 +228,9 @@ fn equip(bots: &FileBots, tools: &Toolbox, settings: &Settings, tasks: &TaskTrac
     for (bot, config) in bots.configs() {
         for Finding { pointer, message, .. } in tools::unset(config, settings) {
             warn!(%bot, pointer, message, "a bot's tool cannot work");
+        }
+        for Finding { pointer, message, .. } in budgets::idle_of(config, settings) {
+            warn!(%bot, pointer, message, "a bot's budget does less than it says");
         }
         let told = tools::tell_absent(bot.clone(), tools.of(config));
         tasks.spawn(close.clone().run_until_cancelled_owned(told));

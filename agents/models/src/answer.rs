@@ -2,6 +2,7 @@
 //! an [`Answer`].
 
 use futures_util::StreamExt as _;
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 
 use crate::http::Endpoint;
@@ -9,6 +10,9 @@ use crate::{ModelEvent, ModelStream};
 
 /// Calls of one answer at most: bounds what a broken server can make us keep.
 pub(crate) const CALLS_MAX: usize = 64;
+
+/// Arguments that no tool can take.
+pub(crate) const NO_OBJECT: &str = "the arguments of a tool call are no JSON object";
 
 /// Puts an answer together from the data of its events.
 pub(crate) trait Answer: Send + 'static {
@@ -28,17 +32,34 @@ pub(crate) trait Answer: Send + 'static {
     fn end(self, out: &mut Vec<ModelEvent>) -> Result<(), String>;
 }
 
-/// What came in place of more answer.
+/// What came in place of more answer. It goes to the log: a vendor's code, never its message, which may quote the request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// In our words.
     Malformed(String),
-    Failed(String),
+    Failed {
+        code: String,
+    },
     RateLimited,
     Unauthorized,
-    /// The vendor's code for it, which goes to the log: never its message, which may quote the request.
+    Spent {
+        code: String,
+    },
     Refused {
         code: String,
     },
+}
+
+impl Fault {
+    /// What was sent cannot be read. Where, but not what: serde_json quotes it.
+    pub(crate) fn unread(error: &serde_json::Error) -> Self {
+        let what = match error.classify() {
+            Category::Data => "other JSON than it should be",
+            Category::Eof => "JSON that breaks off",
+            Category::Io | Category::Syntax => "no JSON",
+        };
+        Self::Malformed(format!("an event is {what} (column {})", error.column()))
+    }
 }
 
 /// Asks, and reads the answer as it comes.
@@ -79,12 +100,9 @@ pub(crate) fn stream(endpoint: Endpoint, body: Value, mut answer: impl Answer) -
 ///
 /// # Errors
 /// When they are no JSON object.
-pub(crate) fn arguments(tool: &str, text: &str) -> Result<Value, String> {
+pub(crate) fn arguments(text: &str) -> Result<Value, String> {
     match text.trim() {
         "" => Ok(Value::Object(Map::new())),
-        text => serde_json::from_str(text)
-            .ok()
-            .filter(Value::is_object)
-            .ok_or_else(|| format!("the arguments of the tool {tool:?} are no JSON object")),
+        text => serde_json::from_str(text).ok().filter(Value::is_object).ok_or_else(|| NO_OBJECT.to_owned()),
     }
 }

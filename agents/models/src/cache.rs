@@ -1,7 +1,7 @@
 //! Answers that were given before: the same question of the same organization to the same model is answered at once and for
 //! nothing. Off unless it is asked for.
 //!
-//! Only whole answers are kept that called no tool, and only of questions that ask for the likeliest words (temperature 0),
+//! Only whole answers are kept that say something and called no tool, and only of questions that ask for the likeliest words (temperature 0),
 //! or of all where the owner says so. An organization has a shelf of its own: nothing crosses to another, and none can push
 //! another's answers out. It wraps a chain, so that an answer is the chain's, whichever of its models gave it.
 
@@ -165,7 +165,7 @@ impl LanguageModel for Cached {
             while let Some(event) = answer.next().await {
                 keep(&mut kept, &event);
                 // Before it is given on: who has the last event does not ask for more.
-                if event.is_last() && let Some(whole) = kept.take() {
+                if event.is_last() && let Some(whole) = kept.take().filter(|whole| says_something(whole)) {
                     cache.put(organization.clone(), key, whole.into());
                 }
                 yield event;
@@ -183,6 +183,11 @@ fn keep(kept: &mut Option<Vec<ModelEvent>>, event: &ModelEvent) {
         ModelEvent::ToolCall { .. } | ModelEvent::Done { .. } | ModelEvent::Failed { .. } => *kept = None,
         ModelEvent::Usage { .. } | ModelEvent::Progress | ModelEvent::Rerouted => {}
     }
+}
+
+/// A model that had nothing to say may have more the next time.
+fn says_something(answer: &[ModelEvent]) -> bool {
+    answer.iter().any(|event| matches!(event, ModelEvent::Text { text } if !text.reveal().trim().is_empty()))
 }
 
 fn key(model: &str, request: &Completion) -> Key {

@@ -75,6 +75,8 @@ async fn only_whole_answers_to_cool_questions_are_kept() {
         (vec![text("Hel"), cut], asked("acme", "Hi", 0.0)),
         (vec![text("Hel"), failed()], asked("acme", "Hi", 0.0)),
         (vec![text("Hel")], asked("acme", "Hi", 0.0)),
+        (vec![done()], asked("acme", "Hi", 0.0)),
+        (vec![text(" \n"), done()], asked("acme", "Hi", 0.0)),
     ] {
         let (chain, count) = model(vec![script]);
         let cached = Cached::new(chain, Cache::new(CacheRules::default()));

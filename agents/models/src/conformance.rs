@@ -21,8 +21,9 @@ pub(crate) struct Vendor {
     pub(crate) until_first: usize,
     /// The events of an answer that calls `hours` with `{"day":"monday"}`.
     pub(crate) call: Vec<String>,
-    /// An event that says in the middle of an answer that it failed.
-    pub(crate) failure: String,
+    /// An event that says in the middle of an answer that it failed, in words that quote the request ("you said Hello?"), and
+    /// what of it the log may have.
+    pub(crate) failure: (String, &'static str),
     /// The body of a refusal whose message quotes the request ("you said Hello?"), and what of it the log may have.
     pub(crate) refusal: (&'static str, &'static str),
     /// Where it is asked, with its query.
@@ -160,11 +161,13 @@ async fn refuses(vendor: &Vendor) {
         assert!(!error(&events).may_retry());
     }
     let (events, _fake) = ask(vendor, AMPLE, Script::status(404, problem)).await;
-    assert!(matches!(error(&events), ModelError::Refused { detail, .. } if detail == "status 404: no such model"));
-    assert!(!error(&events).may_retry());
+    let told = error(&events).to_string();
+    assert!(told.contains("status 404: no such model") && told.contains("(asked at http://127.0.0.1:"), "{told}");
+    assert!(!error(&events).may_retry() && !told.contains('?'), "a query may hold a key: {told}");
     let (quoting, code) = vendor.refusal;
     let (events, _fake) = ask(vendor, AMPLE, Script::status(400, quoting)).await;
-    assert_eq!(error(&events).detail_without_words(), format!("status 400: {code}"), "no words in the log");
+    let told = error(&events).to_string();
+    assert!(told.ends_with(&format!("does not accept the request: status 400: {code}")), "no words in the log: {told}");
     for status in [500, 502, 503, 529] {
         let (events, _fake) = ask(vendor, AMPLE, Script::status(status, problem)).await;
         assert!(matches!(error(&events), ModelError::Failed { .. }), "{events:?}");
@@ -174,6 +177,13 @@ async fn refuses(vendor: &Vendor) {
     let (events, _fake) = ask(vendor, AMPLE, Script::Status { status: 429, headers, body: String::new() }).await;
     assert_eq!(error(&events).retry_after(), Some(Duration::from_secs(2)), "{events:?}");
     assert!(error(&events).may_retry());
+    let spent = r#"{"error": {"message": "You exceeded your current quota", "type": "insufficient_quota"}}"#;
+    let (events, _fake) = ask(vendor, AMPLE, Script::status(429, spent)).await;
+    assert!(error(&events).to_string().contains("insufficient_quota: the account has no quota left"), "{events:?}");
+    for (status, body) in [(429, spent), (402, "{}")] {
+        let (events, _fake) = ask(vendor, AMPLE, Script::status(status, body)).await;
+        assert!(matches!(error(&events), ModelError::Spent { .. }) && !error(&events).may_retry(), "{events:?}");
+    }
 }
 
 async fn breaks_off(vendor: &Vendor) {
@@ -188,14 +198,22 @@ async fn breaks_off(vendor: &Vendor) {
     let (events, _fake) = ask(vendor, AMPLE, broken(vendor, garbage)).await;
     assert!(matches!(error(&events), ModelError::Malformed { .. }), "garbage: {events:?}");
 
-    let failure = [Step::Send(vendor.failure.clone()), Step::Stall];
-    let (events, _fake) = ask(vendor, AMPLE, broken(vendor, failure)).await;
-    assert!(matches!(error(&events), ModelError::Failed { detail, .. } if detail.contains("overloaded")), "{events:?}");
+    let quoting = r#"{"type": "content_block_delta", "index": "Hello?", "choices": "Hello?", "candidates": "Hello?"}"#;
+    let (events, _fake) = ask(vendor, AMPLE, broken(vendor, [Step::event(quoting), Step::Stall])).await;
+    let told = error(&events).to_string();
+    assert!(told.contains("other JSON than it should be") && !told.contains("Hello"), "no words in the log: {told}");
+
+    let (failure, code) = vendor.failure.clone();
+    let (events, _fake) = ask(vendor, AMPLE, broken(vendor, [Step::Send(failure), Step::Stall])).await;
+    let told = error(&events).to_string();
+    assert!(told.contains(&format!("failed: it broke off: {code}")) && !told.contains("Hello"), "{told}");
 
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let model = (vendor.make)(format!("http://{nobody}"), KEY, AMPLE);
     let events: Vec<_> = model.complete(question()).collect().await;
-    assert!(matches!(error(&events), ModelError::Failed { detail, .. } if detail.contains("cannot connect")));
+    let told = error(&events).to_string();
+    let whither = vendor.path.split('?').next().unwrap();
+    assert!(told.contains(&format!("cannot connect to http://{nobody}{whither} (")), "{told}");
 }
 
 async fn stands_still(vendor: &Vendor) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
@@ -24,6 +24,12 @@ const ANSWER_MAX: usize = 8 << 20;
 /// Largest body of an error that is read, bytes, and how much of its message is told, characters.
 const PROBLEM_MAX: usize = 16 << 10;
 const DETAIL_MAX: usize = 200;
+/// Longest code of an error that is told, characters.
+const CODE_MAX: usize = 64;
+/// How long the body of an error is waited for: it comes with its status, or the vendor is not well.
+const PROBLEM_LIMIT: Duration = Duration::from_secs(1);
+/// OpenAI's code, with status 429, for an account that has nothing left to spend.
+const NO_QUOTA: &str = "insufficient_quota";
 
 /// How long a vendor may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,10 +164,13 @@ impl Endpoint {
         let vendor = self.vendor.clone();
         match fault {
             Fault::Malformed(detail) => self.malformed(detail),
-            Fault::Failed(detail) => self.failed_with(&detail),
+            Fault::Failed { code } => self.failed_with(&format!("it broke off{}", told(&code))),
             Fault::RateLimited => ModelError::RateLimited { vendor, after_ms: None },
             Fault::Unauthorized => self.unauthorized(),
-            Fault::Refused { code } => ModelError::Refused { vendor, detail: clip(&code) },
+            Fault::Spent { code } => self.spent(&code),
+            Fault::Refused { code } => {
+                ModelError::Refused { vendor, detail: format!("an event in place of the answer{}", told(&code)) }
+            }
         }
     }
 
@@ -222,6 +231,11 @@ impl Endpoint {
         ModelError::Unauthorized { vendor: self.vendor.clone(), setting: self.setting.to_owned() }
     }
 
+    fn spent(&self, said: &str) -> ModelError {
+        let detail = format!("{said}: the account has no quota left, see its billing");
+        ModelError::Spent { vendor: self.vendor.clone(), detail }
+    }
+
     fn failed_with(&self, detail: &str) -> ModelError {
         ModelError::Failed { vendor: self.vendor.clone(), detail: clip(detail) }
     }
@@ -233,9 +247,14 @@ impl Endpoint {
 
     fn failed(&self, error: &reqwest::Error) -> ModelError {
         match error.is_connect() {
-            true => self.failed_with(&format!("cannot connect to {}", self.url)),
+            true => self.failed_with(&format!("cannot connect to {} ({})", self.address(), source(error))),
             false => self.failed_with(&source(error)),
         }
+    }
+
+    /// For messages: without user, password and query, any of which may be a secret.
+    fn address(&self) -> String {
+        Url::parse(&self.url).map(|url| url.origin().ascii_serialization() + url.path()).unwrap_or_default()
     }
 
     fn broken(&self, error: &sse_stream::Error) -> ModelError {
@@ -251,18 +270,25 @@ impl Endpoint {
         let after_ms = retry_after(response.headers());
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(),
-            StatusCode::TOO_MANY_REQUESTS => ModelError::RateLimited { vendor, after_ms },
+            StatusCode::PAYMENT_REQUIRED => self.spent("status 402"),
+            StatusCode::TOO_MANY_REQUESTS => match problem(response).await.code {
+                Some(code) if code == NO_QUOTA => self.spent(&format!("status 429: {NO_QUOTA}")),
+                _ => ModelError::RateLimited { vendor, after_ms },
+            },
             status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
                 self.failed_with(&format!("status {}", status.as_u16()))
             }
             status => {
-                let problem = problem(response, self.limits.gap).await;
+                let problem = problem(response).await;
                 if problem.is_of_the_key {
                     return self.unauthorized();
                 }
                 // Other messages may quote what was asked, and this one is written to the log.
-                let said = if status == StatusCode::NOT_FOUND { problem.message } else { problem.code };
-                let said = said.map(|said| format!(": {}", clip(&said))).unwrap_or_default();
+                let said = match problem.message.filter(|_| status == StatusCode::NOT_FOUND) {
+                    Some(message) => format!(": {} (asked at {})", clip(&message), self.address()),
+                    None if status == StatusCode::NOT_FOUND => format!(" (asked at {})", self.address()),
+                    None => told(&problem.code.unwrap_or_default()),
+                };
                 ModelError::Refused { vendor, detail: format!("status {}{said}", status.as_u16()) }
             }
         }
@@ -280,7 +306,7 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
 
 /// The vendor's own words, as far as they are short: `{"error": {"message": "...", "code": "..."}}`, or `{"error": "..."}`.
 /// The code of others is in `type` or `status`.
-async fn problem(response: Response, limit: Duration) -> Problem {
+async fn problem(response: Response) -> Problem {
     let mut body = Vec::new();
     let read = async {
         let mut bytes = response.bytes_stream();
@@ -292,7 +318,7 @@ async fn problem(response: Response, limit: Duration) -> Problem {
         }
     };
     // What came until then is told.
-    let _ = timeout(limit, read).await;
+    let _ = timeout(PROBLEM_LIMIT, read).await;
     let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let reasons = body.pointer("/error/details").and_then(Value::as_array).into_iter().flatten();
@@ -331,6 +357,12 @@ fn source(error: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+/// A code as the end of a message. What is no code may be words, and is not told.
+fn told(code: &str) -> String {
+    let is_code = code.len() <= CODE_MAX && code.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    if is_code && !code.is_empty() { format!(": {code}") } else { String::new() }
 }
 
 fn clip(text: &str) -> String {

@@ -2,11 +2,13 @@
 //!
 //! A completion is a stream of events; dropping the stream cancels it. What every vendor needs besides (limits of time, the
 //! meaning of an HTTP status) is in `http`, and what every session needs is written once around the trait. From the wire
-//! outwards: a vendor; what it cost ([`spending`]); retry, breaker, failover, metrics ([`resilient`]); answers given before
-//! ([`cache`], where it is asked for); and, one for each session, which of the chains is asked ([`route`]).
+//! outwards: a vendor; what it cost ([`spending`]); how many may ask its account at once ([`bounded`]); retry, breaker,
+//! failover, metrics ([`resilient`]); answers given before ([`cache`], where it is asked for); and, one for each session, which
+//! of the chains is asked ([`route`]).
 
 mod answer;
 pub mod anthropic;
+pub mod bounded;
 pub mod breaker;
 pub mod budget;
 pub mod cache;
@@ -180,15 +182,19 @@ impl ModelEvent {
     }
 }
 
-/// Whose fault, and whether to try again.
+/// Whose fault, and whether to try again. Its text goes to the log: it is ours, and quotes of the vendor no more than a status
+/// and a code, since a vendor's message may quote the conversation. That of a status 404 is quoted, as far as it is short: it
+/// comes before the conversation is read, and says which model or path there is not.
 #[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum ModelError {
     #[error("{vendor} refused the key: check {setting}")]
     Unauthorized { vendor: String, setting: String },
-    /// `detail`: the status and the vendor's code for it; its message only where that cannot quote the request.
     #[error("{vendor} does not accept the request: {detail}")]
     Refused { vendor: String, detail: String },
+    /// It pays for nothing more: another request may be right, and is not answered either.
+    #[error("{vendor} answers only when its account is paid for: {detail}")]
+    Spent { vendor: String, detail: String },
     #[error("{vendor} takes no more requests at present")]
     RateLimited { vendor: String, after_ms: Option<u64> },
     #[error("{vendor} said nothing for {limit_ms} ms")]
@@ -197,6 +203,9 @@ pub enum ModelError {
     Failed { vendor: String, detail: String },
     #[error("{vendor} sent what is not its protocol: {detail}")]
     Malformed { vendor: String, detail: String },
+    /// By us, and not by the vendor: a bound of ours.
+    #[error("all {limit} places at {vendor} are taken: raise max_concurrent of its vendor, if the account allows more")]
+    Busy { vendor: String, limit: usize },
     #[error("{vendor} failed too often and is left alone for a while")]
     Resting { vendor: String },
     #[error("{whose} has spent its budget of this {period}: raise it, or wait for the next")]
@@ -208,7 +217,13 @@ impl ModelError {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Timeout { .. } | Self::Failed { .. } | Self::Malformed { .. } => true,
-            Self::Unauthorized { .. } | Self::Refused { .. } | Self::Resting { .. } | Self::OutOfBudget { .. } => false,
+            Self::Unauthorized { .. }
+            | Self::Refused { .. }
+            | Self::Spent { .. }
+            // It was waited for.
+            | Self::Busy { .. }
+            | Self::Resting { .. }
+            | Self::OutOfBudget { .. } => false,
         }
     }
 
@@ -220,24 +235,17 @@ impl ModelError {
         }
     }
 
-    /// What a log may say beside the reason: nothing that could quote the conversation.
-    pub fn detail_without_words(&self) -> &str {
-        match self {
-            Self::Refused { detail, .. } => detail,
-            Self::Unauthorized { setting, .. } => setting,
-            _ => "",
-        }
-    }
-
     /// For metrics: one word.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unauthorized { .. } => "unauthorized",
             Self::Refused { .. } => "refused",
+            Self::Spent { .. } => "spent",
             Self::RateLimited { .. } => "rate_limited",
             Self::Timeout { .. } => "timeout",
             Self::Failed { .. } => "failed",
             Self::Malformed { .. } => "malformed",
+            Self::Busy { .. } => "busy",
             Self::Resting { .. } => "resting",
             Self::OutOfBudget { .. } => "out_of_budget",
         }

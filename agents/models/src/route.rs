@@ -3,14 +3,15 @@
 //! The chains of a node are made once; each session has a [`Routed`] of its own, which is the model that it asks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 pub use tandem_contract::bot::Tier;
 
 use crate::budget::{Budget, Level};
 use crate::cache::{Cache, Cached};
-use crate::resilient::Resilient;
-use crate::spending::{Metered, Payer, Spending};
+use crate::resilient::{Guarded, Resilient};
+use crate::spending::{Payer, Spending};
 use crate::{Completion, LanguageModel, ModelError, ModelEvent, ModelStream};
 
 /// The policy: what is asked of those who want a tier and stand at a level. None: nothing.
@@ -22,15 +23,15 @@ pub fn tier_at(wanted: Tier, level: Level) -> Option<Tier> {
     }
 }
 
-/// The models of each tier, in the order in which they are asked.
+/// The models of each tier, each metered, in the order in which they are asked.
 #[derive(Clone, Default)]
 pub struct Chains {
-    pub cheap: Vec<Arc<dyn LanguageModel>>,
-    pub balanced: Vec<Arc<dyn LanguageModel>>,
-    pub premium: Vec<Arc<dyn LanguageModel>>,
+    pub cheap: Vec<Guarded>,
+    pub balanced: Vec<Guarded>,
+    pub premium: Vec<Guarded>,
 }
 
-/// The chains of a node, each metered and resilient, and with the cache if there is one.
+/// The chains of a node, each resilient, and with the cache if there is one.
 pub struct Tiers {
     cheap: Arc<dyn LanguageModel>,
     balanced: Arc<dyn LanguageModel>,
@@ -39,12 +40,11 @@ pub struct Tiers {
 
 impl Tiers {
     /// A tier without models is answered by the nearest that has some, the cheaper of two. None: there is no model at all.
-    /// Must be called inside a tokio runtime.
-    pub fn new(chains: Chains, spending: &Arc<Spending>, cache: Option<&Arc<Cache>>) -> Option<Self> {
-        let chain = |models: Vec<Arc<dyn LanguageModel>>| {
-            let metered = |model| -> Arc<dyn LanguageModel> { Arc::new(Metered::new(model, Arc::clone(spending))) };
-            let mut models = models.into_iter().map(metered);
-            let chain: Arc<dyn LanguageModel> = Arc::new(Resilient::new(models.next()?, models.collect()));
+    /// `hand_over`: see [`Resilient::new`].
+    pub fn new(chains: Chains, hand_over: Duration, cache: Option<&Arc<Cache>>) -> Option<Self> {
+        let chain = |models: Vec<Guarded>| {
+            let mut models = models.into_iter();
+            let chain: Arc<dyn LanguageModel> = Arc::new(Resilient::new(models.next()?, models.collect(), hand_over));
             Some(match cache {
                 Some(cache) => Arc::new(Cached::new(chain, Arc::clone(cache))),
                 None => chain,

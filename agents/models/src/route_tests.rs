@@ -12,12 +12,14 @@ use crate::budget::Period;
 use crate::cache::CacheRules;
 use crate::gemini::{Gemini, GeminiConfig};
 use crate::price::{Microdollars, Price, PriceList};
-use crate::scripted::{done, failed, named, text, usage};
-use crate::spending::{Clock, Organization, Scope, system_clock};
+use crate::scripted::{done, failed, guarded, named, text, usage};
+use crate::spending::{Clock, Metered, Organization, Scope, system_clock};
 use crate::{Limits, client_builder};
 
 /// 2026-11-21T00:00:00Z.
 const NOW: Duration = Duration::from_secs(1_795_219_200);
+/// Longer than any test takes: of silence the tests of `resilient` tell.
+const HAND_OVER: Duration = Duration::from_secs(60);
 
 fn clock() -> Clock {
     let began = Instant::now();
@@ -36,8 +38,13 @@ fn spending() -> Arc<Spending> {
     Spending::new(prices.iter().fold(PriceList::default(), |list, name| list.with(*name, price)), clock()).0
 }
 
-fn chains() -> Chains {
-    Chains { cheap: vec![model("cheap")], balanced: vec![model("balanced")], premium: vec![model("premium")] }
+fn metered(spending: &Arc<Spending>, model: Arc<dyn LanguageModel>) -> Guarded {
+    guarded(Arc::new(Metered::new(model, Arc::clone(spending))))
+}
+
+fn chains(spending: &Arc<Spending>) -> Chains {
+    let [cheap, balanced, premium] = ["cheap", "balanced", "premium"].map(|name| vec![metered(spending, model(name))]);
+    Chains { cheap, balanced, premium }
 }
 
 fn payer() -> Payer {
@@ -74,13 +81,13 @@ fn a_policy_for_every_tier_and_level() {
 async fn a_tier_without_models_is_answered_by_the_nearest() {
     let spending = spending();
     let names = |chains: Chains| {
-        let tiers = Tiers::new(chains, &spending, None)?;
+        let tiers = Tiers::new(chains, HAND_OVER, None)?;
         Some([Tier::Cheap, Tier::Balanced, Tier::Premium].map(|tier| tiers.of(tier).name().to_owned()).join(" "))
     };
-    assert_eq!(names(chains()).unwrap(), "cheap balanced premium");
-    assert_eq!(names(Chains { balanced: vec![], ..chains() }).unwrap(), "cheap cheap premium");
-    assert_eq!(names(Chains { cheap: vec![], ..chains() }).unwrap(), "balanced balanced premium");
-    assert_eq!(names(Chains { premium: vec![], balanced: vec![], ..chains() }).unwrap(), "cheap cheap cheap");
+    assert_eq!(names(chains(&spending)).unwrap(), "cheap balanced premium");
+    assert_eq!(names(Chains { balanced: vec![], ..chains(&spending) }).unwrap(), "cheap cheap premium");
+    assert_eq!(names(Chains { cheap: vec![], ..chains(&spending) }).unwrap(), "balanced balanced premium");
+    assert_eq!(names(Chains { premium: vec![], balanced: vec![], ..chains(&spending) }).unwrap(), "cheap cheap cheap");
     assert_eq!(names(Chains::default()), None);
 }
 
@@ -91,7 +98,7 @@ async fn a_budget_that_runs_out_is_answered_cheaply_and_then_not_at_all() {
     let amount = |amount: u64| Some(Microdollars(amount));
     let daily = Budget { period: Period::Day, alert: amount(10), throttle: amount(20), stop: amount(40) };
     spending.set_budget(organization, daily);
-    let tiers = Arc::new(Tiers::new(chains(), &spending, None).unwrap());
+    let tiers = Arc::new(Tiers::new(chains(&spending), HAND_OVER, None).unwrap());
     let session = Routed::new(tiers, Arc::clone(&spending), payer(), Tier::Premium, Budget::default());
     assert_eq!(session.name(), "premium");
     for wanted in ["premium", "premium", "cheap", "cheap"] {
@@ -110,7 +117,7 @@ async fn a_budget_that_runs_out_is_answered_cheaply_and_then_not_at_all() {
 #[tokio::test(start_paused = true)]
 async fn a_session_stops_at_its_own_budget_and_closes_its_account() {
     let spending = spending();
-    let tiers = Arc::new(Tiers::new(chains(), &spending, None).unwrap());
+    let tiers = Arc::new(Tiers::new(chains(&spending), HAND_OVER, None).unwrap());
     let routed = |payer: &Payer| {
         let budget = Budget { stop: Some(Microdollars(10)), ..Budget::default() };
         Routed::new(Arc::clone(&tiers), Arc::clone(&spending), payer.clone(), Tier::Balanced, budget)
@@ -129,9 +136,10 @@ async fn a_chain_falls_back_and_what_was_cached_costs_nothing() {
     let spending = spending();
     let (failing, _) = named("premium", vec![vec![failed()]]);
     let (fallback, asked) = named("balanced", vec![vec![text("hello"), usage(5, 5), done()]]);
-    let chains = Chains { premium: vec![failing, fallback], ..Chains::default() };
+    let premium = [failing, fallback].map(|model| metered(&spending, model)).into();
     let cache = Cache::new(CacheRules::default());
-    let tiers = Arc::new(Tiers::new(chains, &spending, Some(&cache)).unwrap());
+    let tiers = Tiers::new(Chains { premium, ..Chains::default() }, HAND_OVER, Some(&cache));
+    let tiers = Arc::new(tiers.unwrap());
     let payer = payer();
     let session = Routed::new(tiers, Arc::clone(&spending), payer.clone(), Tier::Premium, Budget::default());
     assert_eq!(answer(&session).await, "hello");
@@ -154,15 +162,13 @@ async fn a_conversation_goes_over_to_another_vendor() {
     let first =
         AnthropicConfig { base_url: refusing.url(""), key: key.clone(), model: "claude-opus-5-5".into(), limits };
     let second = GeminiConfig { base_url: answering.url(""), key, model: "gemini-2.5-flash".into(), limits };
-    let chains = Chains {
-        balanced: vec![
-            Arc::new(Anthropic::new(client.clone(), first).unwrap()),
-            Arc::new(Gemini::new(client, second).unwrap()),
-        ],
-        ..Chains::default()
-    };
     let (spending, _alerts) = Spending::new(PriceList::published(), system_clock());
-    let tiers = Arc::new(Tiers::new(chains, &spending, None).unwrap());
+    let chain = vec![
+        metered(&spending, Arc::new(Anthropic::new(client.clone(), first).unwrap())),
+        metered(&spending, Arc::new(Gemini::new(client, second).unwrap())),
+    ];
+    let chains = Chains { balanced: chain, ..Chains::default() };
+    let tiers = Arc::new(Tiers::new(chains, HAND_OVER, None).unwrap());
     let payer = payer();
     let session = Routed::new(tiers, Arc::clone(&spending), payer.clone(), Tier::default(), Budget::default());
     assert_eq!(answer(&session).await, "From nine.");
@@ -176,7 +182,7 @@ async fn a_conversation_goes_over_to_another_vendor() {
 #[tokio::test(start_paused = true)]
 async fn a_question_may_do_with_less_than_its_session_wants() {
     let spending = spending();
-    let tiers = Arc::new(Tiers::new(chains(), &spending, None).unwrap());
+    let tiers = Arc::new(Tiers::new(chains(&spending), HAND_OVER, None).unwrap());
     let routed = Routed::new(tiers, spending, payer(), Tier::Premium, Budget::default());
     let question = Completion { tier: Some(Tier::Cheap), ..Completion::default() };
     let events: Vec<_> = routed.complete(question).collect().await;

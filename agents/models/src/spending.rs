@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::budget::{Account, Budget, Level, Period};
 use crate::price::{Microdollars, PriceList};
-use crate::{Completion, LanguageModel, Message, ModelEvent, ModelStream, Usage};
+use crate::{Completion, LanguageModel, Message, ModelError, ModelEvent, ModelStream, Usage};
 
 /// Alerts that nobody has taken yet. More are dropped: each is a metric too, and the levels stand in the accounts.
 const ALERTS: usize = 256;
@@ -279,7 +279,7 @@ enum Reading {
     Saying(usize),
     /// The vendor's own figures.
     Known(Usage),
-    /// It failed before it said anything, or it was charged.
+    /// It said that it failed before it said anything else, or it was charged.
     Settled,
 }
 
@@ -302,6 +302,8 @@ impl Meter {
             ModelEvent::Progress => self.add(0),
             // News of a chain, which is never metered as one.
             ModelEvent::Rerouted => {}
+            // It may well have read the question: a silence costs the same, whoever ends it.
+            ModelEvent::Failed { error: ModelError::Timeout { .. } } => self.settle(),
             ModelEvent::Failed { .. } if self.state == Reading::Asked => self.state = Reading::Settled,
             ModelEvent::Done { .. } | ModelEvent::Failed { .. } => self.settle(),
         }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, advance};
 use super::*;
 use crate::price::Price;
 use crate::resilient::Resilient;
-use crate::scripted::{done, failed, named, text, usage};
+use crate::scripted::{after, done, failed, guarded, named, stall, text, usage};
 
 /// 2026-11-21T00:00:00Z.
 const NOW: Duration = Duration::from_secs(1_795_219_200);
@@ -25,7 +25,7 @@ fn spending() -> (Arc<Spending>, mpsc::Receiver<Alert>) {
         let price = Microdollars::from_dollars(per_token);
         Price { input: price, cached_input: price, output: price }
     };
-    Spending::new(PriceList::default().with("cheap", price(1)).with("dear", price(10)), clock())
+    Spending::new(PriceList::default().with("cheap", price(1)).with("slow", price(1)).with("dear", price(10)), clock())
 }
 
 fn payer(organization: &str) -> Payer {
@@ -56,14 +56,14 @@ async fn who_asks_pays_the_price_of_the_model_that_answered() {
     let metered = |name, script| -> Arc<dyn LanguageModel> {
         Arc::new(Metered::new(named(name, vec![script]).0, Arc::clone(&spending)))
     };
-    let refused =
-        ModelEvent::Failed { error: crate::ModelError::Unauthorized { vendor: "x".into(), setting: "KEY".into() } };
+    let refused = ModelEvent::Failed { error: ModelError::Unauthorized { vendor: "x".into(), setting: "KEY".into() } };
     let first = metered("dear", vec![ModelEvent::Progress, refused.clone()]);
     let never = metered("dear", vec![refused]);
     let second = metered("cheap", vec![text("From nine."), usage(100, 7), done()]);
     let (payer, other) = (payer("acme"), payer("other"));
     spending.open(payer.session, Budget::default());
-    let chain = Resilient::new(never, vec![second]);
+    let hand_over = Duration::from_secs(60);
+    let chain = Resilient::new(guarded(never), vec![guarded(second)], hand_over);
     assert_eq!(chain.complete(asked(&payer)).count().await, 4, "the news and the answer");
     assert_eq!(spent(&spending, &payer), [107; 3], "and nothing for the one that refused");
     assert_eq!(spent(&spending, &other), [0; 3]);
@@ -71,6 +71,22 @@ async fn who_asks_pays_the_price_of_the_model_that_answered() {
     assert_eq!(spent(&spending, &payer), [207; 3], "what failed in the middle was worked on: ten tokens, at ten each");
     let _: Vec<_> = chain.complete(Completion { payer: None, ..asked(&payer) }).collect().await;
     assert_eq!(spent(&spending, &payer), [207; 3], "nobody's question");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_costs_the_reading_of_the_question_whoever_ends_it() {
+    let (spending, _alerts) = spending();
+    let metered = |model| -> Arc<dyn LanguageModel> { Arc::new(Metered::new(model, Arc::clone(&spending))) };
+    let late = ModelError::Timeout { vendor: "slow".into(), limit_ms: 2_000 };
+    let by_itself = after(Duration::from_secs(2), vec![ModelEvent::Failed { error: late }]);
+    let handed_over = named("slow", vec![vec![stall()]]).0;
+    for (number, silent) in [by_itself, handed_over].into_iter().enumerate() {
+        let payer = payer(&number.to_string());
+        let second = guarded(metered(named("cheap", vec![vec![text("From nine."), usage(100, 7), done()]]).0));
+        let chain = Resilient::new(guarded(metered(silent)), vec![second], Duration::from_secs(4));
+        assert_eq!(chain.complete(asked(&payer)).count().await, 4, "the news and the answer");
+        assert_eq!(spent(&spending, &payer)[0], 10 + 107);
+    }
 }
 
 #[test]

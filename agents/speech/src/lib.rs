@@ -98,12 +98,15 @@ impl From<ModelError> for SpeechError {
         match error {
             ModelError::Unauthorized { vendor: engine, setting } => Self::Unauthorized { engine, setting },
             ModelError::RateLimited { vendor: engine, .. } => Self::RateLimited { engine },
-            ModelError::Refused { vendor: engine, detail: why } => Self::Failed { engine, why, retry: false },
+            ModelError::Refused { vendor: engine, detail: why } | ModelError::Spent { vendor: engine, detail: why } => {
+                Self::Failed { engine, why, retry: false }
+            }
             ModelError::Timeout { vendor: engine, limit_ms } => {
                 Self::Failed { engine, why: format!("it said nothing for {limit_ms} ms"), retry: true }
             }
             ModelError::Failed { vendor: engine, detail: why }
             | ModelError::Malformed { vendor: engine, detail: why } => Self::Failed { engine, why, retry: true },
+            ModelError::Busy { vendor: engine, limit } => Self::Busy { engine, limit },
             ModelError::Resting { vendor: engine } => {
                 Self::Unavailable { engine, why: "it failed too often and is left alone for a while".to_owned() }
             }

@@ -81,7 +81,8 @@ impl Alignment {
     /// The text from the first word on that the audio does not hold whole.
     pub(super) fn unspoken<'a>(&self, text: &'a str, rate: u32) -> &'a str {
         let words = self.words(text, rate);
-        let spoken = words.iter().take_while(|word| word.end <= self.pushed && !letters(&word.text).is_empty()).count();
+        let whole = words.iter().take_while(|word| word.end <= self.pushed);
+        let spoken = whole.filter(|word| !letters(&word.text).is_empty()).count();
         let mut tokens = text.split_whitespace().filter(|token| !letters(token).is_empty());
         // Both are parts of one string, so that the distance of their addresses is an offset in it.
         tokens.nth(spoken).map_or("", |token| &text[token.as_ptr() as usize - text.as_ptr() as usize..])

@@ -172,8 +172,10 @@ fn may_be_blind(error: &ModelError) -> bool {
         ModelError::Refused { .. }
         | ModelError::Failed { .. }
         | ModelError::Resting { .. }
+        | ModelError::Busy { .. }
         | ModelError::RateLimited { .. } => true,
         ModelError::Unauthorized { .. }
+        | ModelError::Spent { .. }
         | ModelError::Timeout { .. }
         | ModelError::Malformed { .. }
         | ModelError::OutOfBudget { .. } => false,

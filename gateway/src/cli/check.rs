@@ -12,7 +12,7 @@ use tandem_contract::bot::BotConfig;
 use super::SettingsFile;
 use crate::bots::FileBots;
 use crate::engines::{Engines, check_bot, check_vendors};
-use crate::models::Models;
+use crate::models::{Models, budgets};
 use crate::settings::{Settings, load};
 use crate::tls::Certificates;
 use crate::tools;
@@ -76,7 +76,8 @@ fn bot(path: &Path, settings: &Settings) -> anyhow::Result<Report> {
 
 /// What the bot wants of this node and its settings do not give.
 fn beyond_the_file(config: &BotConfig, settings: &Settings) -> Vec<Finding> {
-    check_vendors(config, settings).into_iter().chain(tools::unset(config, settings)).collect()
+    let vendors = check_vendors(config, settings).into_iter();
+    vendors.chain(tools::unset(config, settings)).chain(budgets::idle_of(config, settings)).collect()
 }
 
 fn node(settings: &Settings) -> anyhow::Result<Report> {
@@ -88,6 +89,7 @@ fn node(settings: &Settings) -> anyhow::Result<Report> {
         Err(error) => report.error(&format!("{:#}", anyhow::Error::new(error))),
     }
     limits(settings, &mut report);
+    budgets::idle(settings).iter().for_each(|idle| report.warn(idle));
     engines(&Engines::open(settings)?, &Models::open(settings)?.0, &mut report);
     bots(settings, &mut report)?;
     Ok(report)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tandem_contract::SessionId;
-use tandem_contract::bot::BotConfig;
+use tandem_contract::bot::{BotConfig, ModelName};
 use tandem_contract::call::Accept;
 use tandem_contract::ports::{CallLog, StoreError};
 use tandem_contract::record::{CallRecord, Cost};
@@ -52,11 +52,7 @@ pub type Alerts = mpsc::Receiver<Alert>;
 impl Costs {
     /// Must be called inside a tokio runtime.
     pub(super) fn open(settings: &Settings) -> (Self, Alerts) {
-        let own = settings.models.prices.0.iter();
-        let prices = own.fold(PriceList::published(), |list, own| {
-            list.with(format!("{} {}", own.model.vendor.as_str(), own.model.model), own.price)
-        });
-        let (spending, alerts) = Spending::new(prices, system_clock());
+        let (spending, alerts) = Spending::new(prices(settings), system_clock());
         let keeps_for = Duration::from_secs(60 * u64::from(settings.models.cache_minutes));
         let cache = || Cache::new(CacheRules { keeps_for, ..CacheRules::default() });
         let costs = Self {
@@ -95,6 +91,17 @@ impl Costs {
         let kept = self.spending.statements();
         keep(Arc::clone(&self.spending), kept, path, alerts, close).boxed()
     }
+}
+
+/// The published prices, and the node's own in their place.
+pub(super) fn prices(settings: &Settings) -> PriceList {
+    let own = settings.models.prices.0.iter();
+    own.fold(PriceList::published(), |list, own| list.with(priced_as(&own.model), own.price))
+}
+
+/// [`tandem_models::LanguageModel::name`], by which a model is charged.
+pub(super) fn priced_as(model: &ModelName) -> String {
+    format!("{} {}", model.vendor.as_str(), model.model)
 }
 
 fn budget_of(config: &BotConfig) -> Budget {

@@ -1,5 +1,6 @@
 //! The language models of this node: which are reached with the keys at hand, and which of them a bot gets.
 
+pub mod budgets;
 mod costs;
 pub mod local;
 mod vendors;
@@ -20,7 +21,7 @@ use self::costs::{Alerts, Costs};
 use self::vendors::Accounts;
 use crate::settings::{ModelsSettings, Settings};
 
-/// The models that bots have asked for. Each chain keeps its connections and its breakers, whoever asks it.
+/// The models that bots have asked for. Each keeps its connections and its health, whoever asks it.
 pub struct Models {
     accounts: Accounts,
     /// The model of bots that name none which is here: of the first vendor that is set.
@@ -39,19 +40,18 @@ impl Models {
     /// When a vendor's key or address can never be sent, or a tier names a model that nobody can be asked for.
     pub fn open(settings: &Settings) -> anyhow::Result<(Self, Alerts)> {
         let client = client_builder().build().context("no HTTP client can be made")?;
-        let accounts = Accounts::new(settings, client);
-        let set = || ModelVendor::ALL.into_iter().filter(|vendor| accounts.is_set(*vendor));
-        for vendor in set() {
-            accounts.open(&accounts.own(vendor)).with_context(|| format!("[{}]", vendor.as_str()))?;
+        let (costs, alerts) = Costs::open(settings);
+        let accounts = Accounts::new(settings, client, Arc::clone(&costs.spending));
+        for own in vendors::own(settings) {
+            accounts.open(&own).with_context(|| format!("[{}]", own.vendor.as_str()))?;
         }
-        let own = set().next().map(|vendor| accounts.own(vendor));
+        let own = vendors::own(settings).next();
         let listed = settings.models.clone();
         for name in [&listed.cheap, &listed.balanced, &listed.premium].into_iter().flat_map(|tier| &tier.0) {
             let section = name.vendor.as_str();
             anyhow::ensure!(accounts.is_set(name.vendor), "[models] names {name}, and [{section}] has no api_key");
             accounts.open(name).with_context(|| format!("[models] names {name}"))?;
         }
-        let (costs, alerts) = Costs::open(settings);
         Ok((Self { accounts, own, listed, tiers: DashMap::new(), costs }, alerts))
     }
 
@@ -85,7 +85,7 @@ impl Models {
             return Some(Arc::clone(&tiers));
         }
         let chains = self.chains(&names).inspect_err(|error| warn!(?names, %error, "a model cannot be asked")).ok()?;
-        let tiers = Arc::new(Tiers::new(chains, &self.costs.spending, self.costs.cache.as_ref())?);
+        let tiers = Arc::new(Tiers::new(chains, self.listed.hand_over(), self.costs.cache.as_ref())?);
         self.tiers.insert(names, Arc::clone(&tiers));
         Some(tiers)
     }

@@ -6,7 +6,7 @@ use tandem_contract::ports::CallLog as _;
 use tandem_contract::record::{CallRecord, Cost};
 use tandem_contract::{BotName, ConfigVersion, NodeId};
 use tandem_models::{Completion, ModelError, ModelEvent};
-use tandem_test_vendors::{FakeVendor, Script};
+use tandem_test_vendors::{FakeVendor, Script, Step};
 
 use super::*;
 use crate::store::calls::FileCalls;
@@ -61,6 +61,47 @@ async fn the_fallback_answers_where_the_model_fails() {
     let asked: serde_json::Value = serde_json::from_str(&first.asked()[0].body).unwrap();
     assert_eq!(asked["model"], "gpt-4o");
     assert_eq!(second.asked()[0].path, "/v1beta/models/gemini-x:streamGenerateContent?alt=sse");
+}
+
+#[tokio::test]
+async fn what_one_bot_has_learnt_of_a_model_all_bots_know() {
+    let (first, second) = (FakeVendor::start([Script::status(401, "{}")]).unwrap(), gemini("From nine."));
+    let second = FakeVendor::start([second]).unwrap();
+    let mut settings = Settings::default();
+    settings.openai.base_url = first.url("/v1");
+    settings.gemini.base_url = second.url("");
+    let (models, _) = Models::open(&settings).unwrap();
+    let named = |fallback: &str| {
+        let fallback = format!(r#""fallback": {{"provider": "google", "model": "{fallback}"}}"#);
+        accept(bot(&format!(r#"{{"provider": "openai", "model": "gpt-4o", {fallback}}}"#)))
+    };
+    for fallback in ["a", "a", "b", "b", "b", "a", "b", "c"] {
+        assert_eq!(said(&*models.session(&named(fallback), id()).unwrap()).await, "From nine.");
+    }
+    assert_eq!(first.asked().len(), 5, "each has another chain, and the fifth failure is the last for all");
+}
+
+#[tokio::test]
+async fn an_account_is_asked_no_more_at_once_than_it_may_be() {
+    let delta = json!({ "choices": [{ "index": 0, "delta": { "content": "We" }, "finish_reason": null }] });
+    let steps = vec![Step::event(&delta.to_string()), Step::Stall];
+    let first = FakeVendor::start([Script::Stream { content_type: "text/event-stream", steps }]).unwrap();
+    let second = FakeVendor::start([gemini("From nine.")]).unwrap();
+    let mut settings = with_openai(&first, "max_concurrent = 1");
+    settings.gemini.base_url = second.url("");
+    let (models, _) = Models::open(&settings).unwrap();
+    let model = |name: &str| {
+        let fallback = r#""fallback": {"provider": "google", "model": "gemini-x"}"#;
+        let llm = format!(r#"{{"provider": "openai", "model": "{name}", {fallback}}}"#);
+        models.session(&accept(bot(&llm)), id()).unwrap()
+    };
+    let mut running = model("gpt-4o").complete(Completion::default());
+    assert!(matches!(running.next().await, Some(ModelEvent::Text { .. })));
+    assert_eq!(said(&*model("gpt-4.1")).await, "From nine.", "another model of the same account");
+    assert_eq!(first.asked().len(), 1);
+    drop(running);
+    let mut next = model("gpt-4.1").complete(Completion::default());
+    assert!(matches!(next.next().await, Some(ModelEvent::Text { .. })), "the place is free again");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::de::Error as _;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tandem_contract::bot::ModelName;
 use tandem_models::budget::{Budget, Period};
 use tandem_models::price::{Microdollars, Price};
+use tandem_models::resilient;
 use thiserror::Error;
 
 /// Tiers of models, kept answers, prices and budgets. A bot whose `llm_config.provider` is `tier` gets the tier that `llm_config.model`
@@ -26,12 +28,16 @@ pub struct ModelsSettings {
     /// The same. Empty: as `balanced`.
     #[schemars(with = "String")]
     pub premium: Listed<ModelName>,
+    /// Milliseconds in which a model has to begin its answer (thoughts count), or it has failed, 2000 to 15000; half as long, and at most
+    /// 4000, where another that is well stands behind it, in its tier or as a bot's `fallback`, and is asked then.
+    pub first_token_ms: u32,
     /// Whether an answer that was asked for with `temperature` 0 and called no tool is kept, for who asks exactly the same.
     pub cache: bool,
     /// How long it is kept.
     pub cache_minutes: u32,
     /// Prices in US dollars per million tokens (input, cached input, output) in place of the published ones, commas between:
-    /// `openai/llama3.2=0.10/0.01/0.40`. Models without a price cost nothing.
+    /// `openai/llama3.2=0.10/0.01/0.40`. Models without a price cost nothing and no budget ends by them: `tandem check` names them
+    /// where a budget is set, and the metric `tandem_model_unpriced_tokens_total` counts their tokens.
     #[schemars(with = "String")]
     pub prices: Listed<ModelPrice>,
     /// When the account of what all bots' models cost together begins anew, UTC. Accounts are kept in `spending.json` of the
@@ -39,7 +45,7 @@ pub struct ModelsSettings {
     pub budget_period: BudgetPeriod,
     /// US dollars after which the log has a warning. 0: never.
     pub budget_alert_usd: f64,
-    /// US dollars after which the cheap models answer. 0: never.
+    /// US dollars after which the models of `cheap` answer. 0: never.
     pub budget_throttle_usd: f64,
     /// US dollars after which no model answers, and callers hear an apology. 0: never.
     pub budget_stop_usd: f64,
@@ -53,6 +59,8 @@ impl Default for ModelsSettings {
             cheap: Listed::default(),
             balanced: Listed::default(),
             premium: Listed::default(),
+            // A caller who hears nothing for eight seconds hangs up.
+            first_token_ms: 8_000,
             cache: false,
             cache_minutes: 60,
             prices: Listed::default(),
@@ -74,6 +82,15 @@ pub enum BudgetPeriod {
 }
 
 impl ModelsSettings {
+    pub fn first_token(&self) -> Duration {
+        Duration::from_millis(self.first_token_ms.into())
+    }
+
+    /// How long a model may say nothing that has another behind it.
+    pub fn hand_over(&self) -> Duration {
+        resilient::hand_over(self.first_token())
+    }
+
     /// Of the organization.
     pub fn budget(&self) -> Budget {
         let period = match self.budget_period {

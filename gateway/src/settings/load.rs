@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tandem_models::resilient::FIRST_TOKEN_MS;
 use thiserror::Error;
 use toml::{Table, Value};
 
@@ -276,7 +277,21 @@ fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), Set
     if !account.chars().all(|digit| digit.is_ascii_digit()) {
         return bad("chatwoot.account_id", format!("{account:?}"), "the number of an account is wanted, such as 1");
     }
+    for (key, most) in [
+        ("openai.max_concurrent", openai.max_concurrent),
+        ("anthropic.max_concurrent", anthropic.max_concurrent),
+        ("gemini.max_concurrent", gemini.max_concurrent),
+    ] {
+        if most == 0 {
+            return bad(key, "0".into(), "an account that is never asked is no use; 1 asks it one question at a time");
+        }
+    }
     let models = &settings.models;
+    if !FIRST_TOKEN_MS.contains(&models.first_token_ms) {
+        let (least, most) = (FIRST_TOKEN_MS.start(), FIRST_TOKEN_MS.end());
+        let reason = format!("milliseconds between {least} and {most} are wanted");
+        return bad("models.first_token_ms", models.first_token_ms.to_string(), &reason);
+    }
     for (key, dollars) in [
         ("models.budget_alert_usd", models.budget_alert_usd),
         ("models.budget_throttle_usd", models.budget_throttle_usd),
@@ -398,6 +413,9 @@ mod tests {
             ("[gemini]\nbase_url = \"x\"", "gemini.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\nbase_url = \"chatwoot.example\"", "chatwoot.base_url = [hidden]: a URL without user"),
             ("[chatwoot]\naccount_id = \"me\"", "chatwoot.account_id = \"me\": the number"),
+            ("[gemini]\nmax_concurrent = 0", "gemini.max_concurrent = 0: an account that is never asked"),
+            ("[models]\nfirst_token_ms = 100", "models.first_token_ms = 100: milliseconds between 2000 and 15000"),
+            ("[models]\nfirst_token_ms = 15001", "models.first_token_ms = 15001: milliseconds between"),
             ("[models]\nbudget_stop_usd = -1", "models.budget_stop_usd = -1: an amount of US dollars"),
             ("[models]\ncheap = \"gpt\"", "models.cheap = \"gpt\": \"gpt\" is no model"),
             ("[chatwoot]\nattachment_hosts = \"a:80\"", "chatwoot.attachment_hosts = \"a:80\": \"a:80\" is no host"),

@@ -19,7 +19,7 @@ use tandem_speech::openai_speech::OpenAiSpeechConfig;
 use super::Secret;
 
 /// Connections with a vendor of speech, where nothing else is set: what a full node has calls, by its own default.
-const MAX_CONCURRENT: u32 = 1_000;
+const LINES_MAX: u32 = 1_000;
 
 /// Whether an address is that of a vendor's own server, however it is written: by its origin (RFC 6454), in which a WebSocket is
 /// no other scheme than what it begins as.
@@ -35,6 +35,8 @@ fn is_at(url: &str, own: &str) -> bool {
     };
     origin(url).is_some_and(|of_url| Some(of_url) == origin(own))
 }
+/// More than the calls of a busy node ask at once; far fewer than a runaway would.
+const MAX_CONCURRENT: u32 = 256;
 
 /// A language model, a voice and a recognizer: OpenAI, or any server that speaks its `/v1/chat/completions` (vLLM, Ollama,
 /// llama.cpp). Bots with a `system_prompt` or an `llm_config` and without a `flow` are answered by the model.
@@ -47,6 +49,9 @@ pub struct OpenAiSettings {
     pub base_url: String,
     /// The model of bots that name none of this vendor in `llm_config`.
     pub model: String,
+    /// Questions to its language models at once; with more, callers wait half a second for a place, and then the next model of their
+    /// chain is asked.
+    pub max_concurrent: u32,
     /// The model that speaks, for bots that name none in `livekit_config.tts_model`. Empty: `gpt-4o-mini-tts`; a server at another
     /// address then speaks only for bots whose `tts_provider` is `openai`.
     pub speech_model: String,
@@ -63,6 +68,7 @@ impl Default for OpenAiSettings {
             api_key: Secret::default(),
             base_url: OpenAiConfig::BASE_URL.to_owned(),
             model: "gpt-4.1-mini".to_owned(),
+            max_concurrent: MAX_CONCURRENT,
             speech_model: String::new(),
             voice: OpenAiSpeechConfig::VOICE.to_owned(),
             transcription_model: String::new(),
@@ -101,6 +107,9 @@ pub struct AnthropicSettings {
     pub base_url: String,
     /// The model of bots that name none of this vendor in `llm_config`.
     pub model: String,
+    /// Questions to its language models at once; with more, callers wait half a second for a place, and then the next model of their
+    /// chain is asked.
+    pub max_concurrent: u32,
 }
 
 impl AnthropicSettings {
@@ -113,7 +122,8 @@ impl AnthropicSettings {
 impl Default for AnthropicSettings {
     fn default() -> Self {
         let base_url = AnthropicConfig::BASE_URL.to_owned();
-        Self { api_key: Secret::default(), base_url, model: "claude-haiku-4-5".to_owned() }
+        let model = "claude-haiku-4-5".to_owned();
+        Self { api_key: Secret::default(), base_url, model, max_concurrent: MAX_CONCURRENT }
     }
 }
 
@@ -127,6 +137,9 @@ pub struct GeminiSettings {
     pub base_url: String,
     /// The model of bots that name none of this vendor in `llm_config`.
     pub model: String,
+    /// Questions to its language models at once; with more, callers wait half a second for a place, and then the next model of their
+    /// chain is asked.
+    pub max_concurrent: u32,
 }
 
 impl GeminiSettings {
@@ -139,7 +152,8 @@ impl GeminiSettings {
 impl Default for GeminiSettings {
     fn default() -> Self {
         let base_url = GeminiConfig::BASE_URL.to_owned();
-        Self { api_key: Secret::default(), base_url, model: "gemini-2.5-flash".to_owned() }
+        let model = "gemini-2.5-flash".to_owned();
+        Self { api_key: Secret::default(), base_url, model, max_concurrent: MAX_CONCURRENT }
     }
 }
 
@@ -216,7 +230,7 @@ impl Default for DeepgramSettings {
             eot_threshold: 0.7,
             eager_eot_threshold: 0.5,
             eot_timeout_ms: 5_000,
-            max_concurrent: MAX_CONCURRENT,
+            max_concurrent: LINES_MAX,
         }
     }
 }
@@ -265,7 +279,7 @@ impl Default for ElevenLabsSettings {
             model: ElevenLabsConfig::MODEL.to_owned(),
             voice: ElevenLabsConfig::VOICE.to_owned(),
             socket: ElevenLabsSocket::default(),
-            max_concurrent: MAX_CONCURRENT,
+            max_concurrent: LINES_MAX,
         }
     }
 }
@@ -300,7 +314,7 @@ impl Default for CartesiaSettings {
             base_url: CartesiaConfig::BASE_URL.to_owned(),
             model: CartesiaConfig::MODEL.to_owned(),
             voice: CartesiaConfig::VOICE.to_owned(),
-            max_concurrent: MAX_CONCURRENT,
+            max_concurrent: LINES_MAX,
         }
     }
 }

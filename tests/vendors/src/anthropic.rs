@@ -27,9 +27,10 @@ pub fn call() -> Vec<String> {
     pieces.into_iter().chain(end("tool_use")).collect()
 }
 
-/// An event that says in the middle of an answer that it failed.
-pub fn failure() -> String {
-    event(&json!({ "type": "error", "error": { "type": "overloaded_error", "message": "Overloaded" } }))
+/// An event that says in the middle of an answer that it failed, in words that quote the request; and what of it a log may have.
+pub fn failure() -> (String, &'static str) {
+    let error = json!({ "type": "overloaded_error", "message": "you said Hello?" });
+    (event(&json!({ "type": "error", "error": error })), "overloaded_error")
 }
 
 /// A refused key (401), or too many requests (429).

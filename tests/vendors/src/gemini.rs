@@ -25,10 +25,10 @@ pub fn call() -> Vec<String> {
     vec![chunk(call, Some("STOP"))]
 }
 
-/// An event that says in the middle of an answer that it failed.
-pub fn failure() -> String {
-    let error = json!({ "code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE" });
-    event(&json!({ "error": error }))
+/// An event that says in the middle of an answer that it failed, in words that quote the request; and what of it a log may have.
+pub fn failure() -> (String, &'static str) {
+    let error = json!({ "code": 503, "message": "you said Hello?", "status": "UNAVAILABLE" });
+    (event(&json!({ "error": error })), "UNAVAILABLE")
 }
 
 /// A refused key (401), or too many requests (429).

@@ -50,9 +50,10 @@ pub fn call() -> Vec<String> {
     ]
 }
 
-/// An event that says in the middle of an answer that it failed.
-pub fn failure() -> String {
-    event(&json!({ "error": { "message": "overloaded", "type": "server_error", "param": null, "code": null } }))
+/// An event that says in the middle of an answer that it failed, in words that quote the request; and what of it a log may have.
+pub fn failure() -> (String, &'static str) {
+    let error = json!({ "message": "you said Hello?", "type": "server_error", "param": null, "code": null });
+    (event(&json!({ "error": error })), "server_error")
 }
 
 /// A refused key (401), or too many requests (429).

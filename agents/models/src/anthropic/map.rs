@@ -101,7 +101,7 @@ struct Partial {
 
 impl Answer for Assembly {
     fn take(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<bool, Fault> {
-        match serde_json::from_str(data).map_err(|error| Fault::Malformed(error.to_string()))? {
+        match serde_json::from_str(data).map_err(|error| Fault::unread(&error))? {
             Event::MessageStart { message } => self.count(message.usage),
             Event::ContentBlockStart { index, content_block } => self.begin(index, content_block, out)?,
             Event::ContentBlockDelta { index, delta } => self.add(index, delta, out)?,
@@ -124,7 +124,7 @@ impl Answer for Assembly {
         let Some(mut finish) = self.finish else { return Err("the answer ended before its stop_reason".to_owned()) };
         for Partial { id, name, arguments: text, .. } in self.calls {
             finish = Finish::ToolCalls;
-            let arguments = arguments(&name, &text)?.into();
+            let arguments = arguments(&text)?.into();
             out.push(ModelEvent::ToolCall { call: ToolCall { id, name, arguments, signature: None } });
         }
         out.push(ModelEvent::Usage { usage: usage(self.tokens) });
@@ -183,11 +183,10 @@ fn fault(problem: Problem) -> Fault {
     match problem.r#type.as_str() {
         "rate_limit_error" => Fault::RateLimited,
         "authentication_error" | "permission_error" => Fault::Unauthorized,
-        "invalid_request_error" | "not_found_error" | "request_too_large" | "billing_error" => {
-            Fault::Refused { code: problem.r#type }
-        }
+        "invalid_request_error" | "not_found_error" | "request_too_large" => Fault::Refused { code: problem.r#type },
+        "billing_error" => Fault::Spent { code: problem.r#type },
         // "overloaded_error", "api_error", "timeout_error", and what is not known yet.
-        _ => Fault::Failed(problem.r#type),
+        _ => Fault::Failed { code: problem.r#type },
     }
 }
 

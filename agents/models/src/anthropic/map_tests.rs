@@ -209,12 +209,12 @@ fn what_is_wrong_with_an_answer_is_told() {
         (vec![error("rate_limit_error")], Fault::RateLimited),
         (vec![error("authentication_error")], Fault::Unauthorized),
         (vec![error("invalid_request_error")], Fault::Refused { code: "invalid_request_error".into() }),
-        (vec![error("overloaded_error")], Fault::Failed("overloaded_error".into())),
-        (vec![error("of_tomorrow")], Fault::Failed("of_tomorrow".into())),
+        (vec![error("overloaded_error")], Fault::Failed { code: "overloaded_error".into() }),
+        (vec![error("of_tomorrow")], Fault::Failed { code: "of_tomorrow".into() }),
         (vec![tool()], malformed("the answer ended before its stop_reason")),
         (
             vec![tool(), more(0, json!({ "type": "input_json_delta", "partial_json": "[1]" })), ended("tool_use")],
-            malformed("the arguments of the tool \"hours\" are no JSON object"),
+            malformed("the arguments of a tool call are no JSON object"),
         ),
         (
             vec![more(7, json!({ "type": "input_json_delta", "partial_json": "{" }))],

@@ -8,7 +8,7 @@ use super::wire::{
     CalledFunction, Candidate, Chunk, FunctionCall, FunctionDeclaration, FunctionResponse, GenerationConfig,
     InlineData, Part, Problem, Request, RequestContent, RequestPart, SystemInstruction, TextPart, Tokens, Tools,
 };
-use crate::answer::{Answer, CALLS_MAX, Fault};
+use crate::answer::{Answer, CALLS_MAX, Fault, NO_OBJECT};
 use crate::turns::{self, Role, Turn, turns};
 use crate::{Completion, Finish, Message, ModelEvent, ToolCall, ToolSpec, Usage};
 
@@ -133,7 +133,7 @@ impl Assembly {
         let id = called.id.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{number}"));
         let arguments = called.args.unwrap_or_else(|| Value::Object(Map::new()));
         if !arguments.is_object() {
-            return Err(Fault::Malformed(format!("the arguments of the tool {:?} are no JSON object", called.name)));
+            return Err(Fault::Malformed(NO_OBJECT.to_owned()));
         }
         let (arguments, signature) = (arguments.into(), signature.map(Into::into));
         self.calls.push(ToolCall { id, name: called.name, arguments, signature });
@@ -143,7 +143,7 @@ impl Assembly {
 
 impl Answer for Assembly {
     fn take(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<bool, Fault> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Fault::Malformed(error.to_string()))?;
+        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Fault::unread(&error))?;
         if let Some(problem) = chunk.error {
             return Err(fault(problem));
         }
@@ -184,7 +184,7 @@ fn fault(problem: Problem) -> Fault {
         429 => Fault::RateLimited,
         401 | 403 => Fault::Unauthorized,
         400 | 404 => Fault::Refused { code: problem.status },
-        _ => Fault::Failed(problem.message),
+        _ => Fault::Failed { code: problem.status },
     }
 }
 

@@ -193,12 +193,12 @@ fn what_is_wrong_with_an_answer_is_told() {
         (error(429, "RESOURCE_EXHAUSTED"), Fault::RateLimited),
         (error(403, "PERMISSION_DENIED"), Fault::Unauthorized),
         (error(400, "INVALID_ARGUMENT"), Fault::Refused { code: "INVALID_ARGUMENT".into() }),
-        (error(503, "UNAVAILABLE"), Fault::Failed("overloaded".into())),
+        (error(503, "UNAVAILABLE"), Fault::Failed { code: "UNAVAILABLE".into() }),
         (parts(json!([{ "text": "Hel" }]), Value::Null), malformed("the answer ended before its finishReason")),
         (parts(json!([]), json!("MALFORMED_FUNCTION_CALL")), malformed("the model slipped: MALFORMED_FUNCTION_CALL")),
         (
             parts(json!([{ "functionCall": { "name": "hours", "args": [1] } }]), json!("STOP")),
-            malformed("the arguments of the tool \"hours\" are no JSON object"),
+            malformed("the arguments of a tool call are no JSON object"),
         ),
     ] {
         assert_eq!(answer(&[chunk]).unwrap_err(), fault);

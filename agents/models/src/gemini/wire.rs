@@ -173,5 +173,4 @@ pub(super) struct Problem {
     /// An HTTP status.
     pub(super) code: u16,
     pub(super) status: String,
-    pub(super) message: String,
 }

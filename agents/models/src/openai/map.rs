@@ -2,7 +2,7 @@
 
 use tandem_contract::attachment::Picture;
 
-use super::config::OpenAiConfig;
+use super::config::{Generation, OpenAiConfig};
 use super::wire::{
     CallDelta, CalledFunction, Choice, Chunk, Function, ImageUrl, OfferedFunction, Request, RequestCall,
     RequestContent, RequestMessage, RequestPart, RequestTool, StreamOptions, Tokens,
@@ -13,20 +13,31 @@ use crate::{Completion, Finish, Message, ModelEvent, ToolCall, ToolSpec, Usage};
 /// What ends the stream of chunks.
 const LAST: &str = "[DONE]";
 
+/// Thoughts count as tokens of the answer: a model that may have them gets so many more, or it would fall silent in mid-sentence.
+/// What it does not think it may say.
+const THOUGHT_TOKENS: u32 = 4_096;
+
 pub(super) fn request<'a>(config: &'a OpenAiConfig, asked: &'a Completion) -> Request<'a> {
-    let limit = asked.max_tokens;
-    let (max_tokens, max_completion_tokens) = match config.names_completion_tokens() {
+    let generation = config.generation();
+    let room = if generation.may_think() { THOUGHT_TOKENS } else { 0 };
+    let limit = asked.max_tokens.map(|limit| limit.saturating_add(room));
+    let (max_tokens, max_completion_tokens) = match config.is_openai() {
         true => (None, limit),
         false => (limit, None),
     };
+    let sampled = generation == Generation::Sampled;
     Request {
         model: &config.model,
         messages: asked.messages.iter().map(message).collect(),
         tools: asked.tools.iter().map(tool).collect(),
         max_tokens,
         max_completion_tokens,
-        temperature: asked.temperature,
-        top_p: asked.top_p,
+        temperature: asked.temperature.filter(|_| sampled),
+        top_p: asked.top_p.filter(|_| sampled),
+        reasoning_effort: match generation {
+            Generation::Told(effort) => Some(effort),
+            Generation::Sampled | Generation::Thinks => None,
+        },
         stream: true,
         stream_options: StreamOptions { include_usage: true },
     }
@@ -134,9 +145,9 @@ impl Answer for Assembly {
         if data == LAST {
             return Ok(true);
         }
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Fault::Malformed(error.to_string()))?;
+        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Fault::unread(&error))?;
         if let Some(error) = chunk.error {
-            return Err(Fault::Failed(error.message));
+            return Err(Fault::Failed { code: error.code() });
         }
         self.add_chunk(chunk, out).map_err(Fault::Malformed)?;
         Ok(false)
@@ -159,7 +170,7 @@ impl Answer for Assembly {
 
 impl Partial {
     fn whole(self, number: usize) -> Result<ToolCall, String> {
-        let arguments = arguments(&self.name, &self.arguments)?;
+        let arguments = arguments(&self.arguments)?;
         if self.name.is_empty() {
             return Err("a tool call without a name".to_owned());
         }

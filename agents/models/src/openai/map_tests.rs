@@ -82,8 +82,57 @@ fn a_request_is_written_as_the_reference_says() {
         "stream_options": { "include_usage": true },
     });
     assert_eq!(written, wanted);
-    let written = serde_json::to_value(request(&config(OpenAiConfig::BASE_URL), &asked())).unwrap();
-    assert_eq!((&written["max_tokens"], &written["max_completion_tokens"]), (&Value::Null, &json!(100)));
+}
+
+/// What is asked of a model besides its conversation.
+fn wish(base_url: &str, model: &str) -> Value {
+    let config = OpenAiConfig { model: model.into(), ..config(base_url) };
+    let mut asked = asked();
+    asked.top_p = Some(0.9);
+    let mut written = serde_json::to_value(request(&config, &asked)).unwrap();
+    let fields = written.as_object_mut().unwrap();
+    for same in ["model", "messages", "tools", "stream", "stream_options"] {
+        fields.remove(same).unwrap();
+    }
+    written
+}
+
+/// <https://developers.openai.com/api/docs/guides/reasoning>
+#[test]
+fn a_model_that_thinks_is_not_sampled_and_has_room_for_its_thoughts() {
+    let sampled = json!({ "max_completion_tokens": 100, "temperature": 0.5, "top_p": 0.9 });
+    let told = |effort: &str, limit: u32| json!({ "max_completion_tokens": limit, "reasoning_effort": effort });
+    for (model, wanted) in [
+        ("gpt-4.1-mini", sampled.clone()),
+        ("gpt-4o-2024-08-06", sampled.clone()),
+        ("ft:gpt-4.1-mini-2025-04-14:acme::id", sampled),
+        ("o3-mini-2025-01-31", told("low", 4_196)),
+        ("o4-mini", told("low", 4_196)),
+        ("gpt-5", told("minimal", 4_196)),
+        ("gpt-5-mini-2025-08-07", told("minimal", 4_196)),
+        ("gpt-5.1", told("none", 100)),
+        ("gpt-5.4-mini-2026-03-17", told("none", 100)),
+        ("gpt-5.6-terra", told("none", 100)),
+        ("gpt-6-luna", told("none", 100)),
+        ("gpt-6.1-sol", told("low", 4_196)),
+        // Which effort they take is not known.
+        ("gpt-5-pro", json!({ "max_completion_tokens": 4_196 })),
+        ("gpt-7", json!({ "max_completion_tokens": 4_196 })),
+    ] {
+        assert_eq!(wish(OpenAiConfig::BASE_URL, model), wanted, "{model}");
+    }
+    for region in ["https://eu.api.openai.com/v1", "https://us.api.openai.com:443/v1/", "https://API.openai.com/v1"] {
+        assert_eq!(wish(region, "gpt-5"), told("minimal", 4_196), "{region}");
+    }
+    for other in
+        ["https://myapi.openai.com/v1", "https://api.openai.com.example.org/v1", "https://x.example/api.openai.com/"]
+    {
+        assert!(wish(other, "gpt-5").get("reasoning_effort").is_none(), "{other}");
+    }
+    let elsewhere = json!({ "max_tokens": 100, "temperature": 0.5, "top_p": 0.9 });
+    for model in ["gpt-5-mini", "o3", "llama3.2"] {
+        assert_eq!(wish("http://127.0.0.1:1/v1", model), elsewhere, "a server of one's own: {model}");
+    }
 }
 
 fn answer(chunks: &[Value]) -> Result<Vec<ModelEvent>, String> {

@@ -1,6 +1,8 @@
 //! OpenAI's chat completions, and all that speak like it: vLLM, Ollama, llama.cpp, gateways.
 //!
 //! <https://platform.openai.com/docs/api-reference/chat/create>
+//!
+//! Models of OpenAI's own that would think first are told not to where they can be, and to think little where they cannot.
 
 mod client;
 mod config;

@@ -17,6 +17,8 @@ pub(super) struct Request<'a> {
     pub(super) temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_effort: Option<&'static str>,
     pub(super) stream: bool,
     pub(super) stream_options: StreamOptions,
 }
@@ -112,10 +114,22 @@ pub(super) struct Chunk {
     pub(super) error: Option<ChunkError>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct ChunkError {
-    #[serde(default)]
-    pub(super) message: String,
+    /// A text, a number with some servers, or nothing.
+    code: Value,
+    r#type: Option<String>,
+}
+
+impl ChunkError {
+    pub(super) fn code(self) -> String {
+        match self.code {
+            Value::String(code) => code,
+            Value::Number(code) => code.to_string(),
+            _ => self.r#type.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

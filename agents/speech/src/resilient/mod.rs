@@ -7,7 +7,7 @@ mod voice;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tandem_models::breaker::Breaker;
+use tandem_models::breaker::{Breaker, Leave};
 use tokio_util::task::TaskTracker;
 
 pub use self::recognizer::ResilientRecognizer;
@@ -28,25 +28,25 @@ pub struct StandIn<T: ?Sized> {
 /// The health of one vendor, as all conversations of a node have seen it.
 #[derive(Debug)]
 pub struct Health {
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
     began: Instant,
     tasks: TaskTracker,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { breaker: Breaker::default(), began: Instant::now(), tasks: TaskTracker::new() }
+        Self { breaker: Arc::default(), began: Instant::now(), tasks: TaskTracker::new() }
     }
 }
 
 impl Health {
-    /// Whether the vendor may be asked. Where it rests, one asker at a time is let through to try it.
-    fn admits(&self) -> bool {
-        self.breaker.admits(self.began.elapsed())
+    /// Leave to ask the vendor. Where it rests, one asker at a time is let through to try it.
+    fn admit(&self) -> Option<Leave> {
+        self.breaker.admit(self.began.elapsed())
     }
 
     /// How a request ended; `requests` is the metric that counts it.
-    fn count(&self, requests: &'static str, error: Option<&SpeechError>) {
+    fn count(&self, requests: &'static str, mut leave: Leave, error: Option<&SpeechError>) {
         let outcome = match error {
             None => "done",
             Some(SpeechError::Unauthorized { .. }) => "unauthorized",
@@ -55,8 +55,8 @@ impl Health {
         };
         metrics::counter!(requests, "outcome" => outcome).increment(1);
         match error {
-            None => self.breaker.succeeded(),
-            Some(_) => self.breaker.failed(self.began.elapsed()),
+            None => leave.answers(),
+            Some(_) => leave.failed(self.began.elapsed()),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem_models::breaker::Leave;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
@@ -106,9 +107,10 @@ impl Ear {
         self.opened.clone()
     }
 
-    fn count(&self, error: Option<&SpeechError>) {
+    /// `leave`: None where it is asked once more, or though it rests.
+    fn count(&self, leave: Option<Leave>, error: Option<&SpeechError>) {
         if let Some(health) = &self.health {
-            health.count(REQUESTS, error);
+            health.count(REQUESTS, leave.unwrap_or_else(|| health.breaker.admit_resting()), error);
         }
     }
 }
@@ -128,15 +130,16 @@ impl Ears {
 
     /// The next of them. Those whose circuit is open come last: a vendor that rests is better than nobody. Nobody else is
     /// asked: one whose rest is over lets one asker through to try it, and that is who then speaks to it.
-    fn next(&self, left: &mut VecDeque<usize>, resting: &mut VecDeque<usize>) -> Option<usize> {
+    fn next(&self, left: &mut VecDeque<usize>, resting: &mut VecDeque<usize>) -> Option<(usize, Option<Leave>)> {
         while let Some(at) = left.pop_front() {
-            if self.ears[at].health.as_ref().is_none_or(|health| health.admits()) {
-                return Some(at);
+            let Some(health) = &self.ears[at].health else { return Some((at, None)) };
+            if let Some(leave) = health.admit() {
+                return Some((at, Some(leave)));
             }
             metrics::counter!(REQUESTS, "outcome" => "resting").increment(1);
             resting.push_back(at);
         }
-        resting.pop_front()
+        Some((resting.pop_front()?, None))
     }
 
     /// The utterance from its beginning. `Err(None)`: this one is not there.
@@ -145,6 +148,7 @@ impl Ears {
         at: usize,
         request: &RecognizeRequest,
         utterance: &mut Utterance,
+        leave: Option<Leave>,
     ) -> Result<(), Option<SpeechError>> {
         let ear = &mut self.ears[at];
         let recognizer = ear.recognizer().ok_or(None)?;
@@ -155,7 +159,7 @@ impl Ears {
         match heard {
             Ok(counts) => {
                 if counts {
-                    ear.count(None);
+                    ear.count(leave, None);
                     self.at = if ear.health.is_some() { at } else { self.at };
                 }
                 Ok(())
@@ -163,7 +167,7 @@ impl Ears {
             Err(error) => {
                 // What it cannot do is no fault of it.
                 if !matches!(error, SpeechError::NotSupported { .. }) {
-                    ear.count(Some(&error));
+                    ear.count(leave, Some(&error));
                 }
                 warn!(recognizer = recognizer.info().name, %error, "a recognizer failed; the utterance is heard again");
                 Err(Some(error))
@@ -185,10 +189,10 @@ async fn hear(ears: &mut Ears, request: RecognizeRequest, mut utterance: Utteran
     // Who hears it a second time, if nobody else can hear such a thing at all.
     let mut second = None;
     let (mut left, mut resting) = (ears.order(), VecDeque::new());
-    while let Some(at) = ears.next(&mut left, &mut resting) {
+    while let Some((at, mut leave)) = ears.next(&mut left, &mut resting) {
         let mut again = true;
         loop {
-            let error = match ears.heard_by(at, &request, &mut utterance).await {
+            let error = match ears.heard_by(at, &request, &mut utterance, leave.take()).await {
                 Ok(()) => return,
                 Err(None) => break,
                 Err(Some(error)) => error,
@@ -206,7 +210,7 @@ async fn hear(ears: &mut Ears, request: RecognizeRequest, mut utterance: Utteran
         }
     }
     if let Some(at) = second.filter(|_| utterance.may_be_repeated(true))
-        && ears.heard_by(at, &request, &mut utterance).await.is_ok()
+        && ears.heard_by(at, &request, &mut utterance, None).await.is_ok()
     {
         return;
     }

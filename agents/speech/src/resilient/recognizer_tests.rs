@@ -162,7 +162,7 @@ async fn a_vendor_that_refuses_is_not_asked_twice_and_then_left_alone() {
         let (_, recognizer) = both(&first, &second, Arc::clone(&health));
         assert!(is_yes(&spoken(&recognizer, &yes()).await));
     }
-    assert!(!health.admits(), "five conversations were enough to know");
+    assert!(health.admit().is_none(), "five conversations were enough to know");
     let (opened, recognizer) = both(&first, &second, Arc::clone(&health));
     assert!(is_yes(&spoken(&recognizer, &yes()).await));
     assert_eq!(opened.load(Ordering::Relaxed), 1);
@@ -178,7 +178,7 @@ async fn who_is_heard_by_another_does_not_use_up_the_trial() {
     let (_, elsewhere) = both(&refusing, &second, Arc::clone(&health));
     assert!(is_yes(&spoken(&elsewhere, &yes()).await));
     // It failed for others too, an hour ago.
-    (0..5).for_each(|_| health.breaker.failed(Duration::ZERO));
+    (0..5).for_each(|_| health.breaker.admit_resting().failed(Duration::ZERO));
     assert!(is_yes(&spoken(&elsewhere, &yes()).await));
     let (opened, recognizer) = both(&first, &second, Arc::clone(&health));
     assert!(is_yes(&spoken(&recognizer, &yes()).await));

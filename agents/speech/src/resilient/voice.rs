@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tandem_models::breaker::Leave;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -47,14 +48,14 @@ impl Voice for ResilientVoice {
 
     fn speak(&self, request: SpeakRequest) -> Result<mpsc::Receiver<VoiceEvent>, SpeechError> {
         let asked = Instant::now();
-        let Begun { at, events } = begin(&self.mouths, 0, &request)?;
+        let begun = begin(&self.mouths, 0, &request)?;
         // Behind what is installed here nobody stands.
-        if self.mouths[at].health.is_none() {
-            return Ok(events);
+        if self.mouths[begun.at].health.is_none() {
+            return Ok(begun.events);
         }
         let (to, spoken) = mpsc::channel(EVENTS);
         let speaking = Speaking { asked, request, mouths: Arc::clone(&self.mouths), to };
-        self.tasks.spawn(speaking.run(at, events));
+        self.tasks.spawn(speaking.run(begun));
         Ok(spoken)
     }
 }
@@ -78,17 +79,19 @@ impl Mouth {
         }
     }
 
-    fn admits(&self) -> bool {
-        let admits = self.health.as_ref().is_none_or(|health| health.admits());
-        if !admits {
+    /// Leave to ask it, of which what is installed here needs none. `Err`: its vendor rests.
+    fn admit(&self) -> Result<Option<Leave>, ()> {
+        let Some(health) = &self.health else { return Ok(None) };
+        let leave = health.admit();
+        if leave.is_none() {
             metrics::counter!(REQUESTS, "outcome" => "resting").increment(1);
         }
-        admits
+        leave.map(Some).ok_or(())
     }
 
-    fn count(&self, error: Option<&SpeechError>) {
-        if let Some(health) = &self.health {
-            health.count(REQUESTS, error);
+    fn count(&self, leave: Option<Leave>, error: Option<&SpeechError>) {
+        if let (Some(health), Some(leave)) = (&self.health, leave) {
+            health.count(REQUESTS, leave, error);
         }
         if let Some(error) = error {
             let voice = self.opened.get().map(|voice| voice.info().name);
@@ -101,6 +104,7 @@ impl Mouth {
 struct Begun {
     at: usize,
     events: mpsc::Receiver<VoiceEvent>,
+    leave: Option<Leave>,
 }
 
 /// The first from `from` on who can.
@@ -110,14 +114,15 @@ struct Begun {
 fn begin(mouths: &[Mouth], from: usize, request: &SpeakRequest) -> Result<Begun, SpeechError> {
     let mut first = None;
     for (at, mouth) in mouths.iter().enumerate().skip(from) {
-        let Some(voice) = mouth.admits().then(|| mouth.voice()).flatten() else { continue };
+        let Ok(leave) = mouth.admit() else { continue };
+        let Some(voice) = mouth.voice() else { continue };
         let error = match voice.speak(request.clone()) {
-            Ok(events) => return Ok(Begun { at, events }),
+            Ok(events) => return Ok(Begun { at, events, leave }),
             Err(error) => error,
         };
         // What it cannot do is no fault of it.
         if !matches!(error, SpeechError::NotSupported { .. }) {
-            mouth.count(Some(&error));
+            mouth.count(leave, Some(&error));
         }
         first = first.or(Some(error));
     }
@@ -136,26 +141,28 @@ struct Speaking {
 impl Speaking {
     /// Words that were announced and not spoken are announced once more where another voice speaks them: the same words, by
     /// its own times.
-    async fn run(self, mut at: usize, mut events: mpsc::Receiver<VoiceEvent>) {
+    async fn run(self, Begun { mut at, mut events, mut leave }: Begun) {
         let (first, mut begun) = (at, false);
         while let Some(event) = self.next(&mut events, at != first && !begun).await {
             let mouth = &self.mouths[at];
             match &event {
                 VoiceEvent::Audio(_) if !begun => {
                     begun = true;
+                    // Who is interrupted has spoken all the same.
+                    leave.iter_mut().for_each(Leave::answers);
                     if mouth.health.is_some() {
                         metrics::histogram!("tandem_voice_first_audio_seconds").record(self.asked.elapsed());
                     }
                 }
-                VoiceEvent::Done => mouth.count(None),
+                VoiceEvent::Done => mouth.count(leave.take(), None),
                 VoiceEvent::Failed(error) => {
-                    mouth.count(Some(error));
+                    mouth.count(leave.take(), Some(error));
                     // Who has interrupted wants nobody to speak.
                     if !begun
                         && !self.to.is_closed()
                         && let Ok(next) = begin(&self.mouths, self.successor(at), &self.request)
                     {
-                        Begun { at, events } = next;
+                        Begun { at, events, leave } = next;
                         continue;
                     }
                 }
@@ -369,6 +376,26 @@ mod tests {
             assert!(said(&voice).await.0 > 2_000);
         }
         assert_eq!(first.asked.load(Ordering::Relaxed), 5, "the breaker opens after five failures");
+    }
+
+    #[tokio::test]
+    async fn who_is_barged_in_on_in_its_trial_is_well() {
+        let hour = Duration::from_secs(3_600);
+        let began = std::time::Instant::now().checked_sub(hour).unwrap();
+        let health = Arc::new(Health { began, ..Health::default() });
+        // An hour ago.
+        (0..5).for_each(|_| health.breaker.admit_resting().failed(Duration::ZERO));
+        let second = Arc::new(Breaks { after_audio: false, at_once: true, asked: AtomicUsize::new(0) });
+        let stands_in = Arc::clone(&second);
+        let open: Open<dyn Voice> = Box::new(move || Some(stands_in.clone()));
+        let stand_in = StandIn { open, health: None };
+        let voice = ResilientVoice::new(Arc::new(TestVoice::new()), Arc::clone(&health), vec![stand_in]);
+        let mut barged_in = voice.speak(SpeakRequest { text: "Good morning".to_owned(), rate: 8000 }).unwrap();
+        while !matches!(barged_in.recv().await.unwrap(), VoiceEvent::Audio(_)) {}
+        assert_eq!(said(&voice).await.1, Some(VoiceEvent::Done), "from its first sound on");
+        drop(barged_in);
+        assert_eq!(said(&voice).await.1, Some(VoiceEvent::Done));
+        assert_eq!(second.asked.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

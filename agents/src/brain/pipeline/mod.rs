@@ -250,7 +250,7 @@ impl PipelineBrain {
             ModelEvent::Usage { .. } | ModelEvent::Progress => {}
             ModelEvent::Rerouted => self.fill(out),
             ModelEvent::Done { finish } => self.answered(finish, out),
-            ModelEvent::Failed { error } => self.failed(&error, out),
+            ModelEvent::Failed { error } => self.failed(is_for_good(&error), out),
         }
     }
 
@@ -265,7 +265,6 @@ impl PipelineBrain {
     }
 
     fn answered(&mut self, finish: Finish, out: &mut Vec<BrainEffect>) {
-        self.misses.failed = 0;
         let written = std::mem::take(&mut self.reply.written);
         if self.reply.shown > 0 && self.reply.shown < written.len() {
             let text = written[self.reply.shown..].to_owned().into();
@@ -276,17 +275,23 @@ impl PipelineBrain {
         if let Some(rest) = rest {
             self.say(rest.trim(), out);
         }
+        // An empty answer is no better than none.
+        let is_empty = self.reply.calls.is_empty() && !self.reply.said && !self.reply.unasked;
+        if is_empty && finish != Finish::Filtered {
+            return self.failed(false, out);
+        }
+        self.misses.failed = 0;
         if !self.reply.calls.is_empty() {
             return self.call_tools(out);
         }
-        if !self.reply.said && !self.reply.unasked {
-            self.word(if finish == Finish::Filtered { Wording::CannotHelp } else { Wording::SayAgain }, out);
+        if is_empty {
+            self.word(Wording::CannotHelp, out);
         }
         self.done(out);
     }
 
     /// A sentence that broke off is not said: half of one may mean the opposite.
-    fn failed(&mut self, error: &ModelError, out: &mut Vec<BrainEffect>) {
+    fn failed(&mut self, for_good: bool, out: &mut Vec<BrainEffect>) {
         self.misses.failed += 1;
         if self.misses.failed >= GIVE_UP_AFTER {
             return self.give_up(out);
@@ -294,7 +299,7 @@ impl PipelineBrain {
         self.word(
             match self.reply.said {
                 true => Wording::LostThread,
-                false if is_for_good(error) => Wording::Unavailable,
+                false if for_good => Wording::Unavailable,
                 false => Wording::SayAgain,
             },
             out,
@@ -531,7 +536,13 @@ impl PipelineBrain {
 
 /// Whether the model fails the next time, too: whoever asks again waits in vain.
 fn is_for_good(error: &ModelError) -> bool {
-    matches!(error, ModelError::Unauthorized { .. } | ModelError::Refused { .. } | ModelError::OutOfBudget { .. })
+    matches!(
+        error,
+        ModelError::Unauthorized { .. }
+            | ModelError::Refused { .. }
+            | ModelError::Spent { .. }
+            | ModelError::OutOfBudget { .. }
+    )
 }
 
 /// Where the last clause of a text ends that is followed by something; none while its first is not whole.

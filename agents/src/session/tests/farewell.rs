@@ -38,7 +38,7 @@ fn by_model(name: &'static str, arguments: Arguments) -> World {
             "transfer_destinations": [{ "name": "desk", "phone": "sip:desk@example.org" }] } }
     }))
     .unwrap();
-    let brain = PipelineBrain::new(Persona::new(&config, Modality::Voice), Modality::Voice);
+    let brain = PipelineBrain::new(Persona::new(&config, Modality::Voice).with_people(&config), Modality::Voice);
     let mut world = World::by(Door::Sip, Modality::Voice, config, Box::new(brain));
     let mut asked = 0;
     world.model.script = Some(Box::new(move |_| {
