@@ -141,7 +141,7 @@ impl LanguageModel for Thinker {
     }
 
     fn complete(&self, _: Completion) -> ModelStream {
-        Box::pin(futures_util::stream::repeat_with(|| ModelEvent::Progress).then(|event| async {
+        Box::pin(stream::repeat_with(|| ModelEvent::Progress).then(|event| async {
             passes(3).await;
             event
         }))
@@ -176,7 +176,7 @@ async fn a_model_that_speaks_may_take_its_time() {
         }
 
         fn complete(&self, _: Completion) -> ModelStream {
-            Box::pin(futures_util::stream::iter(self.0.clone()).then(|event| async {
+            Box::pin(stream::iter(self.0.clone()).then(|event| async {
                 passes(4).await;
                 event
             }))

@@ -202,6 +202,9 @@ impl SessionCore {
 
     /// What the words mean while the agent speaks, or works. To a question, and to a grammar that holds them, they are an answer.
     fn sense(&self, text: &str) -> Sense {
+        if self.output.is_ending() && self.ears.lexicon.takes_leave(text) {
+            return Sense::Backchannel;
+        }
         let asked = match self.output.on_line() {
             Some(utterance) => self.ledger.text(utterance),
             None => {

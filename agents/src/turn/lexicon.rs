@@ -23,6 +23,7 @@ struct Lists {
     digits: Vec<Phrase>,
     backchannels: Vec<Phrase>,
     interrupting: Vec<Phrase>,
+    farewells: Vec<Phrase>,
 }
 
 macro_rules! lists {
@@ -32,6 +33,7 @@ macro_rules! lists {
             digits: phrases(include_str!(concat!("digits/", $language, ".txt"))),
             backchannels: phrases(include_str!(concat!("backchannels/", $language, ".txt"))),
             interrupting: phrases(include_str!(concat!("interrupting/", $language, ".txt"))),
+            farewells: phrases(include_str!(concat!("farewells/", $language, ".txt"))),
         })
     };
 }
@@ -72,7 +74,7 @@ impl Lexicon {
     pub fn sense(&self, text: &str, answers: &[String]) -> Sense {
         let words = plain(text);
         let holds = |phrase: &Phrase| !phrase.is_empty() && words.windows(phrase.len()).any(|part| part == phrase);
-        let backchannels = || self.lists.iter().flat_map(|lists| &lists.backchannels).chain(&self.backchannels);
+        let backchannels = || self.backchannels();
         let mut interrupting = self.lists.iter().flat_map(|lists| &lists.interrupting).chain(&self.interrupting);
         if interrupting.any(holds) {
             Sense::Interruption
@@ -81,6 +83,15 @@ impl Lexicon {
         } else {
             Sense::Backchannel
         }
+    }
+
+    /// "Thank you, bye", to who is about to go.
+    pub fn takes_leave(&self, text: &str) -> bool {
+        consists_of(&plain(text), || self.lists.iter().flat_map(|lists| &lists.farewells).chain(self.backchannels()))
+    }
+
+    fn backchannels(&self) -> impl Iterator<Item = &Phrase> {
+        self.lists.iter().flat_map(|lists| &lists.backchannels).chain(&self.backchannels)
     }
 
     /// Of free speech. A word that asks for more outweighs a full stop, which recognizers set at every breath.
@@ -224,6 +235,18 @@ mod tests {
         assert_eq!(english.sense("uh, all right", &answers), Sense::Words);
         assert_eq!(english.sense("right", &answers), Sense::Backchannel);
         assert_eq!(english.sense("stop", &["stop".to_owned()]), Sense::Interruption);
+    }
+
+    #[test]
+    fn who_takes_leave_wants_nothing_more() {
+        let english = lexicon("en", json!({}));
+        for text in ["Bye.", "Thank you, bye!", "Okay, thanks a lot. Have a nice day.", "You too, bye-bye"] {
+            assert!(english.takes_leave(text), "{text}");
+        }
+        for text in ["", "Thank you, but when do you open?", "Bye the way", "No"] {
+            assert!(!english.takes_leave(text), "{text}");
+        }
+        assert!(lexicon("es", json!({})).takes_leave("Muchas gracias, hasta luego."));
     }
 
     proptest! {

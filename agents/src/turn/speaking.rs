@@ -171,11 +171,13 @@ impl TurnMachine {
     /// What was understood so far may decide before the time does.
     pub(super) fn weigh(&mut self, now: Time, words: u32, sense: Sense, out: &mut Vec<TurnEffect>) {
         let enough = self.policy.interruption_words;
+        // A word may be the beginning of a backchannel ("of course"), until it is final.
+        let is_enough = enough > 0 && words >= enough.max(2);
         match (self.state, sense) {
             (TurnState::Speaking { .. } | TurnState::SpeakingPaused { .. }, Sense::Interruption) => {
                 self.barge_in(now, out);
             }
-            (TurnState::SpeakingPaused { .. }, Sense::Words | Sense::Answer) if enough > 0 && words >= enough => {
+            (TurnState::SpeakingPaused { .. }, Sense::Words | Sense::Answer) if is_enough => {
                 self.barge_in(now, out);
             }
             (TurnState::SpeakingPaused { ended: Some(_), .. }, Sense::Backchannel) => self.resume(now, out),

@@ -206,8 +206,18 @@ fn where_nothing_can_be_understood_the_voice_alone_interrupts() {
 #[test]
 fn fewer_words_than_the_policy_wants_leave_the_agent_the_floor() {
     let word = |sense| TurnInput::Partial { words: 1, ending: Ending::Unknown, sense };
-    for (sense, floor) in [(Sense::Words, "speaking"), (Sense::Answer, "thinking"), (Sense::Interruption, "thinking")] {
-        let mut talk = interrupted();
+    let policy = |words| TurnPolicy { interruption_words: words, ..TurnPolicy::default() };
+    for (least, sense, floor) in [
+        (2, Sense::Words, "speaking"),
+        (2, Sense::Answer, "thinking"),
+        (2, Sense::Interruption, "thinking"),
+        (1, Sense::Words, "thinking"),
+        (1, Sense::Backchannel, "speaking"),
+    ] {
+        let machine = TurnMachine::new(policy(least), Modality::Voice, Time::ZERO);
+        let mut talk = Talk { machine, done: Vec::new() };
+        talk.at(0, TurnInput::PlayoutStarted { utterance: UtteranceId(1), interruptible: true });
+        talk.voice_on(1000);
         talk.at(1500, word(sense));
         talk.voice_off(2600);
         talk.at(3200, TurnInput::Understood { words: 1, sense });

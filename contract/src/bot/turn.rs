@@ -28,7 +28,7 @@ block! {
         /// Paused: voice that goes on for this long, counted from its onset, is more than a cough: the recognizer says what it was.
         /// Where none can, it is an interruption.
         commit_interruption_ms: u32,
-        /// This many words are an interruption, and fewer are not. 0: only what is said to its end is.
+        /// This many words are an interruption, and fewer are not; a single one once it is final. 0: only what is said to its end is.
         interruption_words: u32,
         /// Paused, and it was short: if nothing was understood within this time, the agent goes on.
         false_interruption_ms: u32,
@@ -94,7 +94,7 @@ impl Default for TurnPolicy {
             max_endpointing_ms: 3_000,
             min_interruption_ms: 200,
             commit_interruption_ms: 800,
-            interruption_words: 2,
+            interruption_words: 1,
             false_interruption_ms: 700,
             silence_timeout_ms: 6_000,
             max_caller_turn_ms: 30_000,

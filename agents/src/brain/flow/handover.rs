@@ -36,6 +36,16 @@ pub(in crate::brain) enum Pass {
 }
 
 impl FlowBrain {
+    /// The caller interrupted what leads out of the conversation. They are asked once more what they were asked last; if that is
+    /// not known, or has been acted on, they are let finish, and then led out.
+    pub(super) fn stay(&mut self) {
+        match (self.question.clone(), self.phase.clone()) {
+            (Some(question), Phase::Ended | Phase::Transferring { .. }) => self.phase = question,
+            (None, Phase::Transferring { state, .. }) => self.phase = Phase::Interrupted { state },
+            _ => {}
+        }
+    }
+
     pub fn beside(self, beside: Beside) -> Self {
         Self { beside, ..self }
     }

@@ -215,16 +215,6 @@ impl FlowBrain {
         }
     }
 
-    /// The caller interrupted what leads out of the conversation. They are asked once more what they were asked last; if that is
-    /// not known, or has been acted on, they are let finish, and then led out.
-    fn stay(&mut self) {
-        match (self.question.clone(), self.phase.clone()) {
-            (Some(question), Phase::Ended | Phase::Transferring { .. }) => self.phase = question,
-            (None, Phase::Transferring { state, .. }) => self.phase = Phase::Interrupted { state },
-            _ => {}
-        }
-    }
-
     /// Something was attached, and not a word said: a flow has no eyes.
     fn unseen(&mut self, out: &mut Vec<BrainEffect>) {
         if self.one_too_many() {

@@ -226,7 +226,7 @@ fn a_failure_is_told_and_three_in_a_row_end_the_call() {
     let mut talk = Talk::asked(ONE);
     talk.model(ONE, done(Finish::Filtered));
     assert_eq!(talk.said(), [english(Wording::CannotHelp)]);
-    for said in [Wording::SayAgain, Wording::SayAgain, Wording::GiveUp] {
+    for said in [Wording::SayAgain, Wording::SayAgain, Wording::Difficulties] {
         talk.give(BrainEvent::Said { epoch: ONE, text: "Open?".to_owned().into() });
         talk.model(ONE, done(Finish::Stop));
         assert_eq!(talk.said(), [english(said)], "an empty answer is no answer");

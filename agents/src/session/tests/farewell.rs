@@ -154,7 +154,7 @@ fn neither_a_noise_nor_an_okay_keeps_the_agent_from_leaving() {
     for (name, arguments) in ENDS {
         let (first, end) = undisturbed(by_model(name, arguments));
         for onset in (first..end - 80).step_by(210) {
-            for answer in [Some(RecognizerEvent::Rejected), hears("okay")] {
+            for answer in [Some(RecognizerEvent::Rejected), hears("okay"), hears("Thank you, bye!")] {
                 let mut world = by_model(name, arguments);
                 world.answer = answer;
                 world.voice(onset, onset + 900);

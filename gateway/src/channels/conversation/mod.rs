@@ -384,7 +384,7 @@ impl Conversation {
         if self.talk == Talk::Opening && !self.closing {
             self.bench.clear();
         }
-        let asked = self.talk == Talk::Busy && !(politely && !self.reply.is_empty());
+        let asked = self.talk == Talk::Busy && (!politely || self.reply.is_empty());
         if self.closing {
             self.owed.ask(self.fetching.take().iter().flat_map(Question::ids));
         }
