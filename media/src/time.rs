@@ -71,7 +71,12 @@ impl Clock {
     }
 
     pub fn now(&self) -> Time {
-        Time::ZERO + self.origin.elapsed()
+        self.at(std::time::Instant::now())
+    }
+
+    /// What it shows at an instant: for shells on a runtime whose time is not the system's.
+    pub fn at(&self, instant: std::time::Instant) -> Time {
+        Time::ZERO + instant.saturating_duration_since(self.origin)
     }
 
     /// The instant at which this clock shows `time`, for timers of a runtime.

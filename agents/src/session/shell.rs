@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tandem_contract::event::SessionEvent;
 use tandem_contract::record::CallRecord;
+use tandem_media::Time;
 use tandem_media::time::Clock;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
 use super::SessionSetup;
@@ -34,9 +35,6 @@ const FINAL_STORE_LIMIT: Duration = Duration::from_secs(5);
 /// not cost the other sessions their thread, nor this one its end.
 const TIMERS_IN_A_ROW: u8 = 16;
 
-/// How far ahead a timer is set that nobody needs.
-const IDLE: Duration = Duration::from_secs(3600);
-
 /// Runs one conversation to its end. The returned record is the final one, already stored.
 pub async fn run(setup: SessionSetup) -> CallRecord {
     let SessionSetup { offer, accept, before, leg, media, speech, brain, model, tools, log, clock, commands, watch } =
@@ -44,13 +42,14 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
     let rate = media.as_ref().map(|media| media.rate);
     let session = offer.session;
     let facts = SessionFacts { offer, accept, before, rate, started_at_ms: wall_clock_ms() };
-    let mut core = SessionCore::new(clock.now(), facts, brain);
+    let mut core = SessionCore::new(now(&clock), facts, brain);
     let haste = media.as_ref().and_then(|media| media.haste.clone());
     let (media_commands, media_events) = media.map(|media| (media.commands, media.events)).unzip();
     let wires = Wires::new(media_commands, haste, leg.commands);
     let mut outlets = Outlets::new(session, wires, Engines::new(speech, model, rate), Work::new(tools, log), watch);
     let mut inlets = Inlets { leg: Some(leg.events), media: media_events, commands: Some(commands) };
-    let mut timer = Box::pin(sleep_until(Instant::now() + IDLE));
+    let mut timer = Box::pin(sleep_until(Instant::now()));
+    // What the timer is set to; none: nobody asked for it, or it has fired. It is not looked at then.
     let mut armed = None;
     let mut fired = 0;
     loop {
@@ -59,8 +58,8 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
         }
         outlets.flush();
         let due = core.poll_timeout();
-        if due.is_some_and(|due| due <= clock.now()) && fired < TIMERS_IN_A_ROW {
-            core.handle_timeout(clock.now());
+        if due.is_some_and(|due| due <= now(&clock)) && fired < TIMERS_IN_A_ROW {
+            core.handle_timeout(now(&clock));
             fired += 1;
             continue;
         }
@@ -69,14 +68,21 @@ pub async fn run(setup: SessionSetup) -> CallRecord {
             tokio::task::yield_now().await;
         }
         if due != armed {
-            arm(&mut timer, due.map(|due| Instant::from_std(clock.instant(due))));
+            if let Some(due) = due {
+                timer.as_mut().reset(Instant::from_std(clock.instant(due)));
+            }
             armed = due;
         }
-        match inlets.next(&mut outlets, timer.as_mut()).await {
-            Some(input) => core.handle(clock.now(), input),
+        match inlets.next(&mut outlets, armed.map(|_| timer.as_mut())).await {
+            Some(input) => core.handle(now(&clock), input),
             None => armed = None,
         }
     }
+}
+
+/// By the runtime's time, which is the system's but in tests.
+fn now(clock: &Clock) -> Time {
+    clock.at(Instant::now().into_std())
 }
 
 /// Performs all effects. The final record ends the session.
@@ -87,14 +93,10 @@ fn drain(core: &mut SessionCore, outlets: &mut Outlets, clock: &Clock) -> Option
         }
         // An engine that refuses at once.
         if let Some(input) = outlets.perform(effect) {
-            core.handle(clock.now(), input);
+            core.handle(now(clock), input);
         }
     }
     None
-}
-
-fn arm(timer: &mut std::pin::Pin<Box<Sleep>>, due: Option<Instant>) {
-    timer.as_mut().reset(due.unwrap_or_else(|| Instant::now() + IDLE));
 }
 
 async fn farewell(record: CallRecord, mut outlets: Outlets) -> CallRecord {

@@ -19,7 +19,7 @@ pub(super) struct Inlets {
 
 impl Inlets {
     /// What happens next; none when it is the timer, or only that a ring has room again.
-    pub(super) async fn next(&mut self, outlets: &mut Outlets, timer: Pin<&mut Sleep>) -> Option<SessionInput> {
+    pub(super) async fn next(&mut self, outlets: &mut Outlets, timer: Option<Pin<&mut Sleep>>) -> Option<SessionInput> {
         let Self { leg, media, commands } = self;
         let takes_audio = outlets.wires.takes_audio();
         let Outlets { wires, engines, work, .. } = outlets;
@@ -29,11 +29,19 @@ impl Inlets {
             event = received(leg) => Some(SessionInput::Leg(event.unwrap_or(LegEvent::Ended { reason: LegEnd::WireLost }))),
             command = received(commands) => command.map(SessionInput::Command),
             event = received(media) => Some(event.map_or(SessionInput::MediaLost, SessionInput::Media)),
-            () = timer => None,
+            () = fired(timer) => None,
             () = wires.room() => None,
             input = engines.next(takes_audio) => Some(input),
             input = work.next() => Some(input),
         }
+    }
+}
+
+/// Never, where no timer is set: one that has fired would be ready for ever.
+async fn fired(timer: Option<Pin<&mut Sleep>>) {
+    match timer {
+        Some(timer) => timer.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,13 +1,15 @@
 //! The task itself, with channels and the runtime's clock; it waits for events, never for time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tandem_contract::bot::{BotConfig, TurnBlock};
 use tandem_contract::call::{Accept, CallOffer, Door, Modality};
-use tandem_contract::event::SessionEvent;
+use tandem_contract::event::{SessionCommand, SessionEvent};
 use tandem_contract::leg::{LegCommand, LegEnd, LegEvent};
 use tandem_contract::ports::{CallLog, StoreError, ToolCall, ToolError, Tools};
 use tandem_contract::record::{CallRecord, Outcome};
@@ -16,6 +18,7 @@ use tandem_media::Time;
 use tandem_media::time::Clock;
 use tandem_speech::{EngineInfo, SpeakRequest, SpeechError, Voice, VoiceEvent};
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::{JoinSet, yield_now};
 
 use super::world::say;
 use crate::brain::{Brain, BrainEffect, BrainEvent};
@@ -106,15 +109,23 @@ fn at_once() -> BotConfig {
     BotConfig { turn: Some(turn), ..BotConfig::default() }
 }
 
-#[tokio::test]
-async fn a_chat_from_hello_to_the_stored_record() {
-    let (bot, earlier) = (BotName::new("demo").unwrap(), SessionId::new(NodeId(1)));
-    let (leg_commands, mut sent) = mpsc::channel(8);
+/// What the far ends of a chat hold.
+struct Ends {
+    sent: mpsc::Receiver<LegCommand>,
+    wire: mpsc::Sender<LegEvent>,
+    _commands: mpsc::Sender<SessionCommand>,
+    stored: mpsc::Receiver<(bool, CallRecord)>,
+    watcher: broadcast::Receiver<SessionEvent>,
+}
+
+fn chat() -> (SessionSetup, Ends) {
+    let bot = BotName::new("demo").unwrap();
+    let (leg_commands, sent) = mpsc::channel(8);
     let (wire, leg_events) = mpsc::channel(8);
-    let (_keep, commands) = mpsc::channel(1);
-    let (diary, mut stored) = mpsc::channel(64);
+    let (_commands, commands) = mpsc::channel(1);
+    let (diary, stored) = mpsc::channel(64);
     let watch = broadcast::Sender::new(64);
-    let mut watcher = watch.subscribe();
+    let watcher = watch.subscribe();
     let offer = CallOffer {
         session: SessionId::new(NodeId(1)),
         door: Door::Websocket,
@@ -125,7 +136,7 @@ async fn a_chat_from_hello_to_the_stored_record() {
     let setup = SessionSetup {
         offer,
         accept: Accept { bot, version: ConfigVersion(1), config: Arc::new(at_once()) },
-        before: Before { session: Some(earlier), lines: Vec::new() },
+        before: Before { session: Some(SessionId::new(NodeId(1))), lines: Vec::new() },
         leg: SignalingLeg { commands: leg_commands, events: leg_events },
         media: None,
         speech: SpeechSet { recognizer: None, voice: Arc::new(Mute), language: "en-US".into() },
@@ -137,26 +148,62 @@ async fn a_chat_from_hello_to_the_stored_record() {
         commands,
         watch,
     };
+    (setup, Ends { sent, wire, _commands, stored, watcher })
+}
+
+#[tokio::test]
+async fn a_chat_from_hello_to_the_stored_record() {
+    let (setup, mut ends) = chat();
+    let earlier = setup.before.session;
     let caller = async {
-        wire.send(LegEvent::Answered).await.unwrap();
-        assert_eq!(reply(&mut sent).await, "hello");
-        wire.send(LegEvent::Text { text: "how many?".to_owned().into(), attachments: Vec::new() }).await.unwrap();
-        assert_eq!(reply(&mut sent).await, "42");
-        wire.send(LegEvent::Ended { reason: LegEnd::CallerHungUp }).await.unwrap();
+        ends.wire.send(LegEvent::Answered).await.unwrap();
+        assert_eq!(reply(&mut ends.sent).await, "hello");
+        ends.wire.send(LegEvent::Text { text: "how many?".to_owned().into(), attachments: Vec::new() }).await.unwrap();
+        assert_eq!(reply(&mut ends.sent).await, "42");
+        ends.wire.send(LegEvent::Ended { reason: LegEnd::CallerHungUp }).await.unwrap();
     };
     let (record, ()) = tokio::join!(run(setup), caller);
     assert_eq!(record.outcome, Outcome::Ended(LegEnd::CallerHungUp));
-    assert_eq!((record.ledger.len(), record.continues), (3, Some(earlier)));
-    let (first, begun) = stored.recv().await.unwrap();
+    assert_eq!((record.ledger.len(), record.continues), (3, earlier));
+    let (first, begun) = ends.stored.recv().await.unwrap();
     assert!(first && begun.outcome == Outcome::InProgress && begun.ledger.is_empty());
     let mut last = None;
-    while let Ok((_, record)) = stored.try_recv() {
+    while let Ok((_, record)) = ends.stored.try_recv() {
         last = Some(record);
     }
     assert_eq!(last, Some(record));
     let mut ended = false;
-    while let Ok(event) = watcher.try_recv() {
+    while let Ok(event) = ends.watcher.try_recv() {
         ended = matches!(event, SessionEvent::Ended { .. });
     }
     assert!(ended);
+}
+
+/// Its last timer has fired and it sets no other: a timer that is over must not be waited for again, which returns at once.
+#[tokio::test(start_paused = true)]
+async fn a_chat_in_which_nobody_writes_takes_no_time_of_the_processor() {
+    let (setup, mut ends) = chat();
+    let (polls, mut session) = (Arc::new(AtomicUsize::new(0)), Box::pin(run(setup)));
+    let counted = Arc::clone(&polls);
+    let mut task = JoinSet::new();
+    task.spawn(std::future::poll_fn(move |context| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        session.poll_unpin(context)
+    }));
+    ends.wire.send(LegEvent::Answered).await.unwrap();
+    assert_eq!(reply(&mut ends.sent).await, "hello");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(ends.stored.recv().await.unwrap().0);
+    let (first, stored) = ends.stored.recv().await.unwrap();
+    assert!(!first && stored.ledger.len() == 1, "the timer of the record has fired");
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    let before = polls.load(Ordering::Relaxed);
+    for _ in 0..100 {
+        yield_now().await;
+    }
+    assert_eq!(polls.load(Ordering::Relaxed), before);
+    ends.wire.send(LegEvent::Ended { reason: LegEnd::CallerHungUp }).await.unwrap();
+    assert_eq!(task.join_next().await.unwrap().unwrap().outcome, Outcome::Ended(LegEnd::CallerHungUp));
 }
