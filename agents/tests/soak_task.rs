@@ -27,10 +27,12 @@ use tandem_media::leg::{LegStats, MediaCommand, MediaEvent};
 use tandem_media::playout::PlayoutQueue;
 use tandem_media::time::Clock;
 use tandem_media::worker::LegHandle;
+use tandem_models::bounded::Places;
 use tandem_models::budget::Budget;
 use tandem_models::price::PriceList;
+use tandem_models::resilient::Guarded;
 use tandem_models::route::{Chains, Routed, Tier, Tiers};
-use tandem_models::spending::{Organization, Payer, Spending};
+use tandem_models::spending::{Metered, Organization, Payer, Spending};
 use tandem_models::{Completion, Finish, LanguageModel, Message, ModelError, ModelEvent, ModelStream, Usage};
 use tandem_speech::{
     EngineInfo, Recognition, RecognizeRequest, Recognizer, RecognizerEvent, RecognizerInput, SpeakRequest, SpeechError,
@@ -359,8 +361,10 @@ impl Node {
         let (spending, _) = Spending::new(PriceList::default(), Arc::new(Duration::default));
         let streams = Arc::new(());
         let model_of_all = Arc::new(Model { asked: AtomicUsize::new(0), streams: Arc::clone(&streams) });
-        let chains = Chains { balanced: vec![model_of_all], ..Chains::default() };
-        let tiers = Arc::new(Tiers::new(chains, &spending, None).unwrap());
+        let metered = Arc::new(Metered::new(model_of_all, Arc::clone(&spending)));
+        let balanced = vec![Guarded::new(metered, Places::new(256))];
+        let chains = Chains { balanced, ..Chains::default() };
+        let tiers = Arc::new(Tiers::new(chains, Duration::from_secs(4), None).unwrap());
         Self {
             bots: [demo, model].map(|config| Arc::new(serde_json::from_value(config).unwrap())),
             clock: Clock::new(),
