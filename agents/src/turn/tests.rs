@@ -212,7 +212,6 @@ fn fewer_words_than_the_policy_wants_leave_the_agent_the_floor() {
         (2, Sense::Answer, "thinking"),
         (2, Sense::Interruption, "thinking"),
         (1, Sense::Words, "thinking"),
-        (1, Sense::Backchannel, "speaking"),
     ] {
         let machine = TurnMachine::new(policy(least), Modality::Voice, Time::ZERO);
         let mut talk = Talk { machine, done: Vec::new() };
