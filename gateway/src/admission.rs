@@ -169,11 +169,11 @@ impl Registry {
         let limit = accept.config.limits.max_sessions;
         let of_bot = self.per_bot.get(&accept.bot).map_or(0, |count| *count);
         let places = self.load.borrow().places();
+        if !self.is_draining() && of_bot >= limit && !self.is_lent_by(Some(&accept.bot)) {
+            return Err(Refusal::BotBusy { bot: accept.bot.clone(), limit });
+        }
         if self.is_draining() || (places >= self.max_sessions && !self.is_lent_by(None)) {
             return Err(self.refusal_of_a_full_node());
-        }
-        if of_bot >= limit && !self.is_lent_by(Some(&accept.bot)) {
-            return Err(Refusal::BotBusy { bot: accept.bot.clone(), limit });
         }
         Ok(())
     }
@@ -372,8 +372,9 @@ mod tests {
         let _first = registry.admit(&offer(), &accept("demo", 1)).unwrap();
         for full in [false, true] {
             let _second = full.then(|| registry.admit(&offer(), &accept("echo", 9)).unwrap());
-            let told = registry.has_place(&accept("demo", 1));
-            assert_eq!(told, registry.admit(&offer(), &accept("demo", 1)).map(drop));
+            let wanted = if full { accept("third", 9) } else { accept("demo", 1) };
+            let told = registry.has_place(&wanted);
+            assert_eq!(told, registry.admit(&offer(), &wanted).map(drop));
             assert_eq!(told == Err(Refusal::NodeFull { limit: 2 }), full);
         }
         registry.start_draining();

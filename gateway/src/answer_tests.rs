@@ -135,15 +135,19 @@ async fn vendors_are_dialled_while_it_rings_and_hung_up_when_the_caller_gives_up
 
 /// The token of a call that Twilio announces, by this webhook.
 async fn announced(world: &World, webhook: &str) -> String {
+    let twiml = twiml(world, webhook).await;
+    let (_, token) = twiml.split_once("name=\"token\" value=\"").unwrap_or_else(|| panic!("{twiml}"));
+    token.split('"').next().unwrap().to_owned()
+}
+
+async fn twiml(world: &World, webhook: &str) -> String {
     let url = format!("https://voice.example{webhook}");
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOKEN.as_bytes());
     let signature = STANDARD.encode(hmac::sign(&key, format!("{url}From+15550111").as_bytes()));
     let address = world.node.state.settings.http.addr;
     let request = client_builder().build().unwrap().post(format!("http://{address}{webhook}"));
     let answer = request.header("x-twilio-signature", signature).body("From=%2B15550111").send().await.unwrap();
-    let twiml = answer.text().await.unwrap();
-    let (_, token) = twiml.split_once("name=\"token\" value=\"").unwrap_or_else(|| panic!("{twiml}"));
-    token.split('"').next().unwrap().to_owned()
+    answer.text().await.unwrap()
 }
 
 /// Each vendor of speech is dialled once for the call, not once for the webhook and once for the stream.
@@ -199,11 +203,9 @@ async fn the_way_to_the_model_is_opened_when_a_relay_is_announced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_dialled_for_a_call_that_will_not_be_admitted() {
     let world = World::start().await;
-    let dialled = async || {
-        let token = announced(&world, "/twilio/voice?bot=clinic").await;
-        world.node.state.access.tickets.take_dialled(&token).is_some()
-    };
-    assert!(dialled().await);
+    let token = announced(&world, "/twilio/voice?bot=clinic").await;
+    assert!(world.node.state.access.tickets.take_dialled(&token).is_some());
     world.node.state.registry.start_draining();
-    assert!(!dialled().await);
+    let twiml = twiml(&world, "/twilio/voice?bot=clinic").await;
+    assert!(twiml.contains("<Reject reason=\"busy\"/>") && !twiml.contains("token"), "{twiml}");
 }

@@ -457,6 +457,7 @@ async fn a_conversation_outlives_a_lost_record_and_takes_no_more_from_its_chain_
     let running = start().await;
     let mut socket = chat(&running, &serde_json::json!({ "type": "start", "mode": "text" })).await;
     let session: SessionId = told(&mut socket, "started").await["session"].as_str().unwrap().parse().unwrap();
+    told(&mut socket, "text").await;
     bye(&mut socket).await;
     let state = &running.node.state;
     assert!(state.registry.idle_within(Duration::from_secs(10)).await);

@@ -228,9 +228,9 @@ mod tests {
             (policy.interruption_words, policy.min_interruption_ms, policy.silence_timeout_ms, policy.back_off_ms)
         };
         assert_eq!(policy(&config), (5, 700, 2000, 1500));
-        config["turn"] = json!({ "interruption_words": 1, "silence_timeout_ms": 6000, "back_off_ms": 0 });
-        assert_eq!(policy(&config), (1, 700, 6000, 0));
-        assert_eq!(policy(&json!({})), (2, 200, 6000, 0));
+        config["turn"] = json!({ "interruption_words": 2, "silence_timeout_ms": 6000, "back_off_ms": 0 });
+        assert_eq!(policy(&config), (2, 700, 6000, 0));
+        assert_eq!(policy(&json!({})), (1, 200, 6000, 0));
     }
 
     #[test]
