@@ -44,10 +44,8 @@ pub(super) struct Room {
     /// Webhooks that still matter.
     kept: Vec<Kept>,
     session: Option<Wire>,
-    /// The conversation's last session: the next one continues it.
-    last: Option<SessionId>,
-    /// The last one whose record could be read.
-    sound: Option<SessionId>,
+    /// Its sessions so far.
+    sessions: Sessions,
     /// What came along with a question is being fetched. Dropped with the session that was to be asked.
     fetching: Option<BoxFuture<'static, Input>>,
     /// At most one post at a time, and what shows the typing.
@@ -57,6 +55,15 @@ pub(super) struct Room {
     showing: bool,
     effects: Vec<Effect>,
     over: bool,
+}
+
+/// Of a conversation.
+#[derive(Default)]
+struct Sessions {
+    /// The next one continues it.
+    last: Option<SessionId>,
+    /// The last one whose record could be read.
+    sound: Option<SessionId>,
 }
 
 /// What has left for the channel.
@@ -106,8 +113,7 @@ impl Room {
             inbox,
             kept: Vec::new(),
             session: None,
-            last: None,
-            sound: None,
+            sessions: Sessions::default(),
             fetching: None,
             leaving,
             typing: None,
@@ -278,8 +284,10 @@ impl Room {
                 info!(session = %admitted.session(), "a conversation has a session");
                 let ((to_room, commands), (events, from_room)) = (mpsc::channel(RING), mpsc::channel(RING));
                 let (session, seat) = (admitted.session(), admitted.seat());
-                let admitted = match self.last.replace(session) {
-                    Some(last) => admitted.continuing(earlier::read_or_begin(&self.state, last, &mut self.sound).await),
+                let admitted = match self.sessions.last.replace(session) {
+                    Some(last) => {
+                        admitted.continuing(earlier::read_or_begin(&self.state, last, &mut self.sessions.sound).await)
+                    }
                     None => admitted,
                 };
                 // Only there does somebody sit behind the chat.
