@@ -43,10 +43,14 @@ fn last(world: &World) -> (Epoch, Completion) {
     questions(world).pop().unwrap()
 }
 
-/// A question for which the model calls so many tools, each with a result of so many bytes.
+/// A question for which the model calls so many tools, each with a result of so many bytes. Where it calls
+/// none, its answer is still to come (an end without either is a failure, and three in a row end a chat).
 fn looked_up(world: &mut World, asked: &str, results: &[usize]) {
     world.write(asked);
     passes(world, 600);
+    if results.is_empty() {
+        return;
+    }
     let (epoch, _) = last(world);
     for at in 0..results.len() {
         let arguments = json!({ "at": at }).into();
@@ -134,7 +138,7 @@ proptest! {
 
     #[test]
     fn no_question_is_longer_than_its_room(
-        asked in prop::collection::vec((1..2_000_usize, prop::collection::vec(0..40_000_usize, 0..5), 0..9_000_usize), 1..12),
+        asked in prop::collection::vec((1..2_000_usize, prop::collection::vec(0..40_000_usize, 0..5), 1..9_000_usize), 1..12),
     ) {
         let mut world = chat();
         for (words, results, answered) in asked {
