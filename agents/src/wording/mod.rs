@@ -2,21 +2,13 @@
 //! `when = words` a line; a bot has its own in `wording`.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use tandem_contract::bot::{BotConfig, Wording};
 
-use crate::language::Language;
+use crate::language::{Language, Lists, files_of_languages};
 
-type List = LazyLock<BTreeMap<Wording, &'static str>>;
-
-static ENGLISH: List = LazyLock::new(|| read(include_str!("en.txt")));
-static FRENCH: List = LazyLock::new(|| read(include_str!("fr.txt")));
-static GERMAN: List = LazyLock::new(|| read(include_str!("de.txt")));
-static ITALIAN: List = LazyLock::new(|| read(include_str!("it.txt")));
-static PORTUGUESE: List = LazyLock::new(|| read(include_str!("pt.txt")));
-static SPANISH: List = LazyLock::new(|| read(include_str!("es.txt")));
+static LISTS: Lists<BTreeMap<Wording, &'static str>> = Lists::new(files_of_languages!("."), read);
 
 fn read(list: &'static str) -> BTreeMap<Wording, &'static str> {
     let line = |line: &'static str| {
@@ -25,17 +17,6 @@ fn read(list: &'static str) -> BTreeMap<Wording, &'static str> {
         Some((when, words.trim()))
     };
     list.lines().filter_map(line).collect()
-}
-
-fn list(language: Language) -> &'static List {
-    match language {
-        Language::English => &ENGLISH,
-        Language::French => &FRENCH,
-        Language::German => &GERMAN,
-        Language::Italian => &ITALIAN,
-        Language::Portuguese => &PORTUGUESE,
-        Language::Spanish => &SPANISH,
-    }
 }
 
 /// The words of one bot.
@@ -53,14 +34,14 @@ impl Words {
 
     pub fn of(&self, when: Wording) -> &str {
         let own = self.own.get(&when).map(String::as_str);
-        own.or_else(|| list(self.language).get(&when).copied()).unwrap_or_default()
+        own.or_else(|| LISTS.of(self.language).get(&when).copied()).unwrap_or_default()
     }
 }
 
 /// What an English bot says.
 #[cfg(test)]
 pub(crate) fn english(when: Wording) -> &'static str {
-    ENGLISH[&when]
+    LISTS.of(Language::English)[&when]
 }
 
 #[cfg(test)]
@@ -75,10 +56,10 @@ mod tests {
 
     #[test]
     fn every_language_has_words_for_everything_and_for_nothing_else() {
-        let lists = [&ENGLISH, &FRENCH, &GERMAN, &ITALIAN, &PORTUGUESE, &SPANISH];
-        let files = ["en.txt", "fr.txt", "de.txt", "it.txt", "pt.txt", "es.txt"];
-        for (list, file) in lists.into_iter().zip(files) {
-            let path = format!("{}/src/wording/{file}", env!("CARGO_MANIFEST_DIR"));
+        let tags = ["en", "fr", "de", "it", "pt", "es"];
+        let lists = tags.map(|tag| LISTS.of(Language::of(tag)));
+        for (list, file) in lists.into_iter().zip(tags) {
+            let path = format!("{}/src/wording/{file}.txt", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).unwrap();
             let lines = text.lines().filter(|line| !line.starts_with('#')).count();
             assert_eq!((list.len(), lines), (Wording::ALL.len(), Wording::ALL.len()), "{file}");

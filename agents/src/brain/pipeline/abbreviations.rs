@@ -1,8 +1,6 @@
 //! Full stops that end no sentence: "Dr. Smith", "No. 5". The words of each language are a file in `abbreviations/`.
 
-use std::sync::LazyLock;
-
-use crate::language::Language;
+use crate::language::{Language, Lists, files_of_languages};
 
 struct List {
     /// Something always follows these.
@@ -11,14 +9,7 @@ struct List {
     numbered: Vec<&'static str>,
 }
 
-type Words = LazyLock<List>;
-
-static ENGLISH: Words = LazyLock::new(|| read(include_str!("abbreviations/en.txt")));
-static FRENCH: Words = LazyLock::new(|| read(include_str!("abbreviations/fr.txt")));
-static GERMAN: Words = LazyLock::new(|| read(include_str!("abbreviations/de.txt")));
-static ITALIAN: Words = LazyLock::new(|| read(include_str!("abbreviations/it.txt")));
-static PORTUGUESE: Words = LazyLock::new(|| read(include_str!("abbreviations/pt.txt")));
-static SPANISH: Words = LazyLock::new(|| read(include_str!("abbreviations/es.txt")));
+static LISTS: Lists<List> = Lists::new(files_of_languages!("abbreviations"), read);
 
 fn read(list: &'static str) -> List {
     let lines = || list.lines().filter(|line| !line.starts_with('#'));
@@ -26,23 +17,12 @@ fn read(list: &'static str) -> List {
     List { always: lines().filter(|line| !line.ends_with('#')).collect(), numbered }
 }
 
-fn list(language: Language) -> &'static List {
-    match language {
-        Language::English => &ENGLISH,
-        Language::French => &FRENCH,
-        Language::German => &GERMAN,
-        Language::Italian => &ITALIAN,
-        Language::Portuguese => &PORTUGUESE,
-        Language::Spanish => &SPANISH,
-    }
-}
-
 /// Whether the full stop at the end of `before` is that of an abbreviation. None: that is known with the next word.
 pub(super) fn is_one(language: Language, before: &str, after: &str) -> Option<bool> {
     let Some(text) = before.strip_suffix('.') else { return Some(false) };
     let word = text.rsplit(|c: char| c.is_whitespace() || "(\"'«“¿¡".contains(c)).next().unwrap_or_default();
     let word = word.to_lowercase();
-    let list = list(language);
+    let list = LISTS.of(language);
     // A letter alone: an initial, or half of "z. B.".
     if word.chars().count() == 1 && word.chars().all(char::is_alphabetic) {
         return Some(true);
