@@ -1,6 +1,6 @@
 //! Call records as files: `calls/<session>.json`.
 //!
-//! One writer thread owns the folder: it receives records, writes each whole by rename, and answers when a kill of the
+//! One writer thread owns the folder: it receives records, replaces each whole, and answers when a kill of the
 //! process can no longer undo it. A second thread has final records synced to the disk, which takes up to 40 ms each where
 //! the disk is slow; nobody waits for that. Both end when the last [`FileCalls`] is gone and their queues are empty. Records of an earlier life of this node that
 //! still say `in_progress` are marked `interrupted`: in the answer at once, in the file by a thread that starts first.
@@ -20,7 +20,7 @@ use tandem_contract::record::{CallRecord, Outcome};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-use super::{make_folder, on_blocking_pool, replace};
+use super::{make_folder, on_blocking_pool, replace, replace_again};
 
 /// Records that wait for the writer: more than all sessions of a node write at one moment, and still bounded memory.
 const QUEUE: usize = 1_024;
@@ -143,7 +143,10 @@ fn store(folder: &Path, record: &CallRecord) -> Result<(), StoreError> {
     let path = path_of(folder, record.session);
     let json = serde_json::to_vec(record)
         .map_err(|source| StoreError::Corrupt { path: path.display().to_string(), source })?;
-    replace(&path, &json)
+    match record.outcome {
+        Outcome::InProgress => replace_again(&path, &json),
+        _ => replace(&path, &json),
+    }
 }
 
 /// The sync thread.

@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tandem_contract::ports::StoreError;
 
 /// Records hold phone numbers and what was said: nobody else on the machine reads them.
@@ -25,6 +26,26 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let write = || {
         private(&temp)?.write_all(content)?;
         std::fs::rename(&temp, path)
+    };
+    write().map_err(failed("write", path))
+}
+
+/// [`replace`] for a file that is replaced again and again: the two files change places, and the older is written over the next
+/// time. Nothing is made, removed or, as ext4 does for a file that a rename removes, sent to the disk at once.
+/// It leaves a `.tmp` beside the file, which the next [`replace`] takes away. Who holds the file open sees the content after the
+/// next come over it.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn replace_again(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let temp = path.with_extension("tmp");
+    let write = || {
+        let mut file = open(&temp, false)?;
+        file.write_all(content)?;
+        file.set_len(content.len() as u64)?;
+        // The first time there is nothing to change places with, and some file systems cannot.
+        let exchanged = renameat_with(CWD, &temp, CWD, path, RenameFlags::EXCHANGE);
+        exchanged.or_else(|_| std::fs::rename(&temp, path))
     };
     write().map_err(failed("write", path))
 }
@@ -46,7 +67,11 @@ pub fn keep(path: &Path, content: &[u8]) -> Result<(), StoreError> {
 
 /// An empty file for its owner alone.
 fn private(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)
+    open(path, true)
+}
+
+fn open(path: &Path, truncate: bool) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(truncate).mode(FILE_MODE).open(path)
 }
 
 /// Makes a folder and those above it, for their owner alone. One that is there keeps its mode: somebody chose it.
@@ -122,6 +147,19 @@ mod tests {
         keep(&folder.join("b.json"), b"{}").unwrap();
         assert_eq!([mode(&data), mode(&folder)], [0o700; 2]);
         assert_eq!(["lock", "a.json", "b.json"].map(|name| mode(&folder.join(name))), [0o600; 3]);
+    }
+
+    #[test]
+    fn a_file_is_replaced_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        for content in ["first", "the second", "3rd"] {
+            replace_again(&path, content.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        }
+        replace(&path, b"last").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "last");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
